@@ -1,0 +1,1 @@
+//! Reads the services' databases and says what is wrong with them.

@@ -1,0 +1,1 @@
+//! The guided tour: five orders, each with its story, then the audit.
