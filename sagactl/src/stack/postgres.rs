@@ -1,0 +1,240 @@
+//! A private PostgreSQL cluster.
+
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::StackError;
+use super::child::Child;
+use super::data::{DataDir, tail, write_private};
+use super::error::Doing;
+use super::unix::{Signal, effective_user};
+
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const SUPERUSER: &str = "ordersaga";
+
+/// What is changed from PostgreSQL's defaults. Durability is not: `fsync`, `full_page_writes` and `synchronous_commit` stay on.
+const CONFIGURATION: [&str; 8] = [
+    "listen_addresses=127.0.0.1",
+    // TCP only: socket paths have a length limit, and the default folder is not ours.
+    "unix_socket_directories=",
+    "max_connections=500",
+    "shared_buffers=256MB",
+    "max_wal_size=4GB",
+    "checkpoint_timeout=15min",
+    // The outbox is a table that is always being emptied.
+    "autovacuum_naptime=10s",
+    "log_line_prefix=%m [%p] %q%d ",
+];
+
+/// A cluster in a data folder, running or not.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    bin: PathBuf,
+    cluster: PathBuf,
+    port: u16,
+    password: String,
+    log: PathBuf,
+    run_as: Option<Account>,
+    child: Mutex<Option<Child>>,
+}
+
+impl Cluster {
+    /// Makes the cluster if the data folder has none yet. Does not start it.
+    pub(super) async fn prepare(bin: PathBuf, data: &DataDir, port: u16, password: &str) -> Result<Self, StackError> {
+        let run_as = if effective_user() == 0 { Some(Account::for_postgres()?) } else { None };
+        let home = home(data, run_as)?;
+        let log = data.folder("log")?.join("postgres.log");
+        let cluster = Self { bin, cluster: home.join("cluster"), port, password: password.into(), log, run_as, child: Mutex::default() };
+        if !cluster.cluster.join("PG_VERSION").exists() {
+            cluster.init(&home).await?;
+        }
+        Ok(cluster)
+    }
+
+    /// The superuser's URL of a database.
+    pub(super) fn url(&self, database: &str) -> String {
+        format!("postgres://{SUPERUSER}:{}@127.0.0.1:{}/{database}", self.password, self.port)
+    }
+
+    pub(super) async fn pid(&self) -> Option<u32> {
+        self.child.lock().await.as_ref().map(Child::pid)
+    }
+
+    /// Starts the server and waits until it answers. Does nothing while it runs.
+    pub(super) async fn start(&self) -> Result<(), StackError> {
+        let mut slot = self.child.lock().await;
+        if slot.as_ref().is_some_and(|child| child.status().is_none()) {
+            return Ok(());
+        }
+        self.clear_stale_pid_file().await;
+        let mut command = self.command("postgres", &self.cluster)?;
+        command.arg("-D").arg(&self.cluster).args(["-p", &self.port.to_string()]);
+        for setting in CONFIGURATION {
+            command.args(["-c", setting]);
+        }
+        // Not SIGKILL: that would leave the backends behind for a moment, and the next start would meet them.
+        let child = Child::spawn(command, Signal::Quit).await.doing("start postgres")?;
+        self.ready(&child).await?;
+        *slot = Some(child);
+        Ok(())
+    }
+
+    /// Stops with `signal`: [`Signal::Interrupt`] is the orderly stop, [`Signal::Quit`] the crash.
+    pub(super) async fn stop(&self, signal: Signal) {
+        if let Some(child) = self.child.lock().await.take() {
+            child.stop(signal, Duration::from_secs(30)).await;
+        }
+    }
+
+    pub(super) fn stop_blocking(&mut self) {
+        if let Some(child) = self.child.get_mut() {
+            child.kill_blocking(Duration::from_secs(10));
+        }
+    }
+
+    async fn init(&self, home: &Path) -> Result<(), StackError> {
+        // Into another folder first: a killed initdb must not look like a cluster.
+        let new = home.join("cluster.new");
+        if new.exists() {
+            fs::remove_dir_all(&new).doing_with("remove", &new)?;
+        }
+        fs::DirBuilder::new().mode(0o700).create(&new).doing_with("create", &new)?;
+        let password_file = home.join("password");
+        write_private(&password_file, self.password.as_bytes())?;
+        if let Some(account) = self.run_as {
+            account.give(&new)?;
+            account.give(&password_file)?;
+        }
+        let mut command = self.command("initdb", home)?;
+        command.arg("-D").arg(&new).args(["-U", SUPERUSER, "-E", "UTF8", "--no-locale", "--no-sync"]);
+        command.args(["--auth-local=trust", "--auth-host=scram-sha-256"]).arg("--pwfile").arg(&password_file);
+        let child = Child::spawn(command, Signal::Kill).await.doing("start initdb")?;
+        let status = child.ended().await;
+        let _ = fs::remove_file(&password_file);
+        if !status.success() {
+            return Err(StackError::Died { name: "initdb".into(), status, tail: tail(&self.log) });
+        }
+        fs::rename(&new, &self.cluster).doing_with("create", &self.cluster)
+    }
+
+    fn command(&self, program: &str, folder: &Path) -> Result<Command, StackError> {
+        let log = File::options().create(true).append(true).open(&self.log).doing_with("open", &self.log)?;
+        let errors = log.try_clone().doing_with("open", &self.log)?;
+        let mut command = Command::new(self.bin.join(program));
+        // The user it runs as may not be able to enter our own working directory.
+        command.current_dir(folder).env("LC_ALL", "C").stdin(Stdio::null()).stdout(log).stderr(errors);
+        for variable in ["PGDATA", "PGPORT", "PGOPTIONS", "PGHOST", "PGUSER", "PGDATABASE", "PGPASSWORD"] {
+            command.env_remove(variable);
+        }
+        if let Some(account) = self.run_as {
+            command.uid(account.uid).gid(account.gid);
+        }
+        Ok(command)
+    }
+
+    /// The folder is locked by us, so a process that the pid file names is either the last one, still stopping, or somebody else by now.
+    async fn clear_stale_pid_file(&self) {
+        let file = self.cluster.join("postmaster.pid");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while let Ok(text) = fs::read_to_string(&file) {
+            let pid = text.lines().next().unwrap_or_default();
+            let command_line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let still_stopping = String::from_utf8_lossy(&command_line).contains(&*self.cluster.to_string_lossy());
+            if !still_stopping || Instant::now() > deadline {
+                let _ = fs::remove_file(&file);
+                return;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn ready(&self, child: &Child) -> Result<(), StackError> {
+        let deadline = Instant::now() + READY_WITHIN;
+        let url = self.url("postgres");
+        loop {
+            if let Some(status) = child.status() {
+                return Err(StackError::Died { name: "postgres".into(), status, tail: tail(&self.log) });
+            }
+            let attempt = timeout(Duration::from_secs(2), tokio_postgres::connect(&url, tokio_postgres::NoTls));
+            if let Ok(Ok(_)) = attempt.await {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(StackError::NotReady { name: "postgres".into(), seconds: READY_WITHIN.as_secs(), tail: tail(&self.log) });
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// An ordinary user: PostgreSQL refuses to run as root.
+#[derive(Debug, Clone, Copy)]
+struct Account {
+    uid: u32,
+    gid: u32,
+}
+
+impl Account {
+    fn for_postgres() -> Result<Self, StackError> {
+        let users = fs::read_to_string("/etc/passwd").doing("read /etc/passwd")?;
+        let named = |wanted: &str| {
+            let mut fields = users.lines().map(|line| line.split(':')).find_map(|mut it| (it.next() == Some(wanted)).then_some(it))?;
+            Some(Self { uid: fields.nth(1)?.parse().ok()?, gid: fields.next()?.parse().ok()? })
+        };
+        let missing = || StackError::Setting("PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as".into());
+        named("postgres").or_else(|| named("nobody")).ok_or_else(missing)
+    }
+
+    fn give(self, path: &Path) -> Result<(), StackError> {
+        chown(path, Some(self.uid), Some(self.gid)).doing_with("give the PostgreSQL user", path)
+    }
+
+    /// Whether this user can enter every folder on the way.
+    fn can_reach(self, path: &Path) -> bool {
+        path.ancestors().all(|folder| {
+            fs::metadata(folder).is_ok_and(|it| {
+                let needed = match () {
+                    () if it.uid() == self.uid => 0o100,
+                    () if it.gid() == self.gid => 0o010,
+                    () => 0o001,
+                };
+                it.mode() & needed != 0
+            })
+        })
+    }
+}
+
+/// The folder that holds the cluster: in the data folder, or, where PostgreSQL's user cannot reach that (it may lie under a private home),
+/// in /var/tmp with a link to it.
+fn home(data: &DataDir, run_as: Option<Account>) -> Result<PathBuf, StackError> {
+    let inside = data.path().join("postgres");
+    match run_as {
+        Some(account) if !account.can_reach(data.path()) => {
+            if let Ok(elsewhere) = fs::read_link(&inside) {
+                if elsewhere.is_dir() {
+                    return Ok(elsewhere);
+                }
+                fs::remove_file(&inside).doing_with("remove", &inside)?;
+            }
+            let mut hasher = DefaultHasher::new();
+            data.path().hash(&mut hasher);
+            let elsewhere = PathBuf::from(format!("/var/tmp/ordersaga-postgres-{:016x}", hasher.finish()));
+            if elsewhere.exists() {
+                // Without the link it belongs to a data folder of that name that is gone.
+                fs::remove_dir_all(&elsewhere).doing_with("remove", &elsewhere)?;
+            }
+            fs::DirBuilder::new().mode(0o711).create(&elsewhere).doing_with("create", &elsewhere)?;
+            symlink(&elsewhere, &inside).doing_with("create", &inside)?;
+            Ok(elsewhere)
+        }
+        _ => data.folder("postgres"),
+    }
+}
