@@ -10,18 +10,45 @@ use super::data::password;
 pub(super) async fn create_database(admin_url: &str, name: &str) -> Result<String, StackError> {
     check(name)?;
     let password = password();
-    let failed = |source| StackError::Postgres { doing: format!("create database {name}"), source };
+    let failed = |source| StackError::Postgres {
+        doing: format!("create database {name}"),
+        source,
+    };
     let admin = connect(admin_url).await?;
     // Neither statement takes parameters; name and password are letters and digits by construction.
-    let role = admin.query_opt("SELECT FROM pg_roles WHERE rolname = $1", &[&name]).await.map_err(failed)?;
+    let role = admin
+        .query_opt("SELECT FROM pg_roles WHERE rolname = $1", &[&name])
+        .await
+        .map_err(failed)?;
     let verb = if role.is_some() { "ALTER" } else { "CREATE" };
-    admin.batch_execute(&format!("{verb} ROLE \"{name}\" LOGIN PASSWORD '{password}'")).await.map_err(failed)?;
-    let database = admin.query_opt("SELECT FROM pg_database WHERE datname = $1", &[&name]).await.map_err(failed)?;
+    admin
+        .batch_execute(&format!(
+            "{verb} ROLE \"{name}\" LOGIN PASSWORD '{password}'"
+        ))
+        .await
+        .map_err(failed)?;
+    let database = admin
+        .query_opt("SELECT FROM pg_database WHERE datname = $1", &[&name])
+        .await
+        .map_err(failed)?;
     if database.is_none() {
         // An administrator that is no superuser can only give a database to a role that it is a member of.
-        admin.batch_execute(&format!("GRANT \"{name}\" TO CURRENT_USER")).await.map_err(failed)?;
-        admin.batch_execute(&format!("CREATE DATABASE \"{name}\" OWNER \"{name}\" TEMPLATE template0")).await.map_err(failed)?;
-        admin.batch_execute(&format!("REVOKE CONNECT, TEMPORARY ON DATABASE \"{name}\" FROM PUBLIC")).await.map_err(failed)?;
+        admin
+            .batch_execute(&format!("GRANT \"{name}\" TO CURRENT_USER"))
+            .await
+            .map_err(failed)?;
+        admin
+            .batch_execute(&format!(
+                "CREATE DATABASE \"{name}\" OWNER \"{name}\" TEMPLATE template0"
+            ))
+            .await
+            .map_err(failed)?;
+        admin
+            .batch_execute(&format!(
+                "REVOKE CONNECT, TEMPORARY ON DATABASE \"{name}\" FROM PUBLIC"
+            ))
+            .await
+            .map_err(failed)?;
     }
     let (host, port) = address(admin_url)?;
     Ok(format!("postgres://{name}:{password}@{host}:{port}/{name}"))
@@ -30,14 +57,26 @@ pub(super) async fn create_database(admin_url: &str, name: &str) -> Result<Strin
 /// Removes database and role `name`.
 pub(super) async fn drop_database(admin_url: &str, name: &str) -> Result<(), StackError> {
     check(name)?;
-    let failed = |source| StackError::Postgres { doing: format!("drop database {name}"), source };
+    let failed = |source| StackError::Postgres {
+        doing: format!("drop database {name}"),
+        source,
+    };
     let admin = connect(admin_url).await?;
-    admin.batch_execute(&format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)")).await.map_err(failed)?;
-    admin.batch_execute(&format!("DROP ROLE IF EXISTS \"{name}\"")).await.map_err(failed)
+    admin
+        .batch_execute(&format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)"))
+        .await
+        .map_err(failed)?;
+    admin
+        .batch_execute(&format!("DROP ROLE IF EXISTS \"{name}\""))
+        .await
+        .map_err(failed)
 }
 
 async fn connect(url: &str) -> Result<Client, StackError> {
-    let failed = |source| StackError::Postgres { doing: "connect as administrator".into(), source };
+    let failed = |source| StackError::Postgres {
+        doing: "connect as administrator".into(),
+        source,
+    };
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.map_err(failed)?;
     // Ends when the client is dropped; a broken connection shows in the client's calls.
     tokio::spawn(connection);
@@ -47,15 +86,26 @@ async fn connect(url: &str) -> Result<Client, StackError> {
 fn check(name: &str) -> Result<(), StackError> {
     let fits = name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.len() <= 63
-        && name.chars().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '_');
-    if fits { Ok(()) } else { Err(StackError::Setting(format!("{name:?} is no database name: lower-case letters, digits and _, at most 63"))) }
+        && name
+            .chars()
+            .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '_');
+    if fits {
+        Ok(())
+    } else {
+        Err(StackError::Setting(format!(
+            "{name:?} is no database name: lower-case letters, digits and _, at most 63"
+        )))
+    }
 }
 
 fn address(url: &str) -> Result<(String, u16), StackError> {
     let wrong = || StackError::Setting("the PostgreSQL URL must name one TCP host".into());
     let config: Config = url.parse().map_err(|_| wrong())?;
     match config.get_hosts() {
-        [Host::Tcp(host)] => Ok((host.clone(), config.get_ports().first().copied().unwrap_or(5432))),
+        [Host::Tcp(host)] => Ok((
+            host.clone(),
+            config.get_ports().first().copied().unwrap_or(5432),
+        )),
         _ => Err(wrong()),
     }
 }

@@ -35,9 +35,17 @@ impl DataDir {
         fs::create_dir_all(path).doing_with("create", path)?;
         let path = path.canonicalize().doing_with("open", path)?;
         let file = path.join("lock");
-        let lock = File::options().create(true).append(true).open(&file).doing_with("open", &file)?;
+        let lock = File::options()
+            .create(true)
+            .append(true)
+            .open(&file)
+            .doing_with("open", &file)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path, temporary: false, _lock: lock }),
+            Ok(()) => Ok(Self {
+                path,
+                temporary: false,
+                _lock: lock,
+            }),
             Err(TryLockError::WouldBlock) => Err(StackError::Locked(path)),
             Err(TryLockError::Error(error)) => Err(error).doing_with("lock", &file),
         }
@@ -83,11 +91,18 @@ impl DataDir {
 
     pub(super) fn kept(&self) -> Kept {
         let stored = fs::read(self.path.join("kept.json")).ok();
-        stored.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+        stored
+            .and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default()
     }
 
     pub(super) fn keep(&self, kept: &Kept) -> Result<(), StackError> {
-        write_private(&self.path.join("kept.json"), &serde_json::to_vec_pretty(kept).map_err(io::Error::other).doing("write kept.json")?)
+        write_private(
+            &self.path.join("kept.json"),
+            &serde_json::to_vec_pretty(kept)
+                .map_err(io::Error::other)
+                .doing("write kept.json")?,
+        )
     }
 }
 
@@ -104,7 +119,12 @@ pub(super) fn write_private(file: &Path, text: &[u8]) -> Result<(), StackError> 
     let new = file.with_extension("new");
     // The mode applies to a file that is made here; one left by a crash could have another.
     let _ = fs::remove_file(&new);
-    let written = File::options().create_new(true).write(true).mode(0o600).open(&new).and_then(|mut it| it.write_all(text));
+    let written = File::options()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(&new)
+        .and_then(|mut it| it.write_all(text));
     written.doing_with("write", &new)?;
     fs::rename(&new, file).doing_with("write", file)
 }
@@ -124,10 +144,16 @@ pub(super) fn tail(log: &Path) -> String {
 }
 
 fn remove_orphans(parent: &Path) {
-    let Ok(entries) = fs::read_dir(parent) else { return };
+    let Ok(entries) = fs::read_dir(parent) else {
+        return;
+    };
     for entry in entries.flatten() {
-        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY));
-        let orphaned = || File::open(entry.path().join("lock")).is_ok_and(|lock| lock.try_lock().is_ok());
+        let ours = entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.starts_with(TEMPORARY));
+        let orphaned =
+            || File::open(entry.path().join("lock")).is_ok_and(|lock| lock.try_lock().is_ok());
         if ours && orphaned() {
             remove(&entry.path());
         }

@@ -48,11 +48,28 @@ pub(super) struct Cluster {
 
 impl Cluster {
     /// Makes the cluster if the data folder has none yet. Does not start it.
-    pub(super) async fn prepare(bin: PathBuf, data: &DataDir, port: u16, password: &str) -> Result<Self, StackError> {
-        let run_as = if effective_user() == 0 { Some(Account::for_postgres()?) } else { None };
+    pub(super) async fn prepare(
+        bin: PathBuf,
+        data: &DataDir,
+        port: u16,
+        password: &str,
+    ) -> Result<Self, StackError> {
+        let run_as = if effective_user() == 0 {
+            Some(Account::for_postgres()?)
+        } else {
+            None
+        };
         let home = home(data, run_as)?;
         let log = data.folder("log")?.join("postgres.log");
-        let cluster = Self { bin, cluster: home.join("cluster"), port, password: password.into(), log, run_as, child: Mutex::default() };
+        let cluster = Self {
+            bin,
+            cluster: home.join("cluster"),
+            port,
+            password: password.into(),
+            log,
+            run_as,
+            child: Mutex::default(),
+        };
         if !cluster.cluster.join("PG_VERSION").exists() {
             cluster.init(&home).await?;
         }
@@ -61,7 +78,10 @@ impl Cluster {
 
     /// The superuser's URL of a database.
     pub(super) fn url(&self, database: &str) -> String {
-        format!("postgres://{SUPERUSER}:{}@127.0.0.1:{}/{database}", self.password, self.port)
+        format!(
+            "postgres://{SUPERUSER}:{}@127.0.0.1:{}/{database}",
+            self.password, self.port
+        )
     }
 
     pub(super) async fn pid(&self) -> Option<u32> {
@@ -76,12 +96,17 @@ impl Cluster {
         }
         self.clear_stale_pid_file().await;
         let mut command = self.command("postgres", &self.cluster)?;
-        command.arg("-D").arg(&self.cluster).args(["-p", &self.port.to_string()]);
+        command
+            .arg("-D")
+            .arg(&self.cluster)
+            .args(["-p", &self.port.to_string()]);
         for setting in CONFIGURATION {
             command.args(["-c", setting]);
         }
         // Not SIGKILL: that would leave the backends behind for a moment, and the next start would meet them.
-        let child = Child::spawn(command, Signal::Quit).await.doing("start postgres")?;
+        let child = Child::spawn(command, Signal::Quit)
+            .await
+            .doing("start postgres")?;
         self.ready(&child).await?;
         *slot = Some(child);
         Ok(())
@@ -106,7 +131,10 @@ impl Cluster {
         if new.exists() {
             fs::remove_dir_all(&new).doing_with("remove", &new)?;
         }
-        fs::DirBuilder::new().mode(0o700).create(&new).doing_with("create", &new)?;
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&new)
+            .doing_with("create", &new)?;
         let password_file = home.join("password");
         write_private(&password_file, self.password.as_bytes())?;
         if let Some(account) = self.run_as {
@@ -114,24 +142,57 @@ impl Cluster {
             account.give(&password_file)?;
         }
         let mut command = self.command("initdb", home)?;
-        command.arg("-D").arg(&new).args(["-U", SUPERUSER, "-E", "UTF8", "--no-locale", "--no-sync"]);
-        command.args(["--auth-local=trust", "--auth-host=scram-sha-256"]).arg("--pwfile").arg(&password_file);
-        let child = Child::spawn(command, Signal::Kill).await.doing("start initdb")?;
+        command.arg("-D").arg(&new).args([
+            "-U",
+            SUPERUSER,
+            "-E",
+            "UTF8",
+            "--no-locale",
+            "--no-sync",
+        ]);
+        command
+            .args(["--auth-local=trust", "--auth-host=scram-sha-256"])
+            .arg("--pwfile")
+            .arg(&password_file);
+        let child = Child::spawn(command, Signal::Kill)
+            .await
+            .doing("start initdb")?;
         let status = child.ended().await;
         let _ = fs::remove_file(&password_file);
         if !status.success() {
-            return Err(StackError::Died { name: "initdb".into(), status, tail: tail(&self.log) });
+            return Err(StackError::Died {
+                name: "initdb".into(),
+                status,
+                tail: tail(&self.log),
+            });
         }
         fs::rename(&new, &self.cluster).doing_with("create", &self.cluster)
     }
 
     fn command(&self, program: &str, folder: &Path) -> Result<Command, StackError> {
-        let log = File::options().create(true).append(true).open(&self.log).doing_with("open", &self.log)?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .doing_with("open", &self.log)?;
         let errors = log.try_clone().doing_with("open", &self.log)?;
         let mut command = Command::new(self.bin.join(program));
         // The user it runs as may not be able to enter our own working directory.
-        command.current_dir(folder).env("LC_ALL", "C").stdin(Stdio::null()).stdout(log).stderr(errors);
-        for variable in ["PGDATA", "PGPORT", "PGOPTIONS", "PGHOST", "PGUSER", "PGDATABASE", "PGPASSWORD"] {
+        command
+            .current_dir(folder)
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors);
+        for variable in [
+            "PGDATA",
+            "PGPORT",
+            "PGOPTIONS",
+            "PGHOST",
+            "PGUSER",
+            "PGDATABASE",
+            "PGPASSWORD",
+        ] {
             command.env_remove(variable);
         }
         if let Some(account) = self.run_as {
@@ -147,7 +208,8 @@ impl Cluster {
         while let Ok(text) = fs::read_to_string(&file) {
             let pid = text.lines().next().unwrap_or_default();
             let command_line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let still_stopping = String::from_utf8_lossy(&command_line).contains(&*self.cluster.to_string_lossy());
+            let still_stopping =
+                String::from_utf8_lossy(&command_line).contains(&*self.cluster.to_string_lossy());
             if !still_stopping || Instant::now() > deadline {
                 let _ = fs::remove_file(&file);
                 return;
@@ -161,14 +223,25 @@ impl Cluster {
         let url = self.url("postgres");
         loop {
             if let Some(status) = child.status() {
-                return Err(StackError::Died { name: "postgres".into(), status, tail: tail(&self.log) });
+                return Err(StackError::Died {
+                    name: "postgres".into(),
+                    status,
+                    tail: tail(&self.log),
+                });
             }
-            let attempt = timeout(Duration::from_secs(2), tokio_postgres::connect(&url, tokio_postgres::NoTls));
+            let attempt = timeout(
+                Duration::from_secs(2),
+                tokio_postgres::connect(&url, tokio_postgres::NoTls),
+            );
             if let Ok(Ok(_)) = attempt.await {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                return Err(StackError::NotReady { name: "postgres".into(), seconds: READY_WITHIN.as_secs(), tail: tail(&self.log) });
+                return Err(StackError::NotReady {
+                    name: "postgres".into(),
+                    seconds: READY_WITHIN.as_secs(),
+                    tail: tail(&self.log),
+                });
             }
             sleep(Duration::from_millis(20)).await;
         }
@@ -186,11 +259,21 @@ impl Account {
     fn for_postgres() -> Result<Self, StackError> {
         let users = fs::read_to_string("/etc/passwd").doing("read /etc/passwd")?;
         let named = |wanted: &str| {
-            let mut fields = users.lines().map(|line| line.split(':')).find_map(|mut it| (it.next() == Some(wanted)).then_some(it))?;
-            Some(Self { uid: fields.nth(1)?.parse().ok()?, gid: fields.next()?.parse().ok()? })
+            let mut fields = users
+                .lines()
+                .map(|line| line.split(':'))
+                .find_map(|mut it| (it.next() == Some(wanted)).then_some(it))?;
+            Some(Self {
+                uid: fields.nth(1)?.parse().ok()?,
+                gid: fields.next()?.parse().ok()?,
+            })
         };
-        let missing = || StackError::Setting("PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as".into());
-        named("postgres").or_else(|| named("nobody")).ok_or_else(missing)
+        let missing = || {
+            StackError::Setting("PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as".into())
+        };
+        named("postgres")
+            .or_else(|| named("nobody"))
+            .ok_or_else(missing)
     }
 
     fn give(self, path: &Path) -> Result<(), StackError> {
@@ -226,12 +309,18 @@ fn home(data: &DataDir, run_as: Option<Account>) -> Result<PathBuf, StackError> 
             }
             let mut hasher = DefaultHasher::new();
             data.path().hash(&mut hasher);
-            let elsewhere = PathBuf::from(format!("/var/tmp/ordersaga-postgres-{:016x}", hasher.finish()));
+            let elsewhere = PathBuf::from(format!(
+                "/var/tmp/ordersaga-postgres-{:016x}",
+                hasher.finish()
+            ));
             if elsewhere.exists() {
                 // Without the link it belongs to a data folder of that name that is gone.
                 fs::remove_dir_all(&elsewhere).doing_with("remove", &elsewhere)?;
             }
-            fs::DirBuilder::new().mode(0o711).create(&elsewhere).doing_with("create", &elsewhere)?;
+            fs::DirBuilder::new()
+                .mode(0o711)
+                .create(&elsewhere)
+                .doing_with("create", &elsewhere)?;
             symlink(&elsewhere, &inside).doing_with("create", &inside)?;
             Ok(elsewhere)
         }
