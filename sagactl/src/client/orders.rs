@@ -253,9 +253,12 @@ mod tests {
             "returning",
         ] {
             let json = format!("\"{text}\"");
-            let status: OrderStatus = serde_json::from_str(&json).unwrap();
+            let status: OrderStatus = serde_json::from_str(&json).expect("a string is a status");
             assert_eq!(status.to_string(), text);
-            assert_eq!(serde_json::to_string(&status).unwrap(), json);
+            assert_eq!(
+                serde_json::to_string(&status).expect("a status is a string"),
+                json
+            );
         }
     }
 }

@@ -1,0 +1,165 @@
+//! Checks across databases: pure functions over one record per saga.
+//!
+//! Only decided orders are judged: what others do before the decision is under way, and an order that is never decided is
+//! found as stuck.
+
+use super::ExpectedParked;
+use super::facts::{End, Facts, Order, Parked, Saga};
+use super::report::{AuditReport, Finding};
+
+mod agreement;
+mod ledger;
+
+/// What should be, and what is.
+type Contradiction = (String, String);
+
+/// Judges one saga; `None`: nothing to object.
+type Judge = fn(&Saga) -> Option<Contradiction>;
+
+const CHECKS: &[(&str, &str, Judge)] = &[
+    (
+        "confirmed-orders-have-their-stock",
+        "a confirmed order's articles are sold, or held until it is closed",
+        agreement::confirmed_stock,
+    ),
+    (
+        "confirmed-orders-are-paid",
+        "a confirmed order is charged: that amount, to that customer, once",
+        agreement::confirmed_payment,
+    ),
+    (
+        "confirmed-orders-agree",
+        "every participant has done its part of a confirmed order",
+        agreement::confirmed_guards,
+    ),
+    (
+        "cancelled-orders-keep-no-stock",
+        "a cancelled order's reservations are released",
+        agreement::cancelled_stock,
+    ),
+    (
+        "cancelled-orders-keep-no-money",
+        "a cancelled order's payment is none, declined, refunded or voided",
+        agreement::cancelled_payment,
+    ),
+    (
+        "cancelled-orders-agree",
+        "every participant has undone its part of a cancelled order, and answered",
+        agreement::cancelled_guards,
+    ),
+    (
+        "wallets-pay-confirmed-orders",
+        "what wallets paid for an order is its amount if confirmed, else nothing",
+        agreement::wallet_money,
+    ),
+    (
+        "notifications-agree",
+        "nobody was told of an end that the order did not take",
+        agreement::notifications,
+    ),
+    (
+        "no-phantoms",
+        "every reservation, payment and notification has an order",
+        agreement::phantom,
+    ),
+];
+
+const LEDGER_CHECKS: &[(&str, &str, Judge)] = &[
+    (
+        "provider-charges-once",
+        "the provider charged an order at most once, and gave back no more",
+        ledger::charged_once,
+    ),
+    (
+        "provider-pays-confirmed-orders",
+        "what the provider kept is the amount of a confirmed order, else nothing",
+        ledger::money,
+    ),
+    (
+        "payments-match-provider",
+        "a card payment's status and reference are what the provider's ledger shows",
+        ledger::status,
+    ),
+];
+
+/// Makes every check that concerns more than one database.
+pub(super) fn check(facts: &Facts, expected: &ExpectedParked, report: &mut AuditReport) {
+    let ledger_checks = if facts.has_ledger { LEDGER_CHECKS } else { &[] };
+    for (name, claim, judge) in CHECKS.iter().chain(ledger_checks) {
+        let findings = facts.sagas.iter().filter_map(|(id, saga)| {
+            let (expected, actual) = judge(saga)?;
+            Some(Finding {
+                id: id.to_string(),
+                expected,
+                actual,
+            })
+        });
+        add(report, name, claim, findings.collect());
+    }
+    add(
+        report,
+        "parked-as-expected",
+        "exactly the expected messages are parked",
+        parked(&facts.parked, expected),
+    );
+}
+
+fn add(report: &mut AuditReport, name: &str, claim: &str, findings: Vec<Finding>) {
+    report.add(name, claim, findings.len() as u64, findings);
+}
+
+/// The saga's order, if it ended that way.
+fn ended(saga: &Saga, end: End) -> Option<&Order> {
+    saga.order.as_ref().filter(|order| order.end == end)
+}
+
+/// What the order is worth: its amount once confirmed, nothing once cancelled.
+fn worth_minor(order: &Order) -> Option<i64> {
+    match order.end {
+        End::Confirmed => Some(order.amount_minor),
+        End::Cancelled => Some(0),
+        End::Undecided => None,
+    }
+}
+
+fn parked(found: &[Parked], expected: &ExpectedParked) -> Vec<Finding> {
+    let unexpected = |parked: &Parked| Finding {
+        id: format!(
+            "{}: {} for {}",
+            parked.database, parked.message_id, parked.step
+        ),
+        expected: "not parked".to_owned(),
+        actual: parked.reason.clone(),
+    };
+    match expected {
+        ExpectedParked::Nothing => found.iter().map(unexpected).collect(),
+        ExpectedParked::Count(count) if *count == found.len() => Vec::new(),
+        ExpectedParked::Count(count) => {
+            let (expected, actual) = (format!("{count} parked"), format!("{} parked", found.len()));
+            vec![Finding {
+                id: "all services".to_owned(),
+                expected,
+                actual,
+            }]
+        }
+        ExpectedParked::Messages(ids) => {
+            let missing = ids
+                .iter()
+                .filter(|id| !found.iter().any(|parked| parked.message_id == **id));
+            let missing = missing.map(|id| Finding {
+                id: id.to_string(),
+                expected: "parked".to_owned(),
+                actual: "not parked".to_owned(),
+            });
+            found
+                .iter()
+                .filter(|parked| !ids.contains(&parked.message_id))
+                .map(unexpected)
+                .chain(missing)
+                .collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! The four databases, read through read-only snapshots.
+
+use std::fmt;
+use std::time::Duration;
+
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Config, IsolationLevel, NoTls, Row, Transaction};
+
+use super::AuditError;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One of the four databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Database {
+    /// Of order-svc.
+    Orders,
+    /// Of inventory-svc.
+    Inventory,
+    /// Of payment-svc.
+    Payment,
+    /// Of notification-svc.
+    Notification,
+}
+
+impl Database {
+    /// All of them; orders first, because what is decided there must already be true of the others.
+    pub const ALL: [Database; 4] = [
+        Database::Orders,
+        Database::Inventory,
+        Database::Payment,
+        Database::Notification,
+    ];
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Database::Orders => "orders",
+            Database::Inventory => "inventory",
+            Database::Payment => "payment",
+            Database::Notification => "notification",
+        })
+    }
+}
+
+/// Where the databases are: `postgres://role:password@host:port/database` each.
+#[derive(Clone)]
+pub struct DatabaseUrls {
+    /// Of order-svc.
+    pub orders: String,
+    /// Of inventory-svc.
+    pub inventory: String,
+    /// Of payment-svc.
+    pub payment: String,
+    /// Of notification-svc.
+    pub notification: String,
+}
+
+impl DatabaseUrls {
+    fn of(&self, database: Database) -> &str {
+        match database {
+            Database::Orders => &self.orders,
+            Database::Inventory => &self.inventory,
+            Database::Payment => &self.payment,
+            Database::Notification => &self.notification,
+        }
+    }
+}
+
+/// The URLs hold passwords.
+impl fmt::Debug for DatabaseUrls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DatabaseUrls(..)")
+    }
+}
+
+/// A connection of the auditor's own.
+pub(super) struct Connection {
+    database: Database,
+    client: Client,
+}
+
+impl Connection {
+    pub(super) async fn open(database: Database, urls: &DatabaseUrls) -> Result<Self, AuditError> {
+        let unreachable = |error| AuditError::unreachable(database, &error);
+        let mut config: Config = urls.of(database).parse().map_err(unreachable)?;
+        config
+            .application_name("saga-audit")
+            .connect_timeout(CONNECT_TIMEOUT);
+        let (client, connection) = config.connect(NoTls).await.map_err(unreachable)?;
+        // Ends when the client is dropped; what breaks it also fails the query under way, which reports it.
+        tokio::spawn(connection);
+        Ok(Self { database, client })
+    }
+
+    /// One consistent view, until it is dropped.
+    pub(super) async fn snapshot(&mut self) -> Result<Snapshot<'_>, AuditError> {
+        let database = self.database;
+        let begin = self
+            .client
+            .build_transaction()
+            .isolation_level(IsolationLevel::RepeatableRead)
+            .read_only(true);
+        let transaction = begin
+            .start()
+            .await
+            .map_err(|error| AuditError::unreachable(database, &error))?;
+        Ok(Snapshot {
+            database,
+            transaction,
+        })
+    }
+}
+
+/// A consistent, read-only view of one database.
+pub(super) struct Snapshot<'a> {
+    pub(super) database: Database,
+    transaction: Transaction<'a>,
+}
+
+impl Snapshot<'_> {
+    /// Runs one query. Of `params` it gets as many as it names.
+    pub(super) async fn query(
+        &self,
+        purpose: &str,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, AuditError> {
+        let failed = |error| AuditError::query(self.database, purpose, &error);
+        let statement = self.transaction.prepare(sql).await.map_err(failed)?;
+        let named = statement.params().len();
+        self.transaction
+            .query(&statement, &params[..named])
+            .await
+            .map_err(failed)
+    }
+}

@@ -1,0 +1,91 @@
+//! Why an audit could not be made.
+
+use std::error::Error as _;
+
+use tokio_postgres::error::SqlState;
+
+use super::Database;
+
+/// Something could not be read. Each prints as one sentence, without the URL's password.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// No connection to a database, or it broke.
+    #[error("the {database} database cannot be reached: {reason}")]
+    Unreachable {
+        /// Which.
+        database: Database,
+        /// What the driver says.
+        reason: String,
+    },
+
+    /// A table or column is not there.
+    #[error(
+        "the {database} database lacks what the audit reads ({reason}): has {database}'s service been started on it?"
+    )]
+    MissingTable {
+        /// Which.
+        database: Database,
+        /// What PostgreSQL says, such as `relation "stock" does not exist`.
+        reason: String,
+    },
+
+    /// A query failed for another reason, such as a missing permission.
+    #[error("the {database} database refused to tell {purpose}: {reason}")]
+    Query {
+        /// Which.
+        database: Database,
+        /// What was asked for.
+        purpose: String,
+        /// What PostgreSQL says.
+        reason: String,
+    },
+
+    /// The payment provider's ledger could not be listed.
+    #[error("the payment provider at {url} cannot be asked for its ledger: {reason}")]
+    Provider {
+        /// Its base URL.
+        url: String,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+impl AuditError {
+    pub(super) fn unreachable(database: Database, error: &tokio_postgres::Error) -> Self {
+        Self::Unreachable {
+            database,
+            reason: sentence(error),
+        }
+    }
+
+    pub(super) fn query(database: Database, purpose: &str, error: &tokio_postgres::Error) -> Self {
+        let reason = sentence(error);
+        match error.code() {
+            Some(
+                &SqlState::UNDEFINED_TABLE
+                | &SqlState::UNDEFINED_COLUMN
+                | &SqlState::INVALID_SCHEMA_NAME,
+            ) => Self::MissingTable { database, reason },
+            Some(_) => Self::Query {
+                database,
+                purpose: purpose.to_owned(),
+                reason,
+            },
+            None => Self::Unreachable { database, reason },
+        }
+    }
+
+    /// The system may only be restarting, so that asking again makes sense.
+    pub(super) fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Provider { .. })
+    }
+}
+
+/// The driver's own text says only "db error"; the server's says what.
+fn sentence(error: &tokio_postgres::Error) -> String {
+    match (error.as_db_error(), error.source()) {
+        (Some(server), _) => server.message().to_owned(),
+        (None, Some(cause)) => cause.to_string(),
+        (None, None) => error.to_string(),
+    }
+}

@@ -1,0 +1,236 @@
+//! One compact record per saga, gathered from all databases, for the checks that compare them.
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::database::Snapshot;
+use super::provider::{Intent, Ledger};
+use super::rows::{self, Query};
+use super::{AuditError, Database};
+
+/// What all databases and the provider say about one saga.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Saga {
+    pub(super) order: Option<Order>,
+    pub(super) reservations: Option<Reservations>,
+    pub(super) inventory_guards: Option<Guards>,
+    pub(super) payment: Option<Payment>,
+    pub(super) movements: Option<Movements>,
+    pub(super) payment_guards: Option<Guards>,
+    /// Kinds of the notifications that were written.
+    pub(super) notified: Vec<String>,
+    pub(super) intents: Vec<Intent>,
+}
+
+/// How an order's saga ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Undecided,
+    Confirmed,
+    Cancelled,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    pub(super) status: String,
+    pub(super) end: End,
+    pub(super) closed: bool,
+    pub(super) customer_id: String,
+    pub(super) currency: String,
+    pub(super) amount_minor: i64,
+    pub(super) method: String,
+    /// `SKU=quantity,..` in order of SKU.
+    pub(super) contents: String,
+    /// Participants that must answer a failure.
+    pub(super) required: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reservations {
+    pub(super) held: i64,
+    pub(super) released: i64,
+    pub(super) sold: i64,
+    /// As in [`Order::contents`].
+    pub(super) contents: String,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Payment {
+    pub(super) status: String,
+    pub(super) customer_id: String,
+    pub(super) currency: String,
+    pub(super) amount_minor: i64,
+    pub(super) method: String,
+    pub(super) reference: Option<String>,
+}
+
+/// What was taken from wallets for an order, and what came back, in minor units.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Movements {
+    pub(super) charged: i64,
+    pub(super) refunded: i64,
+}
+
+/// One participant's guard rows of a saga.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Guards {
+    pub(super) all_done: bool,
+    /// Every one is rejected, undone, fenced or nothing-to-undo.
+    pub(super) all_undone: bool,
+    /// The row that records the participant's answer exists.
+    pub(super) answered: bool,
+    /// `step verdict, ..`, for people.
+    pub(super) text: String,
+}
+
+/// A message that waits for a person.
+#[derive(Clone, Debug)]
+pub(super) struct Parked {
+    pub(super) database: Database,
+    pub(super) message_id: Uuid,
+    pub(super) step: String,
+    pub(super) reason: String,
+}
+
+/// Everything the checks across databases look at.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    pub(super) sagas: BTreeMap<Uuid, Saga>,
+    pub(super) parked: Vec<Parked>,
+    /// Whether the provider was asked.
+    pub(super) has_ledger: bool,
+}
+
+impl Facts {
+    /// Adds what this database knows.
+    pub(super) async fn read(&mut self, snapshot: &Snapshot<'_>) -> Result<(), AuditError> {
+        match snapshot.database {
+            Database::Orders => {
+                self.each(snapshot, rows::ORDERS, |saga, row| {
+                    saga.order = Some(rows::order(row))
+                })
+                .await?;
+            }
+            Database::Inventory => {
+                self.each(snapshot, rows::RESERVATIONS, |saga, row| {
+                    saga.reservations = Some(rows::reservations(row))
+                })
+                .await?;
+                self.each(snapshot, rows::GUARDS, |saga, row| {
+                    saga.inventory_guards = Some(rows::guards(row))
+                })
+                .await?;
+            }
+            Database::Payment => {
+                self.each(snapshot, rows::PAYMENTS, |saga, row| {
+                    saga.payment = Some(rows::payment(row))
+                })
+                .await?;
+                self.each(snapshot, rows::MOVEMENTS, |saga, row| {
+                    saga.movements = Some(rows::movements(row))
+                })
+                .await?;
+                self.each(snapshot, rows::GUARDS, |saga, row| {
+                    saga.payment_guards = Some(rows::guards(row))
+                })
+                .await?;
+            }
+            Database::Notification => {
+                self.each(snapshot, rows::NOTIFICATIONS, |saga, row| {
+                    saga.notified = row.get(1)
+                })
+                .await?;
+            }
+        }
+        let (purpose, sql) = rows::PARKED;
+        for row in snapshot.query(purpose, sql, &[]).await? {
+            let database = snapshot.database;
+            self.parked.push(Parked {
+                database,
+                message_id: row.get(0),
+                step: row.get(1),
+                reason: row.get(2),
+            });
+        }
+        Ok(())
+    }
+
+    /// Adds what the provider knows.
+    pub(super) fn add_ledger(&mut self, ledger: Ledger) {
+        self.has_ledger = true;
+        for (order_id, intents) in ledger {
+            self.sagas.entry(order_id).or_default().intents = intents;
+        }
+    }
+
+    /// Drops sagas whose order was placed after the orders were read.
+    pub(super) async fn forget_later_orders(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+    ) -> Result<(), AuditError> {
+        let without: Vec<Uuid> = self
+            .sagas
+            .iter()
+            .filter(|(_, saga)| saga.order.is_none())
+            .map(|(id, _)| *id)
+            .collect();
+        if without.is_empty() {
+            return Ok(());
+        }
+        let later = "SELECT id FROM orders WHERE id = ANY($1)";
+        for row in snapshot
+            .query("orders placed meanwhile", later, &[&without])
+            .await?
+        {
+            self.sagas.remove(&row.get::<_, Uuid>(0));
+        }
+        Ok(())
+    }
+
+    /// How many of everything there are.
+    pub(super) fn counts(&self) -> BTreeMap<String, u64> {
+        let mut counts = BTreeMap::from([("parked messages".to_owned(), self.parked.len() as u64)]);
+        let mut add = |what: String, n: u64| *counts.entry(what).or_default() += n;
+        for saga in self.sagas.values() {
+            if let Some(order) = &saga.order {
+                add("orders".to_owned(), 1);
+                add(format!("orders {}", order.status), 1);
+            }
+            if let Some(Reservations {
+                held,
+                released,
+                sold,
+                ..
+            }) = &saga.reservations
+            {
+                add(
+                    "reservations".to_owned(),
+                    (held + released + sold).unsigned_abs(),
+                );
+            }
+            if let Some(payment) = &saga.payment {
+                add("payments".to_owned(), 1);
+                add(format!("payments {}", payment.status), 1);
+            }
+            add("notifications".to_owned(), saga.notified.len() as u64);
+            if self.has_ledger {
+                add("provider intents".to_owned(), saga.intents.len() as u64);
+            }
+        }
+        counts
+    }
+
+    async fn each(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+        (purpose, sql): Query,
+        put: impl Fn(&mut Saga, &Row),
+    ) -> Result<(), AuditError> {
+        for row in snapshot.query(purpose, sql, &[]).await? {
+            put(self.sagas.entry(row.get(0)).or_default(), &row);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,112 @@
+//! The queries behind the facts, and what their rows mean. Each query's first column is the saga id.
+
+use tokio_postgres::Row;
+
+use super::facts::{End, Guards, Movements, Order, Payment, Reservations};
+
+/// What is asked for, in words, and how.
+pub(super) type Query = (&'static str, &'static str);
+
+pub(super) const ORDERS: Query = (
+    "orders",
+    "SELECT o.id, o.status, o.closed_at IS NOT NULL, o.customer_id, o.currency, o.amount_minor, o.payment_method,
+            coalesce(l.contents, ''), o.required_answers
+     FROM orders o
+     LEFT JOIN (
+         SELECT order_id, string_agg(sku || '=' || quantity, ',' ORDER BY sku COLLATE \"C\") AS contents
+         FROM (SELECT order_id, sku, sum(quantity) AS quantity FROM order_lines GROUP BY order_id, sku) per_article
+         GROUP BY order_id
+     ) l ON l.order_id = o.id",
+);
+
+pub(super) fn order(row: &Row) -> Order {
+    let status: String = row.get(1);
+    let end = match status.as_str() {
+        "confirmed" | "shipped" | "delivered" => End::Confirmed,
+        "cancelled" => End::Cancelled,
+        _ => End::Undecided,
+    };
+    Order {
+        status,
+        end,
+        closed: row.get(2),
+        customer_id: row.get(3),
+        currency: row.get(4),
+        amount_minor: row.get(5),
+        method: row.get(6),
+        contents: row.get(7),
+        required: row.get(8),
+    }
+}
+
+pub(super) const RESERVATIONS: Query = (
+    "reservations",
+    "SELECT order_id, count(*) FILTER (WHERE state = 'held'), count(*) FILTER (WHERE state = 'released'),
+            count(*) FILTER (WHERE state = 'sold'), string_agg(sku || '=' || quantity, ',' ORDER BY sku COLLATE \"C\")
+     FROM reservations GROUP BY order_id",
+);
+
+pub(super) fn reservations(row: &Row) -> Reservations {
+    Reservations {
+        held: row.get(1),
+        released: row.get(2),
+        sold: row.get(3),
+        contents: row.get(4),
+    }
+}
+
+pub(super) const PAYMENTS: Query = (
+    "payments",
+    "SELECT order_id, status, customer_id, currency, amount_minor, method, provider_reference FROM payments",
+);
+
+pub(super) fn payment(row: &Row) -> Payment {
+    Payment {
+        status: row.get(1),
+        customer_id: row.get(2),
+        currency: row.get(3),
+        amount_minor: row.get(4),
+        method: row.get(5),
+        reference: row.get(6),
+    }
+}
+
+pub(super) const MOVEMENTS: Query = (
+    "wallet movements",
+    "SELECT order_id, coalesce(-sum(amount_minor) FILTER (WHERE kind = 'charge'), 0)::bigint,
+            coalesce(sum(amount_minor) FILTER (WHERE kind = 'refund'), 0)::bigint
+     FROM wallet_movements WHERE order_id IS NOT NULL GROUP BY order_id",
+);
+
+pub(super) fn movements(row: &Row) -> Movements {
+    Movements {
+        charged: row.get(1),
+        refunded: row.get(2),
+    }
+}
+
+pub(super) const GUARDS: Query = (
+    "guard rows",
+    "SELECT saga_id, bool_and(verdict = 'done'), bool_and(verdict IN ('rejected', 'undone', 'fenced', 'nothing-to-undo')),
+            bool_or(step = 'compensate'), string_agg(step || ' ' || verdict, ', ' ORDER BY created_at, step)
+     FROM saga.idempotency_keys GROUP BY saga_id",
+);
+
+pub(super) fn guards(row: &Row) -> Guards {
+    Guards {
+        all_done: row.get(1),
+        all_undone: row.get(2),
+        answered: row.get(3),
+        text: row.get(4),
+    }
+}
+
+pub(super) const NOTIFICATIONS: Query = (
+    "notifications",
+    "SELECT order_id, array_agg(kind ORDER BY created_at) FROM notifications GROUP BY order_id",
+);
+
+pub(super) const PARKED: Query = (
+    "parked messages",
+    "SELECT message_id, step, coalesce(reason, 'no reason') FROM saga.waiting WHERE state = 'parked' ORDER BY first_seen_at",
+);
