@@ -49,6 +49,7 @@ async fn a_database_has_its_own_role_and_keeps_its_data_over_a_crash() -> Outcom
 
     let data = servers.data().to_path_buf();
     servers.stop().await;
+    drop(servers);
     assert!(
         !data.exists(),
         "a temporary data folder goes with its servers"

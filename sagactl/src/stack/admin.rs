@@ -1,10 +1,13 @@
 //! Databases and roles, made by PostgreSQL's administrator.
 
+use std::sync::Arc;
+use std::thread;
+
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, NoTls};
 
-use super::StackError;
 use super::data::password;
+use super::{Program, Servers, StackError};
 
 /// Makes database and role `name`. Returns the role's URL; its password is new each time.
 pub(super) async fn create_database(admin_url: &str, name: &str) -> Result<String, StackError> {
@@ -70,6 +73,33 @@ pub(super) async fn drop_database(admin_url: &str, name: &str) -> Result<(), Sta
         .batch_execute(&format!("DROP ROLE IF EXISTS \"{name}\""))
         .await
         .map_err(failed)
+}
+
+/// Removes the databases and the virtual host of a stack that is gone. Best effort, on a thread of its own: drops cannot wait for it, and
+/// temporary servers go away with all they hold anyway.
+pub(super) fn remove_in_background(servers: Arc<Servers>, prefix: &str, vhost: String) {
+    let databases = Program::ALL
+        .into_iter()
+        .filter_map(Program::database)
+        .map(|name| format!("{prefix}{name}"));
+    let databases: Vec<String> = databases.collect();
+    let remove = async move {
+        let _ = servers.management().delete_vhost(&vhost).await;
+        for name in databases {
+            let _ = servers.drop_database(&name).await;
+        }
+    };
+    let run = || {
+        if let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+        {
+            runtime.block_on(remove);
+        }
+    };
+    let _ = thread::Builder::new()
+        .name("stack removal".into())
+        .spawn(run);
 }
 
 async fn connect(url: &str) -> Result<Client, StackError> {

@@ -138,6 +138,7 @@ impl Management {
         }
         // No idle connections: tests use one `Management` from many runtimes, and a connection dies with the runtime that made it.
         let client = reqwest::Client::builder()
+            .no_proxy()
             .pool_max_idle_per_host(0)
             .timeout(Duration::from_secs(30))
             .build()

@@ -1,6 +1,7 @@
 //! PostgreSQL and RabbitMQ: private ones, or ones that were given by URL.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
@@ -40,11 +41,14 @@ impl Servers {
     /// The servers of this process, started by the first call in a temporary folder and used by all its tests.
     ///
     /// They end with the process. Settings are taken from the environment.
-    pub async fn shared() -> Result<&'static Self, StackError> {
-        static SHARED: OnceCell<Servers> = OnceCell::const_new();
-        SHARED
-            .get_or_try_init(async || Self::temporary(&ServerSettings::from_env()?).await)
-            .await
+    pub async fn shared() -> Result<Arc<Self>, StackError> {
+        static SHARED: OnceCell<Arc<Servers>> = OnceCell::const_new();
+        let start = async || {
+            Self::temporary(&ServerSettings::from_env()?)
+                .await
+                .map(Arc::new)
+        };
+        SHARED.get_or_try_init(start).await.cloned()
     }
 
     /// Servers in a folder of their own under the system's temporary folder, removed when this is dropped.
@@ -123,9 +127,9 @@ impl Servers {
         self.data.path()
     }
 
-    /// The folder of the log files.
-    pub fn logs(&self) -> Result<PathBuf, StackError> {
-        self.data.folder("log")
+    /// The folder of a stack's log files; those of the servers are one above.
+    pub(super) fn logs(&self, stack: &str) -> Result<PathBuf, StackError> {
+        self.data.folder(&format!("log/{stack}services"))
     }
 
     /// RabbitMQ's management UI and API.
@@ -249,7 +253,7 @@ impl Servers {
     }
 
     /// Stops both in their orderly way: RabbitMQ first, as it may still be told things by nobody, then PostgreSQL.
-    pub async fn stop(self) {
+    pub async fn stop(&self) {
         if let Broker::Private(node) = &self.broker {
             node.stop().await;
         }

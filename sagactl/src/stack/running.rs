@@ -1,0 +1,331 @@
+//! A stack: the services as processes, on given servers.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::Arc;
+
+use futures::future::{join_all, try_join_all};
+
+use super::process::Process;
+use super::unix::Signal;
+use super::{Instance, Program, Servers, StackError, StackOptions, admin, binaries};
+use crate::client::{Client, Endpoints, Service};
+
+/// The services, running as processes of their own. Dropping a stack ends them; so does the death of this process.
+#[derive(Debug)]
+pub struct Stack {
+    servers: Arc<Servers>,
+    options: StackOptions,
+    databases: BTreeMap<Program, String>,
+    amqp_url: String,
+    provider_key: String,
+    processes: BTreeMap<Instance, Process>,
+}
+
+impl Stack {
+    /// A stack of its own on the process's shared servers: what a test wants.
+    pub async fn up(options: StackOptions) -> Result<Self, StackError> {
+        Self::up_on(Servers::shared().await?, options).await
+    }
+
+    /// Makes databases and virtual host, starts the programs and waits until all are ready.
+    ///
+    /// A program that ends or is not ready after 60 s is an error with the end of its log; what was started is stopped then.
+    pub async fn up_on(
+        servers: Arc<Servers>,
+        options: StackOptions,
+    ) -> Result<Self, StackError> {
+        let stack = Self::lay_out(servers, options).await?;
+        try_join_all(stack.processes.values().map(|process| async {
+            process.launch().await?;
+            process.ready().await
+        }))
+        .await?;
+        Ok(stack)
+    }
+
+    /// Everything but the processes.
+    async fn lay_out(servers: Arc<Servers>, options: StackOptions) -> Result<Self, StackError> {
+        let folder = binaries::folder(options.programs_folder.as_deref())?;
+        let programs = options
+            .programs
+            .iter()
+            .map(|program| Ok((*program, binaries::current(&folder, *program)?)));
+        let programs = programs.collect::<Result<BTreeMap<_, _>, StackError>>()?;
+
+        let vhost = options.vhost();
+        let with_database = Program::ALL
+            .into_iter()
+            .filter_map(|program| Some((program, program.database()?)));
+        let databases = try_join_all(with_database.map(async |(program, name)| {
+            let url = servers
+                .create_database(&format!("{}{name}", options.prefix))
+                .await?;
+            Ok::<_, StackError>((program, url))
+        }));
+        let (databases, amqp_url) = tokio::try_join!(databases, servers.create_vhost(&vhost))?;
+
+        let logs = servers.logs(&options.prefix)?;
+        let provider_key = format!("sk_sandbox_{:016x}", rand::random::<u64>());
+        let mut stack = Self {
+            servers,
+            options,
+            databases: databases.into_iter().collect(),
+            amqp_url,
+            provider_key,
+            processes: BTreeMap::new(),
+        };
+        // Ports for all programs, in one fixed order, also for those that are not started.
+        let mut ports = BTreeMap::new();
+        for program in Program::ALL {
+            for replica in 0..stack.options.replicas.get(&program).copied().unwrap_or(1) {
+                let free = stack.servers.take_port()?;
+                let wanted = stack
+                    .options
+                    .ports
+                    .get(&program)
+                    .copied()
+                    .filter(|_| replica == 0);
+                ports.insert(Instance { program, replica }, wanted.unwrap_or(free));
+            }
+        }
+        for (&instance, &port) in &ports {
+            if let Some(binary) = programs.get(&instance.program) {
+                let log = logs.join(format!("{instance}.log"));
+                let env = stack.environment(instance, &ports, &logs);
+                stack.processes.insert(
+                    instance,
+                    Process::new(instance, binary.clone(), port, log, env),
+                );
+            }
+        }
+        Ok(stack)
+    }
+
+    fn environment(
+        &self,
+        instance: Instance,
+        ports: &BTreeMap<Instance, u16>,
+        logs: &std::path::Path,
+    ) -> BTreeMap<String, String> {
+        let url = |program: Program| {
+            format!(
+                "http://127.0.0.1:{}",
+                ports.get(&program.into()).copied().unwrap_or_default()
+            )
+        };
+        let program = instance.program;
+        let mut env = BTreeMap::new();
+        let mut set = |variable: &str, value: String| env.insert(variable.to_owned(), value);
+        set(
+            "LISTEN",
+            format!(
+                "127.0.0.1:{}",
+                ports.get(&instance).copied().unwrap_or_default()
+            ),
+        );
+        if let Some(database) = self.databases.get(&program) {
+            set("DATABASE_URL", database.clone());
+            set("AMQP_URL", self.amqp_url.clone());
+        }
+        match program {
+            Program::OrderSvc => {
+                set("INVENTORY_URL", url(Program::InventorySvc));
+                set("PAYMENT_URL", url(Program::PaymentSvc));
+                set("NOTIFICATION_URL", url(Program::NotificationSvc));
+            }
+            Program::PaymentSvc => {
+                set("PROVIDER_URL", url(Program::SandboxProvider));
+                set("PROVIDER_KEY", self.provider_key.clone());
+            }
+            Program::SandboxProvider => {
+                set(
+                    "LEDGER",
+                    logs.with_file_name(format!("{}ledger", self.options.prefix))
+                        .display()
+                        .to_string(),
+                );
+                set("PROVIDER_KEY", self.provider_key.clone());
+            }
+            Program::InventorySvc | Program::NotificationSvc => {}
+        }
+        env.extend(self.options.env.get(&program).cloned().unwrap_or_default());
+        env
+    }
+
+    /// The servers this stack runs on.
+    pub fn servers(&self) -> &Arc<Servers> {
+        &self.servers
+    }
+
+    /// A process's base URL, such as `http://127.0.0.1:20007`.
+    ///
+    /// # Errors
+    /// If the stack has no such process.
+    pub fn url(&self, instance: impl Into<Instance>) -> Result<String, StackError> {
+        Ok(self.process(instance)?.url())
+    }
+
+    /// Where a client finds the services; empty for those that this stack does not have.
+    pub fn endpoints(&self) -> Endpoints {
+        let url = |service: Service| self.url(service).unwrap_or_default();
+        Endpoints {
+            order: url(Service::Order),
+            payment: url(Service::Payment),
+            inventory: url(Service::Inventory),
+            notification: url(Service::Notification),
+        }
+    }
+
+    /// A client of this stack's services.
+    pub fn client(&self) -> Client {
+        Client::new(self.endpoints())
+    }
+
+    /// A service's database, as its own role.
+    pub fn database_url(&self, service: Service) -> &str {
+        // Every service has one.
+        self.databases
+            .get(&service.into())
+            .map_or("", String::as_str)
+    }
+
+    /// The virtual host's AMQP URL.
+    pub fn amqp_url(&self) -> &str {
+        &self.amqp_url
+    }
+
+    /// The virtual host's name.
+    pub fn vhost(&self) -> String {
+        self.options.vhost()
+    }
+
+    /// The sandbox provider's bearer key.
+    pub fn provider_key(&self) -> &str {
+        &self.provider_key
+    }
+
+    /// The processes this stack has, running or not.
+    pub fn instances(&self) -> Vec<Instance> {
+        self.processes.keys().copied().collect()
+    }
+
+    /// A process's id; `None` while it does not run.
+    pub fn pid(&self, instance: impl Into<Instance>) -> Option<u32> {
+        self.process(instance).ok()?.pid()
+    }
+
+    /// A process's log file.
+    ///
+    /// # Errors
+    /// If the stack has no such process.
+    pub fn log(&self, instance: impl Into<Instance>) -> Result<PathBuf, StackError> {
+        Ok(self.process(instance)?.log.clone())
+    }
+
+    /// `kill -9`; returns when the process is gone.
+    pub async fn kill9(&self, instance: impl Into<Instance>) -> Result<(), StackError> {
+        self.process(instance)?.kill().await
+    }
+
+    /// Asks a process to drain and stop (SIGTERM); returns how it ended. After 30 s it is killed, which the status shows.
+    pub async fn terminate(&self, instance: impl Into<Instance>) -> Result<ExitStatus, StackError> {
+        self.process(instance)?.terminate().await
+    }
+
+    /// Waits until a process ends by itself, as at a fault point; at once if it already has.
+    pub async fn ended(&self, instance: impl Into<Instance>) -> Result<ExitStatus, StackError> {
+        self.process(instance)?.ended().await
+    }
+
+    /// Starts a process again on its port and waits until it is ready. Does nothing while it runs.
+    pub async fn start(&self, instance: impl Into<Instance>) -> Result<(), StackError> {
+        let process = self.process(instance)?;
+        process.launch().await?;
+        process.ready().await
+    }
+
+    /// As [`Stack::start`], but does not wait: for starts that are meant to fail or to find a server missing.
+    pub async fn launch(&self, instance: impl Into<Instance>) -> Result<(), StackError> {
+        self.process(instance)?.launch().await
+    }
+
+    /// Waits until a process says that it is ready.
+    pub async fn ready(&self, instance: impl Into<Instance>) -> Result<(), StackError> {
+        self.process(instance)?.ready().await
+    }
+
+    /// Freezes a process (SIGSTOP): its connections stay open and nothing answers.
+    pub fn pause(&self, instance: impl Into<Instance>) -> Result<(), StackError> {
+        self.process(instance)?.signal(Signal::Stop)
+    }
+
+    /// Ends what [`Stack::pause`] began.
+    pub fn resume(&self, instance: impl Into<Instance>) -> Result<(), StackError> {
+        self.process(instance)?.signal(Signal::Continue)
+    }
+
+    /// Sets, or with `None` removes, an environment variable of a process; it counts from its next start on.
+    pub fn set_env(
+        &self,
+        instance: impl Into<Instance>,
+        variable: &str,
+        value: Option<&str>,
+    ) -> Result<(), StackError> {
+        self.process(instance)?.set(variable, value);
+        Ok(())
+    }
+
+    /// Asks all processes to drain and stop, and waits for that. Returns those that did not end with status 0.
+    pub async fn stop(&self) -> Vec<(Instance, ExitStatus)> {
+        let (sandbox, services): (Vec<_>, Vec<_>) = self
+            .processes
+            .values()
+            .partition(|process| process.instance.program == Program::SandboxProvider);
+        // The provider last: a draining payment-svc still calls it.
+        let mut ended = stop_all(services).await;
+        ended.extend(stop_all(sandbox).await);
+        ended
+            .into_iter()
+            .filter(|(_, status)| !status.success())
+            .collect()
+    }
+
+    pub(super) fn database_of(&self, program: Program) -> Option<String> {
+        self.databases.get(&program).cloned()
+    }
+
+    pub(super) fn processes(&self) -> impl Iterator<Item = &Process> {
+        self.processes.values()
+    }
+
+    fn process(&self, instance: impl Into<Instance>) -> Result<&Process, StackError> {
+        let instance = instance.into();
+        self.processes
+            .get(&instance)
+            .ok_or_else(|| StackError::NoSuchService(instance.to_string()))
+    }
+}
+
+async fn stop_all(processes: Vec<&Process>) -> Vec<(Instance, ExitStatus)> {
+    let stopping = processes
+        .into_iter()
+        .map(async |it| Some((it.instance, it.terminate().await.ok()?)));
+    join_all(stopping).await.into_iter().flatten().collect()
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        for process in self.processes.values() {
+            process.kill_blocking();
+        }
+        if self.options.is_unique() {
+            admin::remove_in_background(
+                self.servers.clone(),
+                &self.options.prefix,
+                self.options.vhost(),
+            );
+        }
+    }
+}
