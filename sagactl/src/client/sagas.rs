@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -169,18 +169,33 @@ pub struct MapStep {
     pub step: String,
     /// `compensatable`, `pivot`, `retriable` or `listener`.
     pub kind: String,
-    /// Event types that start it.
-    #[serde(default)]
+    /// Event types that start it; none for the step that starts a saga.
+    #[serde(default, deserialize_with = "none_one_or_many")]
     pub reacts_to: Vec<String>,
     /// What it publishes when it succeeds.
-    #[serde(default)]
-    pub says: Value,
+    #[serde(default, deserialize_with = "none_one_or_many")]
+    pub says: Vec<String>,
     /// What it fans out when it refuses.
-    #[serde(default)]
-    pub refuses: Value,
+    #[serde(default, deserialize_with = "none_one_or_many")]
+    pub refuses: Vec<String>,
     /// Whether it can be undone.
     #[serde(default)]
     pub undo: bool,
+}
+
+/// A list of words, which may be written as one word, or as null when there is none.
+fn none_one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Words {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match Option::<Words>::deserialize(deserializer)? {
+        None => Vec::new(),
+        Some(Words::One(word)) => vec![word],
+        Some(Words::Many(words)) => words,
+    })
 }
 
 impl Client {
@@ -266,5 +281,22 @@ impl Client {
             &["parked", &message_id.to_string(), "redrive"],
         )?;
         Ok(receive(service, request).await?.body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_step_may_name_no_event_one_or_several() {
+        let read = |text: &str| serde_json::from_str::<MapStep>(text).expect("a step");
+        let step = read(
+            r#"{"step":"s","kind":"listener","reacts_to":["a","b"],"says":"c","refuses":null}"#,
+        );
+        assert_eq!(
+            (step.reacts_to.len(), step.says.len(), step.refuses.len()),
+            (2, 1, 0)
+        );
     }
 }

@@ -4,12 +4,26 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod audit;
+pub mod launch;
+pub mod order;
+pub mod parked;
+pub mod saga;
+mod session;
+mod show;
 pub mod up;
 
+use session::Global;
+pub use session::{Failure, Session};
+
 /// The operator's and developer's command of OrderSaga.
+///
+/// Without flags it speaks to the stack that runs in the default data folder, if one does, else to the services' default ports.
 #[derive(Debug, Parser)]
 #[command(name = "sagactl", version)]
 pub struct Cli {
+    #[command(flatten)]
+    global: Global,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -19,13 +33,48 @@ pub struct Cli {
 enum Verb {
     /// Start private servers and all services, and serve until Ctrl-C
     Up(up::Up),
+    /// Place, show, list and cancel orders
+    #[command(subcommand)]
+    Order(order::Order),
+    /// Show what became of a saga, asked of every service
+    #[command(subcommand)]
+    Saga(saga::Saga),
+    /// List, show and redrive messages that wait for a person
+    #[command(subcommand)]
+    Parked(parked::Parked),
+    /// Check all databases and the provider's ledger for contradictions
+    Audit(audit::Audit),
 }
 
 impl Cli {
     /// Runs the verb. Status 0: done; 1: it failed or found something wrong; 2: it could not begin.
     pub async fn run(self) -> ExitCode {
-        match self.verb {
-            Verb::Up(up) => up.run().await,
-        }
+        let outcome = async {
+            let session = match self.verb {
+                Verb::Up(up) => return Ok(up.run().await),
+                _ => Session::open(self.global)?,
+            };
+            match self.verb {
+                Verb::Up(_) => Ok(ExitCode::SUCCESS),
+                Verb::Order(order) => order.run(&session).await,
+                Verb::Saga(saga) => saga.run(&session).await,
+                Verb::Parked(parked) => parked.run(&session).await,
+                Verb::Audit(audit) => audit.run(&session).await,
+            }
+        };
+        outcome.await.unwrap_or_else(|failure: Failure| {
+            eprintln!("error: {failure}");
+            failure.status()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_fits_together() {
+        super::Cli::command().debug_assert();
     }
 }

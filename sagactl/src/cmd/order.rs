@@ -1,0 +1,219 @@
+//! `sagactl order`: place, show, list and cancel orders.
+
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use uuid::Uuid;
+
+use super::show::{moment, money, table};
+use super::{Failure, Session};
+use crate::client::{self, ClientError, Item, NewOrder, OrderFilter, OrderPage};
+
+/// Flags of `sagactl order`.
+#[derive(Debug, clap::Subcommand)]
+pub enum Order {
+    /// Place an order
+    Place(Place),
+    /// Show an order
+    Show {
+        /// Which
+        id: Uuid,
+    },
+    /// List orders
+    List {
+        /// Only those in this status
+        #[arg(long)]
+        status: Option<String>,
+        /// At most this many
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+        /// Where the page before ended
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+    /// Ask for an order to be cancelled
+    Cancel {
+        /// Which
+        id: Uuid,
+    },
+}
+
+/// Flags of `sagactl order place`.
+#[derive(Debug, clap::Args)]
+pub struct Place {
+    /// Who buys
+    #[arg(long)]
+    customer: String,
+    /// What, as SKU or SKU=QUANTITY; may be repeated
+    #[arg(long = "item", required = true, value_name = "SKU[=QUANTITY]")]
+    items: Vec<Wanted>,
+    /// `wallet`, or a card token such as `pm_card_visa`
+    #[arg(long, default_value = "wallet")]
+    method: String,
+    /// ISO 4217 code
+    #[arg(long, default_value = "EUR")]
+    currency: String,
+    /// Idempotency key: the same key and order again give the same order, not another one [default: a new one]
+    #[arg(long)]
+    key: Option<String>,
+    /// Wait at most this long for the order to be confirmed or cancelled
+    #[arg(long, value_name = "SECONDS")]
+    wait: Option<u32>,
+}
+
+/// An item on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wanted(Item);
+
+impl FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (sku, quantity) = text.split_once('=').unwrap_or((text, "1"));
+        let quantity = quantity
+            .parse()
+            .map_err(|_| format!("`{quantity}` is not a quantity"))?;
+        if sku.is_empty() || quantity == 0 {
+            return Err("write SKU, or SKU=QUANTITY with a quantity of at least 1".to_owned());
+        }
+        Ok(Self(Item {
+            sku: sku.to_owned(),
+            quantity,
+        }))
+    }
+}
+
+impl Order {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Failure> {
+        let client = &session.client;
+        match self {
+            Order::Place(place) => place.run(session).await,
+            Order::Show { id } => session.print(&client.order(id).await?, one),
+            Order::Cancel { id } => session.print(&client.cancel(id).await?, one),
+            Order::List {
+                status,
+                limit,
+                cursor,
+            } => {
+                let filter = OrderFilter {
+                    status,
+                    limit: Some(limit),
+                    cursor,
+                };
+                session.print(&client.orders(&filter).await?, many)
+            }
+        }
+    }
+}
+
+impl Place {
+    async fn run(self, session: &Session) -> Result<ExitCode, Failure> {
+        let order = NewOrder {
+            customer_id: self.customer,
+            currency: self.currency,
+            items: self.items.into_iter().map(|wanted| wanted.0).collect(),
+            payment_method: self.method,
+        };
+        let key = self.key.unwrap_or_else(|| Uuid::now_v7().to_string());
+        match session
+            .client
+            .place_order(&order, Some(&key), self.wait)
+            .await
+        {
+            Ok(placed) => session.print(&placed.order, one),
+            Err(error @ ClientError::Transport { .. }) => Err(Failure::Failed(format!(
+                "{error}; whether the order was placed is unknown: repeat the command with --key {key} to be sure"
+            ))),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn one(order: &client::Order) -> String {
+    let mut lines = table(
+        ["article", "quantity", "each", "together"],
+        &["quantity", "each", "together"],
+    );
+    for line in &order.items {
+        let together = line.unit_price_minor * i64::from(line.quantity);
+        let price = |minor| money(minor, &order.currency);
+        lines.add_row([
+            line.sku.clone(),
+            line.quantity.to_string(),
+            price(line.unit_price_minor),
+            price(together),
+        ]);
+    }
+    let mut text = format!("order     {}\nstatus    {}", order.id, order.status);
+    if let Some(reason) = &order.reason {
+        text += &format!(" ({reason})");
+    }
+    if order.closed_at.is_some() {
+        text += ", closed";
+    }
+    if !order.answers.given.is_empty() {
+        text += &format!(
+            "\nanswers   {} of {}",
+            order.answers.given.join(", "),
+            order.answers.required.join(", ")
+        );
+    }
+    let amount = money(order.amount_minor, &order.currency);
+    text += &format!(
+        "\ncustomer  {}, pays {amount} by {}",
+        order.customer_id, order.payment_method
+    );
+    text += &format!(
+        "\nplaced    {}, deadline {}",
+        moment(order.created_at),
+        moment(order.deadline_at)
+    );
+    format!("{text}\n{lines}")
+}
+
+fn many(page: &OrderPage) -> String {
+    if page.orders.is_empty() {
+        return "no orders".to_owned();
+    }
+    let mut orders = table(
+        [
+            "order", "placed", "customer", "amount", "by", "status", "reason",
+        ],
+        &["amount"],
+    );
+    for order in &page.orders {
+        orders.add_row([
+            order.id.to_string(),
+            moment(order.created_at),
+            order.customer_id.clone(),
+            money(order.amount_minor, &order.currency),
+            order.payment_method.clone(),
+            order.status.to_string(),
+            order.reason.clone().unwrap_or_default(),
+        ]);
+    }
+    match &page.next_cursor {
+        Some(cursor) => format!("{orders}\nmore with --cursor {cursor}"),
+        None => orders.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_is_a_sku_with_an_optional_quantity() {
+        let item = |sku: &str, quantity| {
+            Ok(Wanted(Item {
+                sku: sku.to_owned(),
+                quantity,
+            }))
+        };
+        assert_eq!("TEAPOT-CAST".parse(), item("TEAPOT-CAST", 1));
+        assert_eq!("TEAPOT-CAST=3".parse(), item("TEAPOT-CAST", 3));
+        for wrong in ["", "=3", "TEAPOT-CAST=0", "TEAPOT-CAST=some"] {
+            assert!(Wanted::from_str(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `sagactl saga`: what became of a saga, asked of every service.
+
+use std::process::ExitCode;
+
+use chrono::{DateTime, Utc};
+use futures::future::join_all;
+use uuid::Uuid;
+
+use super::show::{moment, table};
+use super::{Failure, Session};
+use crate::client::{Client, ClientError, Service, Story};
+
+mod stitch;
+
+pub use stitch::{Expected, Line, SagaView, Silence, Waiting, stitch};
+
+/// Flags of `sagactl saga`.
+#[derive(Debug, clap::Subcommand)]
+pub enum Saga {
+    /// Show the story of one saga
+    Show {
+        /// Which; an order's id is its saga's
+        id: Uuid,
+    },
+}
+
+impl Saga {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Failure> {
+        let Saga::Show { id } = self;
+        let view = view(&session.client, id).await;
+        if let (true, [first, ..]) = (view.silent.len() == Service::ALL.len(), &view.silent[..]) {
+            let Silence { service, reason } = first;
+            return Err(Failure::Failed(format!(
+                "no service answers; {service} at {}: {reason}",
+                session.client.endpoints().of(*service)
+            )));
+        }
+        if view.lines.is_empty() && view.waiting.is_empty() && view.silent.is_empty() {
+            return Err(Failure::Failed(format!(
+                "no service knows anything of saga {id}"
+            )));
+        }
+        session.print(&view, people)
+    }
+}
+
+/// Asks every service for its part and its map, all at once, and stitches them together. A service that does not answer is
+/// part of the result, not an error.
+pub async fn view(client: &Client, saga_id: Uuid) -> SagaView {
+    let asked = join_all(Service::ALL.map(|service| async move {
+        let (story, map) =
+            tokio::join!(client.saga(service, saga_id), client.choreography(service));
+        let story = match story {
+            Err(error) if error.is_not_found() => Ok(Story {
+                service: service.name().to_owned(),
+                saga_id,
+                steps: Vec::new(),
+                waiting: Vec::new(),
+            }),
+            story => story,
+        };
+        (service, story, map)
+    }));
+
+    let (mut stories, mut maps, mut silent) = (Vec::new(), Vec::new(), Vec::new());
+    for (service, story, map) in asked.await {
+        // Its map is worth having only together with its part: expecting steps of a silent service would be guessing.
+        match story {
+            Ok(story) => {
+                stories.push((service, story));
+                maps.extend(map.ok().map(|map| (service, map)));
+            }
+            Err(error) => silent.push(Silence {
+                service,
+                reason: reason(&error),
+            }),
+        }
+    }
+    stitch(saga_id, &stories, &maps, silent)
+}
+
+fn reason(error: &ClientError) -> String {
+    match error {
+        ClientError::Transport { reason, .. } => reason.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn people(view: &SagaView) -> String {
+    let mut text = format!("saga {}", view.saga_id);
+    let begun = view.lines.iter().map(|line| line.at).min();
+    if let Some(begun) = begun {
+        text += &format!(", begun {}", moment(begun));
+    }
+
+    let mut lines = table(
+        ["+ms", "service", "step", "reacted to", "verdict", "said"],
+        &["+ms"],
+    );
+    for line in &view.lines {
+        lines.add_row([
+            after(begun, line.at),
+            line.service.to_string(),
+            line.step.clone(),
+            line.reacted_to.clone().unwrap_or_default(),
+            line.verdict.clone(),
+            line.said.clone().unwrap_or_default(),
+        ]);
+    }
+    for Expected {
+        service,
+        step,
+        reacts_to,
+    } in &view.expected
+    {
+        lines.add_row(["", &service.to_string(), step, reacts_to, "(expected)", ""]);
+    }
+    text += &format!("\n{lines}");
+
+    for Waiting { service, message } in &view.waiting {
+        let reason = message.reason.as_deref().unwrap_or("no reason");
+        let (state, step, attempts) = (&message.state, &message.step, message.attempts);
+        text += &format!(
+            "\n{state} at {service}: {} for {step}, {attempts} attempts: {reason}",
+            message.message_id
+        );
+    }
+    for Silence { service, reason } in &view.silent {
+        text += &format!("\nsilent: {service} ({reason}); its part is not shown");
+    }
+    text
+}
+
+/// Milliseconds since the first line. Clocks of several databases can disagree, so this may be negative or out of order.
+fn after(begun: Option<DateTime<Utc>>, at: DateTime<Utc>) -> String {
+    begun.map_or_else(String::new, |begun| {
+        (at - begun).num_milliseconds().to_string()
+    })
+}

@@ -1,0 +1,164 @@
+//! What all verbs share: the global flags, whom they speak to, and how they fail.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::audit::AuditError;
+use crate::client::{Client, ClientError, Endpoints};
+use crate::stack::{StackError, StackRecord, default_data};
+
+/// Flags of every verb.
+#[derive(Debug, clap::Args)]
+pub(super) struct Global {
+    /// Print JSON, for machines
+    #[arg(long, global = true)]
+    json: bool,
+    /// Data folder of a running private stack [default: that of `cargo demo`, if it runs]
+    #[arg(long, global = true, env = "ORDERSAGA_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Base URL of order-svc
+    #[arg(
+        long,
+        global = true,
+        env = "ORDER_URL",
+        value_name = "URL",
+        help_heading = "Services"
+    )]
+    order_url: Option<String>,
+    /// Base URL of payment-svc
+    #[arg(
+        long,
+        global = true,
+        env = "PAYMENT_URL",
+        value_name = "URL",
+        help_heading = "Services"
+    )]
+    payment_url: Option<String>,
+    /// Base URL of inventory-svc
+    #[arg(
+        long,
+        global = true,
+        env = "INVENTORY_URL",
+        value_name = "URL",
+        help_heading = "Services"
+    )]
+    inventory_url: Option<String>,
+    /// Base URL of notification-svc
+    #[arg(
+        long,
+        global = true,
+        env = "NOTIFICATION_URL",
+        value_name = "URL",
+        help_heading = "Services"
+    )]
+    notification_url: Option<String>,
+    /// Bearer token to send to the services
+    #[arg(
+        long,
+        global = true,
+        env = "ORDERSAGA_TOKEN",
+        hide_env_values = true,
+        help_heading = "Services"
+    )]
+    token: Option<String>,
+}
+
+/// Whom a verb speaks to, and how it prints.
+#[derive(Debug)]
+pub struct Session {
+    /// Speaks to the services.
+    pub client: Client,
+    /// The private stack that was found, if any.
+    pub stack: Option<StackRecord>,
+    json: bool,
+}
+
+impl Session {
+    /// Finds the services: a URL that was given, else those of a running private stack, else the default ports.
+    pub(super) fn open(global: Global) -> Result<Self, Failure> {
+        let stack = discover(global.data.as_deref())?;
+        let found = stack
+            .as_ref()
+            .map_or_else(Endpoints::default, StackRecord::endpoints);
+        let endpoints = Endpoints {
+            order: global.order_url.unwrap_or(found.order),
+            payment: global.payment_url.unwrap_or(found.payment),
+            inventory: global.inventory_url.unwrap_or(found.inventory),
+            notification: global.notification_url.unwrap_or(found.notification),
+        };
+        let client = Client::new(endpoints).with_token(global.token);
+        Ok(Self {
+            client,
+            stack,
+            json: global.json,
+        })
+    }
+
+    /// Prints `value` as JSON, or what `people` makes of it.
+    pub fn print<T: Serialize>(
+        &self,
+        value: &T,
+        people: impl FnOnce(&T) -> String,
+    ) -> Result<ExitCode, Failure> {
+        let text = if self.json {
+            serde_json::to_string_pretty(value)
+                .map_err(|error| Failure::Failed(error.to_string()))?
+        } else {
+            people(value)
+        };
+        show_line(&text);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A reader that has seen enough (`| head`) is no failure.
+fn show_line(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// A folder that was named must have a running stack; the default one may.
+fn discover(data: Option<&Path>) -> Result<Option<StackRecord>, Failure> {
+    match data {
+        Some(data) => Ok(Some(StackRecord::discover(data)?)),
+        None => match StackRecord::discover(&default_data()) {
+            Ok(record) => Ok(Some(record)),
+            Err(StackError::NotRunning(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        },
+    }
+}
+
+/// Why a verb did not do what it was asked. One sentence each.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The arguments make no sense together.
+    #[error("{0}")]
+    Usage(String),
+    /// A service said no, or nothing.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The audit could not be made.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The private stack could not be found.
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Failure {
+    /// 2 when the command itself was wrong, else 1.
+    #[must_use]
+    pub fn status(&self) -> ExitCode {
+        ExitCode::from(if matches!(self, Failure::Usage(_)) {
+            2
+        } else {
+            1
+        })
+    }
+}
