@@ -1,3 +1,10 @@
-//! `cargo demo`: starts everything, places five orders, shows their stories, audits, serves until Ctrl-C.
+//! `cargo demo`: starts everything, places six orders, shows their stories, audits, serves until Ctrl-C.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    sagactl::demo::Demo::parse().run().await
+}

@@ -2,13 +2,76 @@
 
 use std::process::ExitCode;
 
+use comfy_table::{Table, presets};
+
+use super::launch::{Launch, StopSignal, refused, say, serve, shut_down};
+use crate::stack::StackRecord;
+
 /// Flags of `sagactl up`.
 #[derive(Debug, clap::Args)]
-pub struct Up {}
+pub struct Up {
+    #[command(flatten)]
+    launch: Launch,
+}
 
 impl Up {
-    /// Starts the stack and serves until Ctrl-C.
+    /// Starts the stack and serves until Ctrl-C. Status 0 after Ctrl-C, 2 if something must be installed or set first, else 1.
     pub async fn run(self) -> ExitCode {
-        ExitCode::SUCCESS
+        let mut stop = match StopSignal::listen() {
+            Ok(stop) => stop,
+            Err(error) => {
+                eprintln!("error: cannot listen for Ctrl-C: {error}");
+                return ExitCode::FAILURE;
+            }
+        };
+        let started = tokio::select! {
+            started = self.launch.start() => started,
+            () = stop.received() => return ExitCode::FAILURE,
+        };
+        match started {
+            Ok(stack) => {
+                say(&addresses(&stack.record().await));
+                say("Serving until Ctrl-C.");
+                serve(&stack, &mut stop).await;
+                shut_down(stack, &mut stop).await;
+                ExitCode::SUCCESS
+            }
+            Err(error) => refused(&error),
+        }
     }
+}
+
+/// Where everything is, as a table for people.
+pub fn addresses(record: &StackRecord) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    for process in &record.processes {
+        let docs = if process.database_url.is_some() {
+            "docs at /docs, metrics at /metrics"
+        } else {
+            ""
+        };
+        table.add_row([process.program.name(), &process.url, docs]);
+    }
+    let management = &record.management;
+    table.add_row([
+        "RabbitMQ management",
+        &management.url,
+        &format!("virtual host {}", record.vhost),
+    ]);
+    table.add_row([
+        "",
+        &format!("user {}, password {}", management.user, management.password),
+        "",
+    ]);
+    if let Some(metrics) = &record.broker_metrics_url {
+        table.add_row(["RabbitMQ metrics", metrics, ""]);
+    }
+    table.add_row(["PostgreSQL", &record.postgres_url, ""]);
+    table.add_row([
+        "Data folder",
+        &record.data.display().to_string(),
+        "logs in log/, all of the above in stack.json",
+    ]);
+    format!("\n{table}\n")
 }

@@ -1,1 +1,98 @@
-//! The guided tour: five orders, each with its story, then the audit.
+//! The guided tour: orders that succeed and orders that fail, each with its story as it happens, then the audit.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+
+use crate::audit;
+use crate::cmd::launch::{Launch, StopSignal, refused, say, serve, shut_down};
+use crate::cmd::up::addresses;
+use crate::stack::Stack;
+
+mod scenes;
+mod story;
+mod summary;
+
+use summary::Outcome;
+
+/// Longer than any announcement's repeat: what is not at rest by then will not come to rest.
+const RESTS_WITHIN: Duration = Duration::from_secs(60);
+
+/// Starts a private RabbitMQ and PostgreSQL with all services, places orders that succeed and orders that fail, shows what each service
+/// did and undid, audits the books, and serves until Ctrl-C.
+#[derive(Debug, Parser)]
+#[command(name = "demo", version)]
+pub struct Demo {
+    #[command(flatten)]
+    launch: Launch,
+    /// Stop after the audit; the status is 0 only if every order ended as expected and the audit is clean
+    #[arg(long)]
+    once: bool,
+}
+
+impl Demo {
+    /// Runs the demo. Status 0: all was as expected; 1: not; 2: something must be installed or set first.
+    pub async fn run(self) -> ExitCode {
+        let begun = Instant::now();
+        let mut stop = match StopSignal::listen() {
+            Ok(stop) => stop,
+            Err(error) => {
+                eprintln!("error: cannot listen for Ctrl-C: {error}");
+                return ExitCode::FAILURE;
+            }
+        };
+        let started = tokio::select! {
+            started = self.launch.start() => started,
+            () = stop.received() => return ExitCode::FAILURE,
+        };
+        let stack = match started {
+            Ok(stack) => stack,
+            Err(error) => return refused(&error),
+        };
+        let as_expected = tokio::select! {
+            as_expected = tour(&stack, begun) => as_expected,
+            () = stop.received() => {
+                shut_down(stack, &mut stop).await;
+                return ExitCode::FAILURE;
+            }
+        };
+        if !self.once {
+            say(&addresses(&stack.record().await));
+            say("Serving until Ctrl-C. In another terminal, try `cargo sagactl order list`.");
+            serve(&stack, &mut stop).await;
+        }
+        shut_down(stack, &mut stop).await;
+        if as_expected {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Plays all scenes and audits. Whether all was as expected.
+async fn tour(stack: &Stack, begun: Instant) -> bool {
+    let client = stack.client();
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    for (number, scene) in scenes::all().into_iter().enumerate() {
+        say(&format!("\n{}. {}", number + 1, scene.title));
+        let outcome = story::play(&client, scene).await;
+        if number == 0 {
+            say(&format!(
+                "   The first order was decided {:.1} s after the start.",
+                begun.elapsed().as_secs_f64()
+            ));
+        }
+        outcomes.push(outcome);
+    }
+    say("\nAuditing all databases and the payment provider's ledger ..");
+    let report = audit::until_quiescent(&stack.audit_config(), RESTS_WITHIN).await;
+    let clean = report.as_ref().is_ok_and(audit::AuditReport::is_clean);
+    say(&summary::table(&outcomes));
+    say(&report.map_or_else(
+        |error| format!("Audit: {error}"),
+        |report| format!("Audit: {report}"),
+    ));
+    clean && outcomes.iter().all(Outcome::as_expected)
+}

@@ -89,6 +89,16 @@ impl DataDir {
         Ok(folder)
     }
 
+    /// Puts the logs of the run before aside; they may tell why it ended.
+    pub(super) fn begin_new_logs(&self) -> Result<(), StackError> {
+        let (log, previous) = (self.path.join("log"), self.path.join("log.previous"));
+        if log.exists() {
+            let _ = fs::remove_dir_all(&previous);
+            fs::rename(&log, &previous).doing_with("put aside", &log)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn kept(&self) -> Kept {
         let stored = fs::read(self.path.join("kept.json")).ok();
         stored

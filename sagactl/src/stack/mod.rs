@@ -13,6 +13,7 @@
 //! # Ok(()) }
 //! ```
 
+mod account;
 mod admin;
 mod binaries;
 mod child;
@@ -20,6 +21,7 @@ mod data;
 mod error;
 mod find;
 mod install;
+mod layout;
 mod management;
 mod options;
 mod ports;

@@ -1,8 +1,7 @@
 //! A private PostgreSQL cluster.
 
 use std::fs::{self, File};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown, symlink};
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,6 +11,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::StackError;
+use super::account::{Account, home};
 use super::child::Child;
 use super::data::{DataDir, tail, write_private};
 use super::error::Doing;
@@ -245,85 +245,5 @@ impl Cluster {
             }
             sleep(Duration::from_millis(20)).await;
         }
-    }
-}
-
-/// An ordinary user: PostgreSQL refuses to run as root.
-#[derive(Debug, Clone, Copy)]
-struct Account {
-    uid: u32,
-    gid: u32,
-}
-
-impl Account {
-    fn for_postgres() -> Result<Self, StackError> {
-        let users = fs::read_to_string("/etc/passwd").doing("read /etc/passwd")?;
-        let named = |wanted: &str| {
-            let mut fields = users
-                .lines()
-                .map(|line| line.split(':'))
-                .find_map(|mut it| (it.next() == Some(wanted)).then_some(it))?;
-            Some(Self {
-                uid: fields.nth(1)?.parse().ok()?,
-                gid: fields.next()?.parse().ok()?,
-            })
-        };
-        let missing = || {
-            StackError::Setting("PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as".into())
-        };
-        named("postgres")
-            .or_else(|| named("nobody"))
-            .ok_or_else(missing)
-    }
-
-    fn give(self, path: &Path) -> Result<(), StackError> {
-        chown(path, Some(self.uid), Some(self.gid)).doing_with("give the PostgreSQL user", path)
-    }
-
-    /// Whether this user can enter every folder on the way.
-    fn can_reach(self, path: &Path) -> bool {
-        path.ancestors().all(|folder| {
-            fs::metadata(folder).is_ok_and(|it| {
-                let needed = match () {
-                    () if it.uid() == self.uid => 0o100,
-                    () if it.gid() == self.gid => 0o010,
-                    () => 0o001,
-                };
-                it.mode() & needed != 0
-            })
-        })
-    }
-}
-
-/// The folder that holds the cluster: in the data folder, or, where PostgreSQL's user cannot reach that (it may lie under a private home),
-/// in /var/tmp with a link to it.
-fn home(data: &DataDir, run_as: Option<Account>) -> Result<PathBuf, StackError> {
-    let inside = data.path().join("postgres");
-    match run_as {
-        Some(account) if !account.can_reach(data.path()) => {
-            if let Ok(elsewhere) = fs::read_link(&inside) {
-                if elsewhere.is_dir() {
-                    return Ok(elsewhere);
-                }
-                fs::remove_file(&inside).doing_with("remove", &inside)?;
-            }
-            let mut hasher = DefaultHasher::new();
-            data.path().hash(&mut hasher);
-            let elsewhere = PathBuf::from(format!(
-                "/var/tmp/ordersaga-postgres-{:016x}",
-                hasher.finish()
-            ));
-            if elsewhere.exists() {
-                // Without the link it belongs to a data folder of that name that is gone.
-                fs::remove_dir_all(&elsewhere).doing_with("remove", &elsewhere)?;
-            }
-            fs::DirBuilder::new()
-                .mode(0o711)
-                .create(&elsewhere)
-                .doing_with("create", &elsewhere)?;
-            symlink(&elsewhere, &inside).doing_with("create", &inside)?;
-            Ok(elsewhere)
-        }
-        _ => data.folder("postgres"),
     }
 }

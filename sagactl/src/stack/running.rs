@@ -9,18 +9,19 @@ use futures::future::{join_all, try_join_all};
 
 use super::process::Process;
 use super::unix::Signal;
-use super::{Instance, Program, Servers, StackError, StackOptions, admin, binaries};
+use super::{Instance, Program, Servers, StackError, StackOptions, admin};
+use crate::audit::{AuditConfig, DatabaseUrls, ProviderAccount};
 use crate::client::{Client, Endpoints, Service};
 
 /// The services, running as processes of their own. Dropping a stack ends them; so does the death of this process.
 #[derive(Debug)]
 pub struct Stack {
-    servers: Arc<Servers>,
-    options: StackOptions,
-    databases: BTreeMap<Program, String>,
-    amqp_url: String,
-    provider_key: String,
-    processes: BTreeMap<Instance, Process>,
+    pub(super) servers: Arc<Servers>,
+    pub(super) options: StackOptions,
+    pub(super) databases: BTreeMap<Program, String>,
+    pub(super) amqp_url: String,
+    pub(super) provider_key: String,
+    pub(super) processes: BTreeMap<Instance, Process>,
 }
 
 impl Stack {
@@ -32,10 +33,7 @@ impl Stack {
     /// Makes databases and virtual host, starts the programs and waits until all are ready.
     ///
     /// A program that ends or is not ready after 60 s is an error with the end of its log; what was started is stopped then.
-    pub async fn up_on(
-        servers: Arc<Servers>,
-        options: StackOptions,
-    ) -> Result<Self, StackError> {
+    pub async fn up_on(servers: Arc<Servers>, options: StackOptions) -> Result<Self, StackError> {
         let stack = Self::lay_out(servers, options).await?;
         try_join_all(stack.processes.values().map(|process| async {
             process.launch().await?;
@@ -43,115 +41,6 @@ impl Stack {
         }))
         .await?;
         Ok(stack)
-    }
-
-    /// Everything but the processes.
-    async fn lay_out(servers: Arc<Servers>, options: StackOptions) -> Result<Self, StackError> {
-        let folder = binaries::folder(options.programs_folder.as_deref())?;
-        let programs = options
-            .programs
-            .iter()
-            .map(|program| Ok((*program, binaries::current(&folder, *program)?)));
-        let programs = programs.collect::<Result<BTreeMap<_, _>, StackError>>()?;
-
-        let vhost = options.vhost();
-        let with_database = Program::ALL
-            .into_iter()
-            .filter_map(|program| Some((program, program.database()?)));
-        let databases = try_join_all(with_database.map(async |(program, name)| {
-            let url = servers
-                .create_database(&format!("{}{name}", options.prefix))
-                .await?;
-            Ok::<_, StackError>((program, url))
-        }));
-        let (databases, amqp_url) = tokio::try_join!(databases, servers.create_vhost(&vhost))?;
-
-        let logs = servers.logs(&options.prefix)?;
-        let provider_key = format!("sk_sandbox_{:016x}", rand::random::<u64>());
-        let mut stack = Self {
-            servers,
-            options,
-            databases: databases.into_iter().collect(),
-            amqp_url,
-            provider_key,
-            processes: BTreeMap::new(),
-        };
-        // Ports for all programs, in one fixed order, also for those that are not started.
-        let mut ports = BTreeMap::new();
-        for program in Program::ALL {
-            for replica in 0..stack.options.replicas.get(&program).copied().unwrap_or(1) {
-                let free = stack.servers.take_port()?;
-                let wanted = stack
-                    .options
-                    .ports
-                    .get(&program)
-                    .copied()
-                    .filter(|_| replica == 0);
-                ports.insert(Instance { program, replica }, wanted.unwrap_or(free));
-            }
-        }
-        for (&instance, &port) in &ports {
-            if let Some(binary) = programs.get(&instance.program) {
-                let log = logs.join(format!("{instance}.log"));
-                let env = stack.environment(instance, &ports, &logs);
-                stack.processes.insert(
-                    instance,
-                    Process::new(instance, binary.clone(), port, log, env),
-                );
-            }
-        }
-        Ok(stack)
-    }
-
-    fn environment(
-        &self,
-        instance: Instance,
-        ports: &BTreeMap<Instance, u16>,
-        logs: &std::path::Path,
-    ) -> BTreeMap<String, String> {
-        let url = |program: Program| {
-            format!(
-                "http://127.0.0.1:{}",
-                ports.get(&program.into()).copied().unwrap_or_default()
-            )
-        };
-        let program = instance.program;
-        let mut env = BTreeMap::new();
-        let mut set = |variable: &str, value: String| env.insert(variable.to_owned(), value);
-        set(
-            "LISTEN",
-            format!(
-                "127.0.0.1:{}",
-                ports.get(&instance).copied().unwrap_or_default()
-            ),
-        );
-        if let Some(database) = self.databases.get(&program) {
-            set("DATABASE_URL", database.clone());
-            set("AMQP_URL", self.amqp_url.clone());
-        }
-        match program {
-            Program::OrderSvc => {
-                set("INVENTORY_URL", url(Program::InventorySvc));
-                set("PAYMENT_URL", url(Program::PaymentSvc));
-                set("NOTIFICATION_URL", url(Program::NotificationSvc));
-            }
-            Program::PaymentSvc => {
-                set("PROVIDER_URL", url(Program::SandboxProvider));
-                set("PROVIDER_KEY", self.provider_key.clone());
-            }
-            Program::SandboxProvider => {
-                set(
-                    "LEDGER",
-                    logs.with_file_name(format!("{}ledger", self.options.prefix))
-                        .display()
-                        .to_string(),
-                );
-                set("PROVIDER_KEY", self.provider_key.clone());
-            }
-            Program::InventorySvc | Program::NotificationSvc => {}
-        }
-        env.extend(self.options.env.get(&program).cloned().unwrap_or_default());
-        env
     }
 
     /// The servers this stack runs on.
@@ -199,6 +88,23 @@ impl Stack {
     /// The virtual host's name.
     pub fn vhost(&self) -> String {
         self.options.vhost()
+    }
+
+    /// What an auditor needs to check this stack: its databases, and the provider if the stack runs it.
+    pub fn audit_config(&self) -> AuditConfig {
+        let url = |service| self.database_url(service).to_owned();
+        let databases = DatabaseUrls {
+            orders: url(Service::Order),
+            inventory: url(Service::Inventory),
+            payment: url(Service::Payment),
+            notification: url(Service::Notification),
+        };
+        let provider = self.url(Program::SandboxProvider).ok();
+        let provider = provider.map(|url| ProviderAccount {
+            url,
+            key: self.provider_key.clone(),
+        });
+        AuditConfig::new(databases, provider)
     }
 
     /// The sandbox provider's bearer key.

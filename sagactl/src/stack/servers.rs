@@ -75,6 +75,7 @@ impl Servers {
     }
 
     async fn launch(settings: &ServerSettings, data: DataDir) -> Result<Self, StackError> {
+        data.begin_new_logs()?;
         let mut kept = data.kept();
         let mut ports = Ports::claim(kept.ports_base)?;
         kept.ports_base = Some(ports.base());

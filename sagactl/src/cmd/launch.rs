@@ -1,0 +1,201 @@
+//! Starts a lasting stack for a person at a terminal, tells what happens, and stops it in order.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::stack::{
+    self, Program, ServerSettings, Servers, Stack, StackError, StackOptions, StackRecord,
+};
+
+/// What to start, and where.
+#[derive(Debug, clap::Args)]
+pub struct Launch {
+    /// Data folder; when another running stack uses it, the one beside it with -2, -3, .. is taken
+    #[arg(long, env = "ORDERSAGA_DATA", value_name = "DIR", default_value_os_t = stack::default_data())]
+    pub data: PathBuf,
+    #[command(flatten)]
+    servers: ServerSettings,
+    /// Port of order-svc [default: one of its own, like all ports; they stay the same with the data folder]
+    #[arg(long, env = "ORDER_PORT", value_name = "PORT", help_heading = "Ports")]
+    order_port: Option<u16>,
+    /// Port of payment-svc
+    #[arg(
+        long,
+        env = "PAYMENT_PORT",
+        value_name = "PORT",
+        help_heading = "Ports"
+    )]
+    payment_port: Option<u16>,
+    /// Port of inventory-svc
+    #[arg(
+        long,
+        env = "INVENTORY_PORT",
+        value_name = "PORT",
+        help_heading = "Ports"
+    )]
+    inventory_port: Option<u16>,
+    /// Port of notification-svc
+    #[arg(
+        long,
+        env = "NOTIFICATION_PORT",
+        value_name = "PORT",
+        help_heading = "Ports"
+    )]
+    notification_port: Option<u16>,
+    /// Port of sandbox-provider
+    #[arg(
+        long,
+        env = "SANDBOX_PORT",
+        value_name = "PORT",
+        help_heading = "Ports"
+    )]
+    sandbox_port: Option<u16>,
+    /// A setting for all services, such as DEADLINE_MS=5000; may be repeated
+    #[arg(long = "set", env = "ORDERSAGA_SET", value_name = "NAME=VALUE", value_parser = assignment, value_delimiter = ',')]
+    set: Vec<(String, String)>,
+    /// Folder with the services' programs, used as they are [default: beside this program, built first with cargo]
+    #[arg(long, env = "ORDERSAGA_PROGRAMS", value_name = "DIR")]
+    programs: Option<PathBuf>,
+    /// Do not run cargo build first
+    #[arg(long, env = "ORDERSAGA_NO_BUILD")]
+    no_build: bool,
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+impl Launch {
+    /// Starts everything, or leaves nothing behind. The stack can then be found with [`StackRecord::discover`].
+    pub async fn start(&self) -> Result<Stack, StackError> {
+        stack::ensure_servers(&self.servers, say).await?;
+        if !self.no_build && self.programs.is_none() {
+            let begun = Instant::now();
+            say("Building the services with cargo (from nothing this takes a few minutes) ..");
+            stack::build(None).await?;
+            say(&format!("Built in {}.", seconds(begun)));
+        }
+        let begun = Instant::now();
+        say("Starting PostgreSQL and RabbitMQ ..");
+        let servers = Arc::new(Servers::in_folder(&self.servers, &self.data).await?);
+        StackRecord::remove(servers.data());
+        say(&format!(
+            "PostgreSQL and RabbitMQ are up ({}). Starting the services ..",
+            seconds(begun)
+        ));
+        let begun = Instant::now();
+        let stack = Stack::up_on(servers, self.options()).await?;
+        stack.record().await.write()?;
+        say(&format!("The services are ready ({}).", seconds(begun)));
+        Ok(stack)
+    }
+
+    fn options(&self) -> StackOptions {
+        // The tap shows the last messages in RabbitMQ's management UI.
+        let options = StackOptions::lasting()
+            .programs_folder(self.programs.clone())
+            .env_all("TAP", true);
+        let options = self.set.iter().fold(options, |options, (name, value)| {
+            options.env_all(name, value)
+        });
+        let ports = [
+            (Program::OrderSvc, self.order_port),
+            (Program::PaymentSvc, self.payment_port),
+            (Program::InventorySvc, self.inventory_port),
+            (Program::NotificationSvc, self.notification_port),
+            (Program::SandboxProvider, self.sandbox_port),
+        ];
+        ports
+            .into_iter()
+            .fold(options, |options, (program, port)| match port {
+                Some(port) => options.port(program, port),
+                None => options,
+            })
+    }
+}
+
+/// Ctrl-C, or SIGTERM.
+#[derive(Debug)]
+pub struct StopSignal {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignal {
+    /// From now on these signals no longer end this process by themselves.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for the next one.
+    pub async fn received(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Waits for Ctrl-C and says which services end meanwhile.
+pub async fn serve(stack: &Stack, stop: &mut StopSignal) {
+    let mut ended: FuturesUnordered<_> = stack
+        .instances()
+        .into_iter()
+        .map(async |instance| (instance, stack.ended(instance).await))
+        .collect();
+    loop {
+        tokio::select! {
+            () = stop.received() => return,
+            Some((instance, status)) = ended.next() => {
+                let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                let log = stack.log(instance).unwrap_or_default();
+                say(&format!("{instance} has ended ({status}); its log is {}", log.display()));
+            }
+        }
+    }
+}
+
+/// Stops the services, which drain, then RabbitMQ, then PostgreSQL. Another Ctrl-C stops all at once.
+pub async fn shut_down(stack: Stack, stop: &mut StopSignal) {
+    let in_order = async {
+        say("Stopping the services ..");
+        for (instance, status) in stack.stop().await {
+            say(&format!("{instance} did not stop well ({status})"));
+        }
+        say("Stopping RabbitMQ and PostgreSQL (another Ctrl-C stops them at once) ..");
+        stack.servers().stop().await;
+    };
+    tokio::select! {
+        () = in_order => {}
+        () = stop.received() => say("Stopping all at once."),
+    }
+    StackRecord::remove(stack.servers().data());
+}
+
+/// Says why the stack did not start; the status is 2 if something must be installed or set first, else 1.
+pub fn refused(error: &StackError) -> ExitCode {
+    eprintln!("error: {error}");
+    match error {
+        StackError::Missing(_) | StackError::Setting(_) => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// One line for the person at the terminal.
+pub fn say(line: &str) {
+    println!("{line}");
+}
+
+fn seconds(begun: Instant) -> String {
+    format!("{:.1} s", begun.elapsed().as_secs_f64())
+}

@@ -1,0 +1,124 @@
+//! Lays a stack out: its databases, virtual host and ports, and what each process is told.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+
+use super::process::Process;
+use super::{Instance, Program, Servers, Stack, StackError, StackOptions, binaries};
+
+type Environment = BTreeMap<String, String>;
+
+impl Stack {
+    /// Everything but running processes.
+    pub(super) async fn lay_out(
+        servers: Arc<Servers>,
+        options: StackOptions,
+    ) -> Result<Self, StackError> {
+        let programs = programs(&options)?;
+        let vhost = options.vhost();
+        let (databases, amqp_url) =
+            tokio::try_join!(databases(&servers, &options), servers.create_vhost(&vhost))?;
+        let provider_key = format!("sk_sandbox_{:016x}", rand::random::<u64>());
+        let mut stack = Self {
+            servers,
+            options,
+            databases,
+            amqp_url,
+            provider_key,
+            processes: BTreeMap::new(),
+        };
+
+        let logs = stack.servers.logs(&stack.options.prefix)?;
+        let ports = stack.ports()?;
+        for (&instance, &port) in &ports {
+            if let Some(binary) = programs.get(&instance.program) {
+                let log = logs.join(format!("{instance}.log"));
+                let env = stack.environment(instance, &ports);
+                stack.processes.insert(
+                    instance,
+                    Process::new(instance, binary.clone(), port, log, env),
+                );
+            }
+        }
+        Ok(stack)
+    }
+
+    /// A port for each process, in one fixed order; also for programs that are not started, as others are told of them.
+    fn ports(&self) -> Result<BTreeMap<Instance, u16>, StackError> {
+        let mut ports = BTreeMap::new();
+        for program in Program::ALL {
+            for replica in 0..self.options.replicas.get(&program).copied().unwrap_or(1) {
+                let free = self.servers.take_port()?;
+                let wanted = self.options.ports.get(&program).filter(|_| replica == 0);
+                ports.insert(
+                    Instance { program, replica },
+                    wanted.copied().unwrap_or(free),
+                );
+            }
+        }
+        Ok(ports)
+    }
+
+    /// What a process is told. The stack's options have the last word.
+    fn environment(&self, instance: Instance, ports: &BTreeMap<Instance, u16>) -> Environment {
+        let address =
+            |of: Instance| format!("127.0.0.1:{}", ports.get(&of).copied().unwrap_or_default());
+        let url = |program: Program| format!("http://{}", address(program.into()));
+        let program = instance.program;
+        let mut env = Environment::new();
+        let mut set = |variable: &str, value: String| env.insert(variable.to_owned(), value);
+        set("LISTEN", address(instance));
+        if let Some(database) = self.databases.get(&program) {
+            set("DATABASE_URL", database.clone());
+            set("AMQP_URL", self.amqp_url.clone());
+        }
+        match program {
+            Program::OrderSvc => {
+                set("INVENTORY_URL", url(Program::InventorySvc));
+                set("PAYMENT_URL", url(Program::PaymentSvc));
+                set("NOTIFICATION_URL", url(Program::NotificationSvc));
+            }
+            Program::PaymentSvc => {
+                set("PROVIDER_URL", url(Program::SandboxProvider));
+                set("PROVIDER_KEY", self.provider_key.clone());
+            }
+            Program::SandboxProvider => {
+                let ledger = self
+                    .servers
+                    .data()
+                    .join(format!("{}ledger", self.options.prefix));
+                set("LEDGER", ledger.display().to_string());
+                set("PROVIDER_KEY", self.provider_key.clone());
+            }
+            Program::InventorySvc | Program::NotificationSvc => {}
+        }
+        env.extend(self.options.env.get(&program).cloned().unwrap_or_default());
+        env
+    }
+}
+
+/// The programs' files, all of them current.
+fn programs(options: &StackOptions) -> Result<BTreeMap<Program, PathBuf>, StackError> {
+    let folder = binaries::folder(options.programs_folder.as_deref())?;
+    let current = |program: &Program| Ok((*program, binaries::current(&folder, *program)?));
+    options.programs.iter().map(current).collect()
+}
+
+async fn databases(
+    servers: &Servers,
+    options: &StackOptions,
+) -> Result<BTreeMap<Program, String>, StackError> {
+    let with_database = Program::ALL
+        .into_iter()
+        .filter_map(|program| Some((program, program.database()?)));
+    let created = with_database.map(async |(program, name)| {
+        let url = servers
+            .create_database(&format!("{}{name}", options.prefix))
+            .await?;
+        Ok::<_, StackError>((program, url))
+    });
+    Ok(try_join_all(created).await?.into_iter().collect())
+}
