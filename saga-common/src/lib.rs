@@ -1,1 +1,55 @@
-//! stub
+//! A choreography saga engine over RabbitMQ and PostgreSQL.
+//!
+//! Money and stock live in different databases; nobody coordinates. Each service reacts to events, and when one refuses,
+//! everybody undoes. Delivery is at least once; the effect is once. Write the steps as plain async functions, list them
+//! in a [`Participant`], and [`Service`] runs them: guard rows, outbox, undo, answers, waiting, parking, drain.
+//!
+//! Read in this order: [`event`], [`step`], [`participant`]. `ARCHITECTURE.md` has the map and the proofs.
+
+#![forbid(unsafe_code)]
+
+pub mod action;
+pub mod answer;
+pub mod config;
+pub mod db;
+pub mod drain;
+pub mod envelope;
+pub mod error;
+pub mod event;
+#[cfg(feature = "http")]
+pub mod http;
+pub mod ids;
+pub mod jobs;
+pub mod participant;
+pub mod retry;
+pub mod service;
+pub mod step;
+pub mod telemetry;
+pub mod topology;
+pub mod unit;
+
+mod announcer;
+mod broker;
+mod consumer;
+mod engine;
+mod guard;
+mod outbox;
+mod partitions;
+mod waiting;
+
+pub use action::set;
+pub use answer::{CompensationOutcome, SagaCompensated};
+pub use broker::BrokerError;
+pub use config::Settings;
+pub use db::{DbError, Tx};
+pub use error::Error;
+pub use event::{Event, Never};
+pub use guard::Verdict;
+pub use ids::{MessageId, SagaId};
+pub use jobs::{External, Job};
+pub use participant::{Builder, Choreography, Participant, StepKind};
+pub use service::{Saga, Service, StartError};
+pub use step::{
+    Cx, Failure, Outcome, Received, Retry, SetResult, StepError, StepResult, Undo, UndoResult, refuse, say,
+};
+pub use unit::Unit;

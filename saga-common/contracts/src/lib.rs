@@ -1,1 +1,17 @@
-//! stub
+//! The order system's events, ids and money, as they travel. Serde only: the serde name of an event is its wire type.
+//!
+//! Evolution is additive: readers ignore what they do not know, nothing published changes its meaning, and a new major
+//! version is a new type beside the old one. Golden payloads are in `tests/contracts/`.
+
+#![forbid(unsafe_code)]
+
+mod events;
+mod ids;
+mod money;
+
+pub use events::{
+    Line, OrderCancelled, OrderCancelling, OrderConfirmed, OrderPlaced, PaymentCharged, PaymentDeclined, Shortage,
+    StockCommitted, StockRejected, StockReserved,
+};
+pub use ids::{CustomerId, OrderId, PaymentMethod, Sku};
+pub use money::{Currency, Money, MoneyError};

@@ -1,0 +1,109 @@
+//! R4, nothing published is trusted until answered: repeats announcements until they are withdrawn. All SQL on
+//! `saga.announcements`.
+//!
+//! The publisher of a fanout cannot see a missing queue, and a queue can be deleted with what it holds. So whoever owns
+//! a saga says `confirmed` and `cancelling` again, under the same message id and with a rising `announcement` header,
+//! until everybody it needs has answered.
+
+use crate::db::{Db, DbError, Tx};
+use crate::ids::SagaId;
+use crate::outbox::{self, Outbox, Outgoing};
+use crate::unit::Announcement;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+const FIRST_REPEAT_MS: f64 = 5_000.0;
+const REPEAT_MS: f64 = 10_000.0;
+/// At most so many repeats in one look, and one look a second.
+const REPEATS_A_SECOND: i64 = 200;
+
+pub(crate) async fn insert(tx: &Tx, announcements: &[Announcement]) -> Result<(), DbError> {
+    if announcements.is_empty() {
+        return Ok(());
+    }
+    let messages: Vec<&Outgoing> = announcements.iter().map(|a| &a.message).collect();
+    let sagas: Vec<Uuid> = messages.iter().map(|m| m.saga_id.as_uuid()).collect();
+    let ids: Vec<Uuid> = messages.iter().map(|m| m.id.as_uuid()).collect();
+    let exchanges: Vec<&str> = messages.iter().map(|m| m.exchange.as_str()).collect();
+    let keys: Vec<&str> = messages.iter().map(|m| m.routing_key.as_str()).collect();
+    let types: Vec<&str> = messages.iter().map(|m| m.event_type.as_str()).collect();
+    let causes: Vec<Option<Uuid>> = messages.iter().map(|m| m.causation_id.map(|id| id.as_uuid())).collect();
+    let bodies: Vec<&[u8]> = messages.iter().map(|m| m.body.as_slice()).collect();
+    tx.execute(
+        "insert into saga.announcements (saga_id, message_id, exchange, routing_key, type, causation_id, body, due_at)
+         select u.*, clock_timestamp() + $8::float8 * interval '1 ms'
+         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::bytea[]) u
+         on conflict do nothing",
+        &[&sagas, &ids, &exchanges, &keys, &types, &causes, &bodies, &FIRST_REPEAT_MS],
+    )
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn withdraw(tx: &Tx, sagas: &[SagaId]) -> Result<(), DbError> {
+    if sagas.is_empty() {
+        return Ok(());
+    }
+    let sagas: Vec<Uuid> = sagas.iter().map(SagaId::as_uuid).collect();
+    tx.execute("delete from saga.announcements where saga_id = any($1)", &[&sagas]).await?;
+    Ok(())
+}
+
+/// Repeats what is due, once a second.
+pub(crate) async fn repeat(db: Db, outbox: Outbox, done: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            () = done.cancelled() => return,
+        }
+        // In a task of its own, so that a stop never drops a transaction half-way.
+        let (db, outbox) = (db.clone(), outbox.clone());
+        match tokio::spawn(async move { repeat_due(&db, &outbox).await }).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(repeated)) => tracing::info!(repeated, "repeated announcements that nobody has answered in full"),
+            Ok(Err(error)) => tracing::warn!(error = %error, "announcements cannot be repeated"),
+            Err(panic) => tracing::error!(error = %panic, "repeating announcements failed"),
+        }
+    }
+}
+
+/// One transaction: the oldest due announcements go into the outbox under their own ids, unless the former repeat is
+/// still there.
+async fn repeat_due(db: &Db, outbox: &Outbox) -> Result<usize, DbError> {
+    let tx = db.begin().await?;
+    let rows = tx
+        .query(
+            "update saga.announcements a
+             set repeats = a.repeats + 1,
+                 due_at = clock_timestamp() + $1::float8 * (0.75 + random() / 2) * interval '1 ms'
+             from (select saga_id from saga.announcements d
+                   where due_at <= clock_timestamp() and not exists (select 1 from saga.outbox o where o.id = d.message_id)
+                   order by due_at limit $2 for update skip locked) d
+             where a.saga_id = d.saga_id
+             returning a.saga_id, a.message_id, a.exchange, a.routing_key, a.type, a.causation_id, a.body, a.repeats",
+            &[&REPEAT_MS, &REPEATS_A_SECOND],
+        )
+        .await?;
+    let messages: Vec<Outgoing> = rows
+        .iter()
+        .map(|row| Outgoing {
+            saga_id: row.get::<_, Uuid>(0).into(),
+            id: row.get::<_, Uuid>(1).into(),
+            exchange: row.get(2),
+            routing_key: row.get(3),
+            event_type: row.get(4),
+            causation_id: row.get::<_, Option<Uuid>>(5).map(Into::into),
+            traceparent: None,
+            announcement: u32::try_from(row.get::<_, i32>(7)).unwrap_or(0),
+            body: row.get(6),
+        })
+        .collect();
+    outbox::insert(&tx, &messages, outbox.instance(), outbox.lease()).await?;
+    let repeated = messages.len();
+    let held = outbox.hold(messages);
+    tx.commit().await?;
+    held.publish();
+    metrics::counter!("saga_announcements_repeated_total").increment(repeated as u64);
+    Ok(repeated)
+}

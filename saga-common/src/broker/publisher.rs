@@ -1,0 +1,121 @@
+//! Publishing with confirms: one batch in flight on a channel of its own.
+
+use super::{BrokerError, Link, bounded};
+use crate::envelope::{ANNOUNCEMENT, CAUSATION_ID, JSON, TRACEPARENT};
+use crate::ids::MessageId;
+use crate::outbox::Outgoing;
+use futures::future::join_all;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Confirmation};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+const UNBLOCK_LOOK: Duration = Duration::from_millis(100);
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    /// The broker is responsible for these now.
+    pub(crate) confirmed: HashSet<MessageId>,
+    /// No queue was there for these.
+    pub(crate) returned: HashSet<MessageId>,
+}
+
+/// Publishes one batch at a time, on a channel that is made anew after any failure: what was unclear on the old one
+/// is published again, under the same ids.
+pub(crate) struct Publisher {
+    link: Arc<Link>,
+    channel: Option<Channel>,
+}
+
+impl Publisher {
+    pub(crate) fn new(link: Arc<Link>) -> Self {
+        Self { link, channel: None }
+    }
+
+    /// Publishes, mandatory and persistent, and waits for all confirms. A message counts as confirmed only if its own
+    /// confirm is a clean ack *and* its id is in no return of the whole batch: the client can attach a return to
+    /// another message's confirm (R5).
+    pub(crate) async fn publish(&mut self, batch: &[Outgoing]) -> Result<Report, BrokerError> {
+        while self.link.is_blocked() {
+            tokio::time::sleep(UNBLOCK_LOOK).await;
+        }
+        let channel = match self.channel.take() {
+            Some(channel) if channel.status().connected() => channel,
+            _ => self.open().await?,
+        };
+        let published = publish_on(&channel, self.link.service(), batch).await;
+        match &published {
+            Ok(_) => self.channel = Some(channel),
+            // No answer, and the broker has not said that it blocks: the connection may be half-open.
+            Err(BrokerError::Silent(_)) if !self.link.is_blocked() => self.link.discard().await,
+            Err(_) => {}
+        }
+        published
+    }
+
+    async fn open(&self) -> Result<Channel, BrokerError> {
+        let channel = self.link.channel().await?;
+        bounded("ask for confirms", channel.confirm_select(ConfirmSelectOptions::default())).await?;
+        Ok(channel)
+    }
+}
+
+async fn publish_on(channel: &Channel, source: &str, batch: &[Outgoing]) -> Result<Report, BrokerError> {
+    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+    // All are handed to the client before the first is awaited: one wake-up of its thread instead of one each.
+    let sent = join_all(batch.iter().map(|message| {
+        channel.basic_publish(
+            message.exchange.as_str().into(),
+            message.routing_key.as_str().into(),
+            options,
+            &message.body,
+            properties(message, source),
+        )
+    }));
+    let sent = bounded("publish", async { sent.await.into_iter().collect::<Result<Vec<_>, _>>() }).await?;
+    let confirms = join_all(sent);
+    let confirms = bounded("await confirms", async { Ok(confirms.await) }).await?;
+    let mut report = Report::default();
+    let mut clean = HashSet::new();
+    for (message, confirm) in batch.iter().zip(confirms) {
+        match confirm.map_err(|source| BrokerError::Client { what: "await a confirm", source })? {
+            Confirmation::Ack(None) => {
+                clean.insert(message.id);
+            }
+            Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)) => {
+                let id = returned.delivery.properties.message_id().as_ref().and_then(|id| id.as_str().parse().ok());
+                report.returned.insert(id.unwrap_or(message.id));
+                report.returned.insert(message.id);
+            }
+            Confirmation::Nack(None) | Confirmation::NotRequested => {}
+        }
+    }
+    report.confirmed = clean.difference(&report.returned).copied().collect();
+    Ok(report)
+}
+
+fn properties(message: &Outgoing, source: &str) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    let text = |text: String| AMQPValue::LongString(text.into());
+    if let Some(cause) = message.causation_id {
+        headers.insert(CAUSATION_ID.into(), text(cause.to_string()));
+    }
+    if let Some(trace) = &message.traceparent {
+        headers.insert(TRACEPARENT.into(), text(trace.clone()));
+    }
+    if message.announcement > 0 {
+        headers.insert(ANNOUNCEMENT.into(), AMQPValue::LongLongInt(i64::from(message.announcement)));
+    }
+    BasicProperties::default()
+        .with_message_id(message.id.to_string().into())
+        .with_correlation_id(message.saga_id.to_string().into())
+        .with_type(message.event_type.as_str().into())
+        .with_app_id(source.into())
+        .with_timestamp(chrono::Utc::now().timestamp().unsigned_abs())
+        .with_content_type(JSON.into())
+        .with_delivery_mode(2)
+        .with_headers(headers)
+}

@@ -1,0 +1,168 @@
+//! Settings every participant has: flags and environment variables, secrets also from files.
+
+use crate::topology::QueueType;
+use clap::Args;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The engine's settings. Flatten them into the service's own clap struct.
+#[derive(Debug, Clone, Args)]
+pub struct Settings {
+    /// Address of the HTTP server.
+    #[arg(long, env = "LISTEN")]
+    pub listen: Option<SocketAddr>,
+
+    /// PostgreSQL URL of the service's role.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+
+    /// File that holds the PostgreSQL URL instead.
+    #[arg(long, env = "DATABASE_URL_FILE")]
+    database_url_file: Option<PathBuf>,
+
+    /// PostgreSQL URL of the database's owner, who runs migrations and makes partitions. Without it the service's own
+    /// role does.
+    #[arg(long, env = "DATABASE_OWNER_URL", hide_env_values = true)]
+    database_owner_url: Option<String>,
+
+    /// File that holds the owner's URL instead.
+    #[arg(long, env = "DATABASE_OWNER_URL_FILE")]
+    database_owner_url_file: Option<PathBuf>,
+
+    /// RabbitMQ URL, with user and virtual host.
+    #[arg(long, env = "AMQP_URL", hide_env_values = true)]
+    amqp_url: Option<String>,
+
+    /// File that holds the RabbitMQ URL instead.
+    #[arg(long, env = "AMQP_URL_FILE")]
+    amqp_url_file: Option<PathBuf>,
+
+    /// How queues are kept. Classic ones are for a single node that never grows; the choice is made once.
+    #[arg(long, env = "QUEUE_TYPE", value_enum, default_value = "quorum")]
+    pub queue_type: QueueType,
+
+    /// Also bind everything this service says to the queue `saga.tap`, which keeps the last 1,000 messages to look at.
+    #[arg(long, env = "TAP", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub tap: bool,
+
+    /// What to log, in the syntax of tracing's EnvFilter.
+    #[arg(long, env = "LOG", default_value = "info")]
+    pub log: String,
+
+    /// How to log.
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// Milliseconds a stopping service may take to finish what it holds.
+    #[arg(long, env = "DRAIN_MS", default_value_t = 10_000)]
+    pub drain_ms: u64,
+
+    /// Most events in one transaction.
+    #[arg(long, env = "BATCH_EVENTS", default_value_t = 256)]
+    pub batch_events: usize,
+
+    /// Messages the broker may hand out ahead of their acks, per queue.
+    #[arg(long, env = "PREFETCH", default_value_t = 512)]
+    pub prefetch: u16,
+
+    /// Connections to the database for transactions.
+    #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 8)]
+    pub database_connections: usize,
+
+    /// Milliseconds after which another process may publish what this one has committed but not published.
+    #[arg(long, env = "OUTBOX_LEASE_MS", default_value_t = 5_000)]
+    pub outbox_lease_ms: u64,
+
+    /// Days for which guard rows are kept; the same for all services. Older sagas' messages are parked as expired.
+    #[arg(long, env = "RETENTION_DAYS", default_value_t = 90)]
+    pub retention_days: u32,
+
+    /// Largest body in bytes; a larger one is parked.
+    #[arg(long, env = "BODY_BYTES", default_value_t = 1_048_576)]
+    pub body_bytes: usize,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A setting is missing or cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingError {
+    /// Neither the value nor a file for it was given.
+    #[error("{0} is not set (nor {0}_FILE)")]
+    Missing(&'static str),
+    /// The file cannot be read.
+    #[error("{name}_FILE: {path} cannot be read: {source}")]
+    File {
+        /// The setting.
+        name: &'static str,
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// The value of a secret setting: itself, or the trimmed content of its file.
+///
+/// # Errors
+/// When neither is given or the file cannot be read.
+pub fn secret(name: &'static str, value: Option<&str>, file: Option<&PathBuf>) -> Result<String, SettingError> {
+    match (value, file) {
+        (Some(value), _) => Ok(value.to_owned()),
+        (None, Some(path)) => std::fs::read_to_string(path)
+            .map(|text| text.trim().to_owned())
+            .map_err(|source| SettingError::File { name, path: path.display().to_string(), source }),
+        (None, None) => Err(SettingError::Missing(name)),
+    }
+}
+
+impl Settings {
+    /// The URL of the service's role.
+    ///
+    /// # Errors
+    /// When it is not set or its file cannot be read.
+    pub fn database_url(&self) -> Result<String, SettingError> {
+        secret("DATABASE_URL", self.database_url.as_deref(), self.database_url_file.as_ref())
+    }
+
+    /// The URL of the role that runs migrations: the owner's if given, else the service's.
+    ///
+    /// # Errors
+    /// When neither is set or a file cannot be read.
+    pub fn owner_url(&self) -> Result<String, SettingError> {
+        let owner =
+            secret("DATABASE_OWNER_URL", self.database_owner_url.as_deref(), self.database_owner_url_file.as_ref());
+        match owner {
+            Err(SettingError::Missing(_)) => self.database_url(),
+            owner => owner,
+        }
+    }
+
+    /// The broker's URL.
+    ///
+    /// # Errors
+    /// When it is not set or its file cannot be read.
+    pub fn amqp_url(&self) -> Result<String, SettingError> {
+        secret("AMQP_URL", self.amqp_url.as_deref(), self.amqp_url_file.as_ref())
+    }
+
+    /// How long a stop may take.
+    #[must_use]
+    pub fn drain(&self) -> Duration {
+        Duration::from_millis(self.drain_ms)
+    }
+
+    /// How long other processes leave our outbox rows alone.
+    #[must_use]
+    pub fn outbox_lease(&self) -> Duration {
+        Duration::from_millis(self.outbox_lease_ms)
+    }
+}

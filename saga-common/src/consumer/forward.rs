@@ -1,0 +1,210 @@
+//! A batch of successes: guard rows first, then locks, then the actions, then what they said; one transaction.
+
+use super::settle::{Failed, Inbound, park, waiting_key};
+use crate::action::{ActionItem, AnyEvent};
+use crate::engine::Engine;
+use crate::envelope::Envelope;
+use crate::guard::{self, Existing, Key, NewGuard, Verdict};
+use crate::ids::SagaId;
+use crate::outbox::Outgoing;
+use crate::participant::{Step, StepKind};
+use crate::step::{Cx, StepError};
+use crate::topology::{QueueRole, Route};
+use crate::unit::{Ends, Unit};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// An event whose step is known and whose body has been read.
+struct Ready<'a, App> {
+    step: &'a Step<App>,
+    key: Key,
+    saga_id: SagaId,
+    hash: Vec<u8>,
+    envelope: Envelope,
+    event: AnyEvent,
+}
+
+/// Why an event cannot be run at all.
+struct Unfit {
+    reason: String,
+    redrivable: bool,
+}
+
+pub(super) async fn run<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>, batch: Vec<Inbound>) -> Result<(), Failed> {
+    let mut ends = Ends::default();
+    let mut ready: Vec<Ready<App>> = Vec::with_capacity(batch.len());
+    let mut by_key: BTreeMap<Key, usize> = BTreeMap::new();
+    for inbound in batch {
+        let row = inbound.has_row.then(|| waiting_key(engine, QueueRole::Events, &inbound.envelope));
+        match prepare(engine, &inbound.envelope) {
+            Err(unfit) => refuse_unfit(engine, &inbound.envelope, unfit).await?,
+            Ok(new) => {
+                if let Some(&first) = by_key.get(&new.key) {
+                    // The batch is made unique by guard key in memory; a copy is settled with the first.
+                    if ready[first].hash != new.hash {
+                        conflict(engine, &new.envelope).await?;
+                        continue;
+                    }
+                } else {
+                    by_key.insert(new.key.clone(), ready.len());
+                    ready.push(new);
+                }
+                ends.handled.extend(row);
+            }
+        }
+    }
+    if ready.is_empty() {
+        return Ok(());
+    }
+    let mut unit = Unit::begin(&engine.db).await?;
+    let inserted = guard::insert(unit.tx(), ready.iter().map(Ready::guard).collect()).await?;
+    let met: BTreeSet<Key> = ready.iter().map(|r| r.key.clone()).filter(|key| !inserted.contains(key)).collect();
+    let met = guard::lock(unit.tx(), &met).await?;
+    let (new, old): (Vec<_>, Vec<_>) = ready.into_iter().partition(|r| inserted.contains(&r.key));
+    for known in &old {
+        let Some(existing) = met.get(&known.key) else { continue };
+        meet(engine, &mut ends, known, existing).await?;
+    }
+    let lock_keys: Vec<String> = new.iter().flat_map(|r| r.step.lock_keys(&r.event)).collect();
+    let sagas: Vec<SagaId> = new.iter().map(|r| r.saga_id).collect();
+    if !new.is_empty() {
+        engine.lock_rows(unit.tx(), &lock_keys, &sagas).await?;
+    }
+    unit.ends = ends;
+    act(engine, unit, new).await
+}
+
+/// Runs the actions, step by step in the order of delivery, and commits.
+async fn act<App: Send + Sync + 'static>(
+    engine: &Arc<Engine<App>>,
+    unit: Unit,
+    ready: Vec<Ready<'_, App>>,
+) -> Result<(), Failed> {
+    let (tx, mut ends) = unit.into_parts();
+    let mut cx = Cx::new(tx, Arc::clone(&engine.participant.app));
+    let mut groups: Vec<(&Step<App>, Vec<Ready<App>>)> = Vec::new();
+    for event in ready {
+        match groups.iter_mut().find(|(step, _)| step.name == event.step.name && step.on == event.step.on) {
+            Some((_, group)) => group.push(event),
+            None => groups.push((event.step, vec![event])),
+        }
+    }
+    for (step, group) in groups {
+        let Some(action) = &step.action else { continue };
+        let mut metas = Vec::with_capacity(group.len());
+        let mut items = Vec::with_capacity(group.len());
+        for ready in group {
+            let message_id = ready.envelope.message_id;
+            items.push(ActionItem { saga_id: ready.saga_id, message_id, event: ready.event });
+            metas.push((ready.key, message_id, ready.envelope.traceparent));
+        }
+        let ended = action.run(&mut cx, items).await?;
+        for ((key, message_id, trace), ended) in metas.into_iter().zip(ended) {
+            tracing::debug!(saga.id = %key.0, message.id = %message_id, step = %step.name, ended = ?kind(&ended), "handled");
+            engine.end_step(&mut ends, key, Verdict::Open, ended, message_id, trace.as_deref(), step.announced)?;
+        }
+    }
+    ends.announcements.append(&mut cx.announcements);
+    ends.withdrawn.append(&mut cx.withdrawn);
+    let new_jobs = !ends.jobs.is_empty();
+    Unit::with(cx.tx, ends).commit(&engine.outbox).await?;
+    if new_jobs {
+        engine.new_jobs.notify_one();
+    }
+    Ok(())
+}
+
+fn kind(ended: &crate::action::Ended) -> &'static str {
+    use crate::action::Ended;
+    match ended {
+        Ended::Said { route: Route::Direct, .. } => "said",
+        Ended::Said { .. } => "refused",
+        Ended::Quiet => "quiet",
+        Ended::Superseded(_) => "superseded",
+        Ended::Deferred(_) => "deferred",
+    }
+}
+
+impl<App> Ready<'_, App> {
+    fn guard(&self) -> NewGuard {
+        NewGuard {
+            key: self.key.clone(),
+            verdict: Verdict::Open,
+            message_id: self.envelope.message_id,
+            causation_id: self.envelope.causation_id,
+            body_hash: Some(self.hash.clone()),
+        }
+    }
+}
+
+fn prepare<'a, App: Send + Sync + 'static>(
+    engine: &'a Engine<App>,
+    envelope: &Envelope,
+) -> Result<Ready<'a, App>, Unfit> {
+    let redrivable = |reason: String| Unfit { reason, redrivable: true };
+    let saga_id = envelope.saga_id.clone().map_err(|e| Unfit { reason: e.to_string(), redrivable: false })?;
+    let expired = |reason: &str| Unfit { reason: reason.to_owned(), redrivable: false };
+    engine.window.check(saga_id).map_err(expired)?;
+    if envelope.body.len() > engine.settings.body_bytes {
+        return Err(redrivable(format!("oversized: the body has {} bytes", envelope.body.len())));
+    }
+    let step = engine
+        .participant
+        .reacting_to(&envelope.event_type)
+        .ok_or_else(|| redrivable(format!("unknown: no step reacts to `{}`", envelope.event_type)))?;
+    let action = step.action.as_ref().ok_or_else(|| redrivable("the step has no action".to_owned()))?;
+    let event = action.decode(envelope).map_err(|why| redrivable(format!("malformed: {why}")))?;
+    Ok(Ready {
+        key: (saga_id, step.guard_step(&event, envelope.message_id)),
+        saga_id,
+        hash: Sha256::digest(&envelope.body).to_vec(),
+        step,
+        envelope: envelope.clone(),
+        event,
+    })
+}
+
+/// Parks what no attempt can help; after the pivot it goes the way of an attempt that failed, and waits.
+async fn refuse_unfit<App: Send + Sync + 'static>(
+    engine: &Arc<Engine<App>>,
+    envelope: &Envelope,
+    unfit: Unfit,
+) -> Result<(), Failed> {
+    let step = engine.participant.reacting_to(&envelope.event_type);
+    let after_pivot = step.is_some_and(|step| step.kind == StepKind::Retriable);
+    if after_pivot && unfit.redrivable {
+        // In a batch this splits it; alone, the one at fault is the one to wait.
+        return Err(Failed::Own(StepError::DeadLetter(unfit.reason)));
+    }
+    park(engine, QueueRole::Events, envelope, unfit.reason, unfit.redrivable).await.map_err(Failed::Gone)
+}
+
+/// Another event under a guard key that is taken: never a duplicate, a person has to look.
+async fn conflict<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>, envelope: &Envelope) -> Result<(), Failed> {
+    let reason = "conflict: this step has handled another body for the same saga".to_owned();
+    park(engine, QueueRole::Events, envelope, reason, true).await.map_err(Failed::Gone)
+}
+
+/// An event whose guard row was there: a duplicate, a fenced saga, a conflict, or a repeated announcement.
+async fn meet<App: Send + Sync + 'static>(
+    engine: &Arc<Engine<App>>,
+    ends: &mut Ends,
+    known: &Ready<'_, App>,
+    existing: &Existing,
+) -> Result<(), Failed> {
+    if existing.body_hash.as_ref().is_some_and(|hash| *hash != known.hash) {
+        ends.handled.retain(|key| key.0 != known.envelope.message_id);
+        return conflict(engine, &known.envelope).await;
+    }
+    metrics::counter!("saga_duplicates_total", "step" => known.step.name).increment(1);
+    tracing::debug!(saga.id = %known.saga_id, message.id = %known.envelope.message_id, step = %known.step.name,
+        verdict = existing.verdict.as_str(), "seen before");
+    if known.envelope.announcement > 0
+        && existing.verdict == Verdict::Done
+        && let Some(said) = &existing.said
+    {
+        ends.outgoing.push(Outgoing::repeated(known.saga_id, said, known.envelope.message_id));
+    }
+    Ok(())
+}

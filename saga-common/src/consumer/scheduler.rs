@@ -1,0 +1,55 @@
+//! Runs waiting rows that are due, through the normal handlers (R8). Redrive is nothing but setting a row due.
+
+use super::settle::{Inbound, give_up, run_alone};
+use crate::engine::Engine;
+use crate::error::chain;
+use crate::waiting::{self, Due};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+const ROWS_AT_ONCE: i64 = 32;
+/// How long a row that is being run is left alone by other replicas.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// Looks for due rows until stopped.
+pub(crate) async fn run_due<App: Send + Sync + 'static>(engine: Arc<Engine<App>>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = engine.new_due.notified() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = stop.cancelled() => return,
+        }
+        if let Ok((waiting, parked)) = waiting::counts(&engine.db).await {
+            #[allow(clippy::cast_precision_loss)]
+            metrics::gauge!("saga_waiting_rows").set(waiting as f64);
+            #[allow(clippy::cast_precision_loss)]
+            metrics::gauge!("saga_parked_rows").set(parked as f64);
+        }
+        let due = match waiting::take_due(&engine.db, ROWS_AT_ONCE, LEASE).await {
+            Ok(due) => due,
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "waiting messages cannot be looked up");
+                continue;
+            }
+        };
+        for row in due {
+            if let Err(why) = run(&engine, row).await {
+                tracing::warn!(error = %why, "the database went away; the row falls due again");
+                break;
+            }
+        }
+    }
+}
+
+async fn run<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>, row: Due) -> Result<(), String> {
+    // An attempt that fails says so; one that is only counted has ended the process.
+    let most = if row.suspect { engine.retry.fatal_attempts } else { engine.retry.attempts };
+    if row.attempts > most {
+        let reason = format!("{most} attempts, the last of which ended the service");
+        return give_up(engine, row.queue, &row.envelope, row.attempts, reason).await;
+    }
+    tracing::debug!(message.id = %row.key.0, step = %row.key.1, attempt = row.attempts, "trying again");
+    run_alone(engine, row.queue, Inbound { envelope: row.envelope, has_row: true }, row.attempts).await
+}

@@ -1,0 +1,309 @@
+//! The fate of a batch of deliveries (R8): committed, waiting or parked, each event for itself.
+//!
+//! First deliveries run as one batch, uncounted. Redelivered ones are marked suspect first, and run alone once they have
+//! been suspect before, each attempt committed before its handler starts: what kills the process counts too.
+
+use super::{forward, undo};
+use crate::answer::COMPENSATE;
+use crate::db::{DbError, Trouble, trouble};
+use crate::engine::Engine;
+use crate::envelope::Envelope;
+use crate::error::chain;
+use crate::participant::StepKind;
+use crate::retry::{Decision, Patience};
+use crate::step::StepError;
+use crate::topology::QueueRole;
+use crate::waiting::{self, Entry, State, Suspicion, WaitingKey};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// One event on its way to a verdict.
+#[derive(Debug, Clone)]
+pub(crate) struct Inbound {
+    pub(crate) envelope: Envelope,
+    /// It has a row in `saga.waiting`, which goes with the transaction that settles it.
+    pub(crate) has_row: bool,
+}
+
+/// Why a batch came to nothing.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// The database is gone: says nothing about the events.
+    Gone(String),
+    /// Passes by itself: try again at once.
+    Passing(String),
+    /// An event, or its step, is at fault.
+    Own(StepError),
+}
+
+impl From<StepError> for Failed {
+    fn from(error: StepError) -> Self {
+        let text = format!("{error:?}");
+        match &error {
+            StepError::Retry(retry) => match trouble(retry.source()) {
+                Trouble::Gone => Self::Gone(text),
+                Trouble::Passing => Self::Passing(text),
+                Trouble::Own => Self::Own(error),
+            },
+            StepError::DeadLetter(_) => Self::Own(error),
+        }
+    }
+}
+
+impl From<DbError> for Failed {
+    fn from(error: DbError) -> Self {
+        StepError::from(error).into()
+    }
+}
+
+const SUSPECT_AGAIN: Duration = Duration::from_secs(60);
+const DATABASE_WAIT: Duration = Duration::from_millis(300);
+
+/// Settles every event; `false` if the service stops before that was possible.
+pub(super) async fn settle<App: Send + Sync + 'static>(
+    engine: &Arc<Engine<App>>,
+    role: QueueRole,
+    events: Vec<(Envelope, bool)>,
+    stop: &CancellationToken,
+) -> bool {
+    // Without its database the engine consumes nothing and counts nothing: it holds what it has and asks again.
+    loop {
+        match attempt(engine, role, events.clone()).await {
+            Ok(()) => return true,
+            Err(why) => tracing::warn!(events = events.len(), error = %why, "the database is away; holding on"),
+        }
+        tokio::select! { () = tokio::time::sleep(DATABASE_WAIT) => {}, () = stop.cancelled() => return false }
+    }
+}
+
+/// `Err`: the database is gone.
+async fn attempt<App: Send + Sync + 'static>(
+    engine: &Arc<Engine<App>>,
+    role: QueueRole,
+    events: Vec<(Envelope, bool)>,
+) -> Result<(), String> {
+    if role == QueueRole::Parked {
+        return dead_letters(engine, events).await;
+    }
+    let (redelivered, fresh): (Vec<_>, Vec<_>) = events.into_iter().partition(|(_, redelivered)| *redelivered);
+    let mut together: Vec<Inbound> =
+        fresh.into_iter().map(|(envelope, _)| Inbound { envelope, has_row: false }).collect();
+    let mut alone = Vec::new();
+    if !redelivered.is_empty() {
+        let entries: Vec<Entry> = redelivered.iter().map(|(e, _)| suspect_entry(engine, role, e)).collect();
+        let found = waiting::suspect(&engine.db, &entries).await.map_err(|e| chain(&e))?;
+        for entry in entries {
+            let key = (entry.envelope.message_id, entry.step);
+            let inbound = Inbound { envelope: entry.envelope, has_row: true };
+            match found.get(&key) {
+                Some(Suspicion::New) => together.push(inbound),
+                Some(Suspicion::Again(attempts)) => alone.push((inbound, *attempts)),
+                Some(Suspicion::Settled) | None => {}
+            }
+        }
+    }
+    run_together(engine, role, together).await?;
+    for (inbound, attempts) in alone {
+        run_suspect(engine, role, inbound, attempts).await?;
+    }
+    Ok(())
+}
+
+/// Runs events as one batch; if it fails, one by one, so that only the guilty suffer.
+async fn run_together<App: Send + Sync + 'static>(
+    engine: &Arc<Engine<App>>,
+    role: QueueRole,
+    batch: Vec<Inbound>,
+) -> Result<(), String> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    match run(engine, role, batch.clone()).await {
+        Ok(()) => return Ok(()),
+        Err(Failed::Gone(why)) => return Err(why),
+        Err(Failed::Passing(why)) => tracing::debug!(error = why, "a batch is run one by one"),
+        Err(Failed::Own(error)) => tracing::debug!(error = ?error, "a batch is run one by one"),
+    }
+    metrics::counter!("saga_batches_split_total").increment(1);
+    for inbound in batch {
+        run_alone(engine, role, inbound, 1).await?;
+    }
+    Ok(())
+}
+
+/// A message that was suspect before: it may have ended the process.
+async fn run_suspect<App: Send + Sync + 'static>(
+    engine: &Arc<Engine<App>>,
+    role: QueueRole,
+    inbound: Inbound,
+    attempts: u32,
+) -> Result<(), String> {
+    if attempts > engine.retry.fatal_attempts {
+        let reason = format!("the service ended {} times while handling this message", engine.retry.fatal_attempts);
+        return give_up(engine, role, &inbound.envelope, attempts, reason).await;
+    }
+    run_alone(engine, role, inbound, 1).await
+}
+
+/// Runs one event; what passes by itself is tried again in place; what fails otherwise waits or is parked.
+/// `attempts` counts this one.
+pub(super) async fn run_alone<App: Send + Sync + 'static>(
+    engine: &Arc<Engine<App>>,
+    role: QueueRole,
+    inbound: Inbound,
+    attempts: u32,
+) -> Result<(), String> {
+    let mut in_place = 0;
+    let error = loop {
+        match run(engine, role, vec![inbound.clone()]).await {
+            Ok(()) => return Ok(()),
+            Err(Failed::Gone(why)) => return Err(why),
+            Err(Failed::Passing(why)) => {
+                in_place += 1;
+                if in_place > engine.retry.in_place {
+                    break StepError::Retry(crate::step::Retry::because(why));
+                }
+            }
+            Err(Failed::Own(error)) => break error,
+        }
+    };
+    let envelope = &inbound.envelope;
+    match error {
+        StepError::DeadLetter(reason) => give_up(engine, role, envelope, attempts, reason).await,
+        StepError::Retry(retry) => {
+            let patience = patience(engine, role, envelope);
+            match engine.retry.after(attempts, patience, rand::random()) {
+                Decision::Wait(wait) => postpone(engine, role, envelope, format!("{retry:?}"), wait).await,
+                Decision::Park => park(engine, role, envelope, format!("{retry:?}"), true).await,
+            }
+        }
+    }
+}
+
+/// One unit of work over these events, in a task of its own: neither a stop nor a panic drops it half-way.
+async fn run<App: Send + Sync + 'static>(
+    engine: &Arc<Engine<App>>,
+    role: QueueRole,
+    batch: Vec<Inbound>,
+) -> Result<(), Failed> {
+    let engine = Arc::clone(engine);
+    let unit = tokio::spawn(async move {
+        match role {
+            QueueRole::Failures => undo::run(&engine, batch).await,
+            _ => forward::run(&engine, batch).await,
+        }
+    });
+    match unit.await {
+        Ok(ended) => ended,
+        Err(panic) => Err(Failed::Own(StepError::Retry(crate::step::Retry::because(format!("the step panicked: {panic}"))))),
+    }
+}
+
+/// What cannot be mended: parked before the pivot; after it and in undos nothing is parked for good, it waits.
+pub(super) async fn give_up<App: Send + Sync + 'static>(
+    engine: &Arc<Engine<App>>,
+    role: QueueRole,
+    envelope: &Envelope,
+    attempts: u32,
+    reason: String,
+) -> Result<(), String> {
+    if patience(engine, role, envelope) == Patience::Bounded {
+        return park(engine, role, envelope, reason, true).await;
+    }
+    match engine.retry.after(attempts, Patience::Endless, rand::random()) {
+        Decision::Wait(wait) => postpone(engine, role, envelope, reason, wait).await,
+        Decision::Park => park(engine, role, envelope, reason, true).await,
+    }
+}
+
+fn patience<App: Send + Sync + 'static>(engine: &Engine<App>, role: QueueRole, envelope: &Envelope) -> Patience {
+    let after_pivot = engine
+        .participant
+        .reacting_to(&envelope.event_type)
+        .is_some_and(|step| step.kind == StepKind::Retriable);
+    if role == QueueRole::Failures || after_pivot { Patience::Endless } else { Patience::Bounded }
+}
+
+/// The step part of a message's key in `saga.waiting`: known before the body is.
+pub(super) fn waiting_step<App: Send + Sync + 'static>(
+    engine: &Engine<App>,
+    role: QueueRole,
+    envelope: &Envelope,
+) -> String {
+    if role == QueueRole::Failures {
+        return COMPENSATE.to_owned();
+    }
+    engine.participant.reacting_to(&envelope.event_type).map_or_else(|| "-".to_owned(), |step| step.name.to_owned())
+}
+
+/// The key of an event's row in `saga.waiting`.
+pub(super) fn waiting_key<App: Send + Sync + 'static>(
+    engine: &Engine<App>,
+    role: QueueRole,
+    envelope: &Envelope,
+) -> WaitingKey {
+    (envelope.message_id, waiting_step(engine, role, envelope))
+}
+
+fn entry<App: Send + Sync + 'static>(
+    engine: &Engine<App>,
+    role: QueueRole,
+    envelope: &Envelope,
+    state: State,
+    reason: String,
+    due_in: Duration,
+) -> Entry {
+    let step = waiting_step(engine, role, envelope);
+    Entry { step, queue: role, envelope: envelope.clone(), state, reason, redrivable: true, due_in }
+}
+
+fn suspect_entry<App: Send + Sync + 'static>(engine: &Engine<App>, role: QueueRole, envelope: &Envelope) -> Entry {
+    let reason = "delivered again after a connection or process ended".to_owned();
+    entry(engine, role, envelope, State::Suspect, reason, SUSPECT_AGAIN)
+}
+
+async fn postpone<App: Send + Sync + 'static>(
+    engine: &Engine<App>,
+    role: QueueRole,
+    envelope: &Envelope,
+    reason: String,
+    wait: Duration,
+) -> Result<(), String> {
+    let entry = entry(engine, role, envelope, State::Waiting, reason, wait);
+    tracing::warn!(message.id = %envelope.message_id, saga.id = %saga(envelope), step = %entry.step,
+        wait_ms = wait.as_millis(), reason = %entry.reason, "waiting");
+    metrics::counter!("saga_waiting_total", "step" => entry.step.clone()).increment(1);
+    waiting::put(&engine.db, &[entry]).await.map_err(|e| chain(&e))
+}
+
+pub(super) async fn park<App: Send + Sync + 'static>(
+    engine: &Engine<App>,
+    role: QueueRole,
+    envelope: &Envelope,
+    reason: String,
+    redrivable: bool,
+) -> Result<(), String> {
+    let entry = Entry { redrivable, ..entry(engine, role, envelope, State::Parked, reason, Duration::ZERO) };
+    tracing::error!(message.id = %envelope.message_id, saga.id = %saga(envelope), step = %entry.step,
+        reason = %entry.reason, "parked");
+    metrics::counter!("saga_parked_total", "step" => entry.step.clone()).increment(1);
+    waiting::put(&engine.db, &[entry]).await.map_err(|e| chain(&e))
+}
+
+fn saga(envelope: &Envelope) -> String {
+    envelope.saga_id.as_ref().map_or_else(|_| "-".to_owned(), ToString::to_string)
+}
+
+/// The backstop: what the broker itself gave up becomes parked rows, which are the truth.
+async fn dead_letters<App: Send + Sync + 'static>(
+    engine: &Arc<Engine<App>>,
+    events: Vec<(Envelope, bool)>,
+) -> Result<(), String> {
+    for (envelope, _) in events {
+        let known = engine.participant.reacting_to(&envelope.event_type).is_some();
+        let role = if known { QueueRole::Events } else { QueueRole::Failures };
+        park(engine, role, &envelope, "the broker gave the message up".to_owned(), true).await?;
+    }
+    Ok(())
+}

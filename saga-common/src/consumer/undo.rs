@@ -1,0 +1,188 @@
+//! A batch of failures: every compensatable step of each saga is fenced or undone, in one transaction, and the
+//! participant answers once.
+//!
+//! A failure of unknown type, version or body still undoes: only its correlation id is needed, and an undo reads its own
+//! rows. The fence is written first, under the action's own key (R1), so whichever of action and undo comes second finds
+//! the other.
+
+use super::settle::{Failed, Inbound, park, waiting_key};
+use crate::answer::{COMPENSATE, CompensationOutcome, SagaCompensated};
+use crate::engine::{Engine, count_verdict};
+use crate::envelope::Envelope;
+use crate::event::{EventType, Said};
+use crate::guard::{self, Existing, Key, NewGuard, Settled, Verdict};
+use crate::ids::{MessageId, SagaId};
+use crate::jobs::NewJob;
+use crate::outbox::Outgoing;
+use crate::step::{Cx, Failure, StepError, Undo};
+use crate::topology::{QueueRole, Route};
+use crate::unit::{Ends, Unit};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+pub(super) async fn run<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>, batch: Vec<Inbound>) -> Result<(), Failed> {
+    let mut ends = Ends::default();
+    // One failure a saga is enough; of several, one that asks for an answer again.
+    let mut failures: BTreeMap<SagaId, Envelope> = BTreeMap::new();
+    for inbound in batch {
+        let envelope = inbound.envelope;
+        let fit = match &envelope.saga_id {
+            Ok(saga_id) => engine.window.check(*saga_id).map(|()| *saga_id).map_err(str::to_owned),
+            Err(malformed) => Err(malformed.to_string()),
+        };
+        match fit {
+            Err(reason) => park(engine, QueueRole::Failures, &envelope, reason, false).await.map_err(Failed::Gone)?,
+            Ok(saga_id) => {
+                if inbound.has_row {
+                    ends.handled.push(waiting_key(engine, QueueRole::Failures, &envelope));
+                }
+                let first = failures.entry(saga_id).or_insert_with(|| envelope.clone());
+                first.announcement = first.announcement.max(envelope.announcement);
+            }
+        }
+    }
+    if failures.is_empty() {
+        return Ok(());
+    }
+    let unit = Unit::begin(&engine.db).await?;
+    let fences = failures.iter().flat_map(|(saga_id, envelope)| fences(engine, *saga_id, envelope)).collect::<Vec<_>>();
+    let keys: BTreeSet<Key> = fences.iter().map(|fence| fence.key.clone()).collect();
+    let fenced = guard::insert(unit.tx(), fences).await?;
+    let met = guard::lock(unit.tx(), &keys.difference(&fenced).cloned().collect()).await?;
+    let sagas: Vec<SagaId> = failures.keys().copied().collect();
+    engine.lock_rows(unit.tx(), &[], &sagas).await?;
+
+    let (tx, _) = unit.into_parts();
+    let mut cx = Cx::new(tx, Arc::clone(&engine.participant.app));
+    for (saga_id, envelope) in &failures {
+        undo_saga(engine, &mut cx, &mut ends, *saga_id, envelope, &fenced, &met).await?;
+    }
+    ends.announcements.append(&mut cx.announcements);
+    ends.withdrawn.append(&mut cx.withdrawn);
+    let new_jobs = !ends.jobs.is_empty();
+    Unit::with(cx.tx, ends).commit(&engine.outbox).await?;
+    if new_jobs {
+        engine.new_jobs.notify_one();
+    }
+    Ok(())
+}
+
+/// The rows an undo inserts first: the keys of the actions it undoes, fenced, and the line of its own answer.
+fn fences<App: Send + Sync + 'static>(engine: &Engine<App>, saga_id: SagaId, envelope: &Envelope) -> Vec<NewGuard> {
+    let guard = |step: &str, verdict| NewGuard {
+        key: (saga_id, step.to_owned()),
+        verdict,
+        message_id: envelope.message_id,
+        causation_id: envelope.causation_id,
+        body_hash: None,
+    };
+    let mut guards: Vec<NewGuard> =
+        engine.participant.compensatable().map(|step| guard(step.name, Verdict::Fenced)).collect();
+    // The owner of the saga learns of its failure, but it is the one who collects answers: it gives none.
+    if !engine.participant.owner {
+        guards.push(guard(COMPENSATE, Verdict::Open));
+    }
+    guards
+}
+
+async fn undo_saga<App: Send + Sync + 'static>(
+    engine: &Engine<App>,
+    cx: &mut Cx<App>,
+    ends: &mut Ends,
+    saga_id: SagaId,
+    envelope: &Envelope,
+    fenced: &BTreeSet<Key>,
+    met: &BTreeMap<Key, Existing>,
+) -> Result<(), StepError> {
+    cx.saga_id = saga_id;
+    cx.message_id = envelope.message_id;
+    cx.failure = Some(Failure::of(envelope));
+    let mut outcome = CompensationOutcome::Fenced;
+    let mut silent = false;
+    for step in engine.participant.compensatable().rev() {
+        let key: Key = (saga_id, step.name.to_owned());
+        let Some(existing) = met.get(&key) else { continue };
+        match existing.verdict {
+            Verdict::Done | Verdict::Intent => {
+                let Some(undo) = &step.undo else { continue };
+                let verdict = match undo.run(cx).await? {
+                    Undo::Done => Verdict::Undone,
+                    Undo::Defer(data) => {
+                        ends.jobs.push(NewJob { key: key.clone(), message_id: envelope.message_id, undo: true, data });
+                        Verdict::Undoing
+                    }
+                };
+                if verdict == Verdict::Undone && existing.verdict == Verdict::Intent {
+                    ends.finished_jobs.push(key.clone());
+                }
+                silent |= verdict == Verdict::Undoing;
+                outcome = CompensationOutcome::Undone;
+                let settled = Settled { key, was: existing.verdict, verdict, said: None, detail: Some(why(envelope)) };
+                count_verdict(&settled);
+                ends.verdicts.push(settled);
+            }
+            Verdict::Undoing => silent = true,
+            Verdict::Fenced => {}
+            _ if outcome == CompensationOutcome::Fenced => outcome = CompensationOutcome::NothingToUndo,
+            _ => {}
+        }
+    }
+    if engine.participant.owner {
+        return Ok(());
+    }
+    let compensate: Key = (saga_id, COMPENSATE.to_owned());
+    match met.get(&compensate) {
+        // Answered before. A repeated announcement asks for the recorded answer, under its recorded id.
+        Some(existing) => {
+            if envelope.announcement > 0
+                && let Some(said) = &existing.said
+            {
+                ends.outgoing.push(Outgoing::repeated(saga_id, said, envelope.message_id));
+            }
+        }
+        None if fenced.contains(&compensate) && silent => ends.verdicts.push(Settled {
+            key: compensate,
+            was: Verdict::Open,
+            verdict: Verdict::Undoing,
+            said: None,
+            detail: Some(why(envelope)),
+        }),
+        None => answer(engine, ends, saga_id, Verdict::Open, outcome, envelope.message_id)?,
+    }
+    Ok(())
+}
+
+/// For the timeline: what made it happen.
+fn why(envelope: &Envelope) -> String {
+    format!("on {}", if envelope.event_type.is_empty() { "a failure without a type" } else { &envelope.event_type })
+}
+
+/// Writes the participant's answer into its line and the outbox.
+pub(crate) fn answer<App: Send + Sync + 'static>(
+    engine: &Engine<App>,
+    ends: &mut Ends,
+    saga_id: SagaId,
+    was: Verdict,
+    outcome: CompensationOutcome,
+    cause: MessageId,
+) -> Result<(), StepError> {
+    let event_type = EventType::of::<SagaCompensated>()?;
+    let body = SagaCompensated { participant: engine.participant.name.clone(), outcome }.encode()?;
+    let message = Outgoing::new(saga_id, Route::Direct, event_type.as_str(), Some(cause), None, body);
+    let verdict = match outcome {
+        CompensationOutcome::Undone => Verdict::Undone,
+        CompensationOutcome::NothingToUndo => Verdict::NothingToUndo,
+        CompensationOutcome::Fenced => Verdict::Fenced,
+    };
+    let settled = Settled {
+        key: (saga_id, COMPENSATE.to_owned()),
+        was,
+        verdict,
+        said: Some(message.recorded()),
+        detail: None,
+    };
+    count_verdict(&settled);
+    ends.verdicts.push(settled);
+    ends.outgoing.push(message);
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! The service's database: connections for transactions, their classification of trouble, the checks before the start.
+
+mod migrate;
+mod tx;
+
+pub use migrate::migrate;
+pub use tx::Tx;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
+use std::time::Duration;
+use tokio_postgres::NoTls;
+use tokio_postgres::error::SqlState;
+
+/// Why the database could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// A statement failed.
+    #[error("database: {}", crate::error::chain(.0))]
+    Postgres(#[from] tokio_postgres::Error),
+    /// No connection was to be had.
+    #[error("database: no connection: {}", crate::error::chain(.0))]
+    Pool(#[from] PoolError),
+    /// The URL is none.
+    #[error("the database URL cannot be used: {0}")]
+    Url(String),
+    /// A migration failed.
+    #[error("the migration of the database failed: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A read or a connection of sqlx failed.
+    #[error("database: {0}")]
+    Sqlx(#[from] sqlx::Error),
+    /// The server may lose what it has committed.
+    #[error("refusing to start: the PostgreSQL setting {0} is off, so a commit could be lost after a crash")]
+    NotDurable(String),
+    /// A statement of the engine did not hit what it had to hit.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// What a failed statement means for the work it belonged to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// The connection or the server is gone: says nothing about the message.
+    Gone,
+    /// Serialisation failure, deadlock or lock timeout: passes by itself.
+    Passing,
+    /// Anything else.
+    Own,
+}
+
+/// Finds the database's error in a chain of causes and tells what it means.
+#[must_use]
+pub fn trouble(error: &(dyn std::error::Error + 'static)) -> Trouble {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<PoolError>().is_some() {
+            return Trouble::Gone;
+        }
+        if let Some(error) = error.downcast_ref::<tokio_postgres::Error>() {
+            return of_postgres(error);
+        }
+        cause = error.source();
+    }
+    Trouble::Own
+}
+
+fn of_postgres(error: &tokio_postgres::Error) -> Trouble {
+    let Some(state) = error.code() else {
+        // No SQL state: the answer never came.
+        return Trouble::Gone;
+    };
+    let passing =
+        [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::LOCK_NOT_AVAILABLE];
+    if passing.contains(state) {
+        return Trouble::Passing;
+    }
+    // 08: connection, 53: out of resources, 57: operator intervention (but not a statement's own timeout), 58: system.
+    let class = &state.code()[..2];
+    let gone = matches!(class, "08" | "53" | "57" | "58") && *state != SqlState::QUERY_CANCELED;
+    // 25P03: the server ended an idle transaction, and with it the connection.
+    if gone || state.code() == "25P03" { Trouble::Gone } else { Trouble::Own }
+}
+
+/// The pool behind all transactions of a service. Cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    pool: Pool,
+}
+
+impl Db {
+    /// Prepares a pool; connects only when used.
+    ///
+    /// # Errors
+    /// When the URL is none.
+    pub fn new(url: &str, connections: usize) -> Result<Self, DbError> {
+        let mut config: tokio_postgres::Config =
+            url.parse().map_err(|e: tokio_postgres::Error| DbError::Url(crate::error::chain(&e)))?;
+        // Every wait is bounded, also by the server: a vanished client must not hold row locks. Plans are for tables
+        // that grow from nothing: one cached while they were empty would scan them when they are full.
+        config
+            .options(
+                "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=30s \
+                 -c default_transaction_isolation=read\\ committed -c jit=off -c enable_seqscan=off \
+                 -c enable_hashjoin=off -c enable_mergejoin=off",
+            )
+            .connect_timeout(Duration::from_secs(5))
+            .keepalives_idle(Duration::from_secs(10))
+            .tcp_user_timeout(Duration::from_secs(15));
+        let manager =
+            Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let bound = Some(Duration::from_secs(10));
+        let pool = Pool::builder(manager)
+            .max_size(connections)
+            .wait_timeout(bound)
+            .create_timeout(bound)
+            .recycle_timeout(bound)
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|e| DbError::Url(e.to_string()))?;
+        Ok(Self { pool })
+    }
+
+    /// Begins a transaction (READ COMMITTED).
+    ///
+    /// # Errors
+    /// When no connection can be had in 10 s.
+    pub async fn begin(&self) -> Result<Tx, DbError> {
+        // A pooled connection may have died unnoticed; one that is new has not.
+        for _ in 0..2 {
+            let client = self.pool.get().await?;
+            match Tx::begin(client).await {
+                Err(error) if trouble(&error) == Trouble::Gone => continue,
+                begun => return begun,
+            }
+        }
+        Tx::begin(self.pool.get().await?).await
+    }
+
+    /// One statement outside of any transaction.
+    ///
+    /// # Errors
+    /// As the statement's.
+    pub async fn execute(
+        &self,
+        sql: &str,
+        params: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+    ) -> Result<u64, DbError> {
+        let client = self.pool.get().await?;
+        let statement = client.prepare_cached(sql).await?;
+        Ok(client.execute(&statement, params).await?)
+    }
+
+    /// One query outside of any transaction.
+    ///
+    /// # Errors
+    /// As the query's.
+    pub async fn query(
+        &self,
+        sql: &str,
+        params: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+    ) -> Result<Vec<tokio_postgres::Row>, DbError> {
+        let client = self.pool.get().await?;
+        let statement = client.prepare_cached(sql).await?;
+        Ok(client.query(&statement, params).await?)
+    }
+
+    /// Refuses a server that may forget what it has committed.
+    ///
+    /// # Errors
+    /// [`DbError::NotDurable`], or what asking cost.
+    pub async fn require_durability(&self) -> Result<(), DbError> {
+        let off = "select name from pg_settings
+                   where name in ('fsync', 'synchronous_commit', 'full_page_writes') and setting = 'off'";
+        match self.query(off, &[]).await?.first() {
+            Some(row) => Err(DbError::NotDurable(row.get(0))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Connections for the single-statement reads behind HTTP, which sqlx checks at compile time.
+///
+/// # Errors
+/// When the URL is none.
+pub fn reads(url: &str) -> Result<sqlx::PgPool, DbError> {
+    let pool = sqlx::postgres::PgPoolOptions::new()
+        .max_connections(8)
+        .acquire_timeout(Duration::from_secs(5))
+        .connect_lazy(url)?;
+    Ok(pool)
+}

@@ -1,0 +1,89 @@
+//! An open transaction that cannot leak: dropped without an end, it takes its connection with it.
+
+use super::DbError;
+use deadpool_postgres::Object;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+/// A transaction on a connection of its own. Statements are prepared once per connection.
+///
+/// Dropping it closes the connection, so the server rolls back whatever the moment at which the future was cancelled:
+/// a connection with an open transaction never returns to the pool.
+pub struct Tx {
+    client: Option<Object>,
+}
+
+const OPEN: &str = "a transaction has its connection until it ends";
+
+impl Tx {
+    pub(super) async fn begin(client: Object) -> Result<Self, DbError> {
+        let tx = Self { client: Some(client) };
+        tx.client().batch_execute("BEGIN").await?;
+        Ok(tx)
+    }
+
+    #[allow(clippy::expect_used)]
+    fn client(&self) -> &Object {
+        self.client.as_ref().expect(OPEN)
+    }
+
+    /// Runs a statement and tells how many rows it hit.
+    ///
+    /// # Errors
+    /// As the statement's; the transaction can then only be dropped.
+    pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, DbError> {
+        let statement = self.client().prepare_cached(sql).await?;
+        Ok(self.client().execute(&statement, params).await?)
+    }
+
+    /// Runs a query.
+    ///
+    /// # Errors
+    /// As the query's; the transaction can then only be dropped.
+    pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, DbError> {
+        let statement = self.client().prepare_cached(sql).await?;
+        Ok(self.client().query(&statement, params).await?)
+    }
+
+    /// Runs a query that finds one row or none.
+    ///
+    /// # Errors
+    /// As the query's, also when it finds several rows.
+    pub async fn query_opt(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, DbError> {
+        let statement = self.client().prepare_cached(sql).await?;
+        Ok(self.client().query_opt(&statement, params).await?)
+    }
+
+    /// Runs a query that finds exactly one row.
+    ///
+    /// # Errors
+    /// As the query's, also when it finds none or several rows.
+    pub async fn query_one(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Row, DbError> {
+        let statement = self.client().prepare_cached(sql).await?;
+        Ok(self.client().query_one(&statement, params).await?)
+    }
+
+    /// Commits. An error leaves the outcome unknown: the work must be done again, and will meet its guard row if it
+    /// had been committed.
+    pub(crate) async fn commit(mut self) -> Result<(), DbError> {
+        self.client().batch_execute("COMMIT").await?;
+        // Only now may the connection go back to the pool.
+        drop(self.client.take());
+        Ok(())
+    }
+
+    /// Ends the transaction without effect and keeps the connection.
+    pub(crate) async fn rollback(mut self) {
+        if self.client().batch_execute("ROLLBACK").await.is_ok() {
+            drop(self.client.take());
+        }
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take() {
+            drop(Object::take(client));
+        }
+    }
+}

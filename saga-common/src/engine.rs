@@ -1,0 +1,86 @@
+//! What all tasks of a running participant share.
+
+use crate::action::Ended;
+use crate::config::Settings;
+use crate::db::{Db, DbError, Tx};
+use crate::guard::{Key, Settled, Verdict};
+use crate::ids::{MessageId, SagaId};
+use crate::jobs::NewJob;
+use crate::outbox::{Outbox, Outgoing};
+use crate::participant::Participant;
+use crate::partitions::Window;
+use crate::retry::RetryPolicy;
+use crate::step::StepError;
+use crate::topology::Route;
+use crate::unit::{Announcement, Ends};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+pub(crate) struct Engine<App> {
+    pub(crate) participant: Participant<App>,
+    pub(crate) db: Db,
+    pub(crate) outbox: Outbox,
+    pub(crate) settings: Settings,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) window: Window,
+    /// A job was committed by this process.
+    pub(crate) new_jobs: Notify,
+    /// A row was set due by this process.
+    pub(crate) new_due: Notify,
+}
+
+impl<App: Send + Sync + 'static> Engine<App> {
+    /// Locks the shared rows of a batch, all of them before any handler (R7).
+    pub(crate) async fn lock_rows(&self, tx: &Tx, keys: &[String], sagas: &[SagaId]) -> Result<(), DbError> {
+        let sagas: Vec<Uuid> = sagas.iter().map(SagaId::as_uuid).collect();
+        for statement in &self.participant.lock_statements {
+            tx.query(statement, &[&keys, &sagas]).await?;
+        }
+        Ok(())
+    }
+
+    /// Turns how a step ended into the rows its unit will write.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn end_step(
+        &self,
+        ends: &mut Ends,
+        key: Key,
+        was: Verdict,
+        ended: Ended,
+        cause: MessageId,
+        traceparent: Option<&str>,
+        announced: bool,
+    ) -> Result<(), StepError> {
+        let settled = |verdict, said, detail| Settled { key: key.clone(), was, verdict, said, detail };
+        match ended {
+            Ended::Said { route, event_type, body } => {
+                let trace = traceparent.map(str::to_owned);
+                let message = Outgoing::new(key.0, route, event_type.as_str(), Some(cause), trace, body);
+                let verdict = if route == Route::Direct { Verdict::Done } else { Verdict::Rejected };
+                ends.verdicts.push(settled(verdict, Some(message.recorded()), None));
+                if announced {
+                    ends.announcements.push(Announcement { message: message.clone() });
+                }
+                ends.outgoing.push(message);
+            }
+            Ended::Quiet => ends.verdicts.push(settled(Verdict::Done, None, None)),
+            Ended::Superseded(why) => {
+                ends.verdicts.push(settled(Verdict::Superseded, None, Some(why.to_owned())));
+            }
+            Ended::Deferred(data) => {
+                ends.jobs.push(NewJob { key: key.clone(), message_id: cause, undo: false, data: Some(data) });
+                ends.verdicts.push(settled(Verdict::Intent, None, None));
+            }
+        }
+        if let Some(settled) = ends.verdicts.last() {
+            count_verdict(settled);
+        }
+        Ok(())
+    }
+}
+
+/// Counts a verdict under its step's name (without the message id or participant some guard keys end in).
+pub(crate) fn count_verdict(settled: &Settled) {
+    let step = settled.key.1.split(':').next().unwrap_or_default().to_owned();
+    metrics::counter!("saga_steps_total", "step" => step, "verdict" => settled.verdict.as_str()).increment(1);
+}

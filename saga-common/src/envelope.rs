@@ -1,0 +1,200 @@
+//! One event as it travels: pure translation between AMQP properties plus body and [`Envelope`]s.
+//!
+//! A plain message carries one event, its metadata in the AMQP properties. A bundle carries several, as a JSON array
+//! of envelopes with CloudEvents attribute names (an own format: no conformance is claimed).
+
+use crate::ids::{MessageId, SagaId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// Content type of a plain message.
+pub const JSON: &str = "application/json";
+/// Content type of a bundle.
+pub const BUNDLE: &str = "application/cloudevents-batch+json";
+/// At most this many events travel in one bundle; more are refused as malformed.
+pub const BUNDLE_EVENTS: usize = 64;
+/// Header: the message that caused this one.
+pub const CAUSATION_ID: &str = "causation-id";
+/// Header: W3C trace context.
+pub const TRACEPARENT: &str = "traceparent";
+/// Header: how often this announcement was made before.
+pub const ANNOUNCEMENT: &str = "announcement";
+
+/// A message as the broker client hands it over: strings, not yet believed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RawMessage {
+    /// AMQP property.
+    pub message_id: Option<String>,
+    /// AMQP property: the saga id.
+    pub correlation_id: Option<String>,
+    /// AMQP property `type`: the event type.
+    pub event_type: Option<String>,
+    /// AMQP property: the service that said it.
+    pub app_id: Option<String>,
+    /// AMQP property.
+    pub content_type: Option<String>,
+    /// Headers that hold text or numbers.
+    pub headers: BTreeMap<String, String>,
+    /// The payload.
+    pub body: Vec<u8>,
+}
+
+/// One event with its metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// Stable over republish; derived from the content where the sender gave none.
+    pub message_id: MessageId,
+    /// The saga, or why it cannot be told.
+    pub saga_id: Result<SagaId, Malformed>,
+    /// The wire type; empty where the sender gave none.
+    pub event_type: String,
+    /// The service that said it.
+    pub source: String,
+    /// The message that caused it.
+    pub causation_id: Option<MessageId>,
+    /// W3C trace context of the sender.
+    pub traceparent: Option<String>,
+    /// 0 for what is said once; n for the nth repeat of an announcement.
+    pub announcement: u32,
+    /// The event, JSON if its sender behaved.
+    pub body: Vec<u8>,
+}
+
+/// Why a message cannot be taken as an event of a saga.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// No correlation id.
+    #[error("malformed: the message has no correlation id, so it belongs to no saga")]
+    NoSaga,
+    /// The correlation id is no UUID.
+    #[error("malformed: the correlation id is no UUID")]
+    BadSaga,
+    /// The message id is no UUID.
+    #[error("malformed: the message id is missing or no UUID")]
+    BadMessageId,
+    /// A bundle that is no array of envelopes.
+    #[error("malformed: the bundle is no array of at most {BUNDLE_EVENTS} envelopes")]
+    BadBundle,
+}
+
+/// One element of a bundle.
+#[derive(Deserialize)]
+struct Bundled {
+    id: MessageId,
+    subject: SagaId,
+    #[serde(rename = "type")]
+    event_type: String,
+    #[serde(default)]
+    source: String,
+    #[serde(default)]
+    causationid: Option<MessageId>,
+    #[serde(default)]
+    traceparent: Option<String>,
+    #[serde(default)]
+    announcement: u32,
+    data: Box<RawValue>,
+}
+
+/// Opens a message: one envelope for a plain one, one per event for a bundle. Never fails: what cannot be read comes
+/// back as an envelope whose saga id says why, so that it can be parked.
+#[must_use]
+pub fn open(raw: RawMessage) -> Vec<Envelope> {
+    if raw.content_type.as_deref() == Some(BUNDLE) {
+        return match serde_json::from_slice::<Vec<Bundled>>(&raw.body) {
+            Ok(events) if !events.is_empty() && events.len() <= BUNDLE_EVENTS => {
+                events.into_iter().map(Bundled::into_envelope).collect()
+            }
+            _ => vec![Envelope { saga_id: Err(Malformed::BadBundle), ..open_plain(raw) }],
+        };
+    }
+    vec![open_plain(raw)]
+}
+
+fn open_plain(raw: RawMessage) -> Envelope {
+    let given_id = raw.message_id.as_deref().and_then(|id| id.parse::<MessageId>().ok());
+    let saga_id = match raw.correlation_id.as_deref() {
+        None | Some("") => Err(Malformed::NoSaga),
+        Some(id) => id.parse::<SagaId>().map_err(|_| Malformed::BadSaga),
+    };
+    let header = |name: &str| raw.headers.get(name).map(String::as_str);
+    let event_type = raw.event_type.unwrap_or_default();
+    Envelope {
+        message_id: given_id.unwrap_or_else(|| {
+            let correlation = raw.correlation_id.as_deref().unwrap_or_default();
+            MessageId::of_content(&[event_type.as_bytes(), correlation.as_bytes(), &raw.body].join(&0))
+        }),
+        saga_id,
+        source: raw.app_id.unwrap_or_default(),
+        causation_id: header(CAUSATION_ID).and_then(|id| id.parse().ok()),
+        traceparent: header(TRACEPARENT).map(str::to_owned),
+        announcement: header(ANNOUNCEMENT).and_then(|n| n.parse().ok()).unwrap_or(0),
+        event_type,
+        body: raw.body,
+    }
+}
+
+impl Bundled {
+    fn into_envelope(self) -> Envelope {
+        Envelope {
+            message_id: self.id,
+            saga_id: Ok(self.subject),
+            event_type: self.event_type,
+            source: self.source,
+            causation_id: self.causationid,
+            traceparent: self.traceparent,
+            announcement: self.announcement,
+            body: self.data.get().as_bytes().to_vec(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain() -> RawMessage {
+        RawMessage {
+            message_id: Some(MessageId::new().to_string()),
+            correlation_id: Some(SagaId::new().to_string()),
+            event_type: Some("order.placed.v1".to_owned()),
+            app_id: Some("order".to_owned()),
+            content_type: Some(JSON.to_owned()),
+            headers: BTreeMap::from([(ANNOUNCEMENT.to_owned(), "2".to_owned())]),
+            body: b"{}".to_vec(),
+        }
+    }
+
+    #[test]
+    fn a_plain_message_opens_to_one_envelope() {
+        let raw = plain();
+        let opened = open(raw.clone());
+        assert_eq!(opened.len(), 1);
+        assert_eq!(Some(opened[0].message_id.to_string()), raw.message_id);
+        assert_eq!((opened[0].announcement, opened[0].event_type.as_str()), (2, "order.placed.v1"));
+        assert!(opened[0].saga_id.is_ok());
+    }
+
+    #[test]
+    fn a_bundle_opens_to_its_events_with_their_own_ids() {
+        let (a, b) = (MessageId::new(), MessageId::new());
+        let saga = SagaId::new();
+        let event = |id: MessageId, n: u32| {
+            format!(r#"{{"id":"{id}","subject":"{saga}","type":"order.placed.v1","source":"order","data":{{"n": {n}}},"future":1}}"#)
+        };
+        let body = format!("[{},{}]", event(a, 1), event(b, 2)).into_bytes();
+        let opened = open(RawMessage { content_type: Some(BUNDLE.to_owned()), body, ..plain() });
+        assert_eq!(opened.iter().map(|e| e.message_id).collect::<Vec<_>>(), [a, b]);
+        assert_eq!(opened[1].body, br#"{"n": 2}"#);
+    }
+
+    #[test]
+    fn what_cannot_be_read_keeps_an_id_that_its_redelivery_has_too() {
+        let broken = RawMessage { message_id: None, correlation_id: Some("7".to_owned()), ..plain() };
+        let (first, second) = (open(broken.clone()), open(broken));
+        assert_eq!(first[0].message_id, second[0].message_id);
+        assert_eq!(first[0].saga_id, Err(Malformed::BadSaga));
+        let bundle = RawMessage { content_type: Some(BUNDLE.to_owned()), body: b"[1]".to_vec(), ..plain() };
+        assert_eq!(open(bundle)[0].saga_id, Err(Malformed::BadBundle));
+    }
+}

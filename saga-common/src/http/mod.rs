@@ -1,0 +1,110 @@
+//! What every participant serves: health, metrics, its map, its part of a saga, what it has parked; and the frame around
+//! the service's own routes: one kind of error (RFC 9457), one OpenAPI document, limits, graceful stop.
+
+mod parked;
+mod problem;
+mod sagas;
+mod state;
+
+pub use problem::{Problem, Reply};
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::service::Health;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::response::Json;
+use axum::routing::get;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use state::EngineState;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
+
+const REQUEST_BYTES: usize = 1_048_576;
+
+/// Binds the address of the settings, or else the service's default.
+pub(crate) async fn listen(setting: Option<SocketAddr>, default: &str) -> Result<TcpListener, Error> {
+    let address = setting.map_or_else(|| default.to_owned(), |address| address.to_string());
+    TcpListener::bind(&address)
+        .await
+        .map_err(|source| Error::Io { what: format!("listening on {address}"), source })
+}
+
+/// The service's routes inside the engine's frame.
+pub(crate) fn app<App: Send + Sync + 'static>(
+    engine: &Arc<Engine<App>>,
+    health: Arc<Health>,
+    routes: OpenApiRouter,
+) -> Result<Router, Error> {
+    let url = engine.settings.database_url().unwrap_or_default();
+    let state = EngineState {
+        service: engine.participant.name.clone(),
+        choreography: engine.participant.map(),
+        reads: crate::db::reads(&url)?,
+        redrive: state::redrive_of(engine),
+        health,
+        metrics: recorder(),
+    };
+    let engine_routes = OpenApiRouter::new()
+        .routes(routes!(state::choreography))
+        .routes(routes!(sagas::show))
+        .routes(routes!(parked::list))
+        .routes(routes!(parked::show))
+        .routes(routes!(parked::redrive))
+        .with_state(state.clone());
+    let (router, mut api) = routes.merge(engine_routes).split_for_parts();
+    api.info.title = format!("{}-svc", engine.participant.name);
+    api.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    Ok(router
+        .merge(plain(state))
+        .merge(documents(api))
+        .fallback(|| async { Problem::not_found("there is nothing at this address") })
+        .method_not_allowed_fallback(|| async { Problem::new(405, "this address does not take that method") })
+        .layer(DefaultBodyLimit::max(REQUEST_BYTES))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            axum::response::IntoResponse::into_response(Problem::internal("the request failed"))
+        })))
+}
+
+/// For machines: not part of the documented interface.
+fn plain(state: EngineState) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "alive\n" }))
+        .route("/readyz", get(state::readyz))
+        .route("/metrics", get(state::metrics))
+        .with_state(state)
+}
+
+fn documents(api: OpenApi) -> Router {
+    let json = api.clone();
+    Router::new()
+        .route("/openapi.json", get(move || async move { Json(json) }))
+        .merge(SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", serde_json::json!(null)))
+}
+
+fn recorder() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE
+        .get_or_init(|| {
+            let recorder = PrometheusBuilder::new().build_recorder();
+            let handle = recorder.handle();
+            // Fails only if another recorder is there already, and then its metrics are not ours to show.
+            let _ = metrics::set_global_recorder(recorder);
+            handle
+        })
+        .clone()
+}
+
+/// Serves until stopped, then finishes the requests that are open.
+pub(crate) async fn serve(listener: TcpListener, app: Router, stop: CancellationToken) -> Result<(), Error> {
+    let failed = |source| Error::Io { what: "serving HTTP".to_owned(), source };
+    tracing::info!(address = %listener.local_addr().map_err(failed)?, "listening");
+    axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await.map_err(failed)
+}

@@ -1,0 +1,125 @@
+//! Errors over HTTP: RFC 9457 problem details, one clear sentence each.
+
+use crate::db::{DbError, Trouble, trouble};
+use crate::error::{Error, chain};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+/// What a handler returns.
+pub type Reply<T> = Result<T, Problem>;
+
+/// An RFC 9457 problem.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct Problem {
+    /// What kind of problem: `about:blank`, so the title is the status's.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The status in words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// What is wrong, in one sentence for the caller.
+    detail: String,
+    /// Field by field, where several things are wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<String>,
+}
+
+impl Problem {
+    /// A problem with this status.
+    pub fn new(status: u16, detail: impl Into<String>) -> Self {
+        let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let title = code.canonical_reason().unwrap_or("Error");
+        Self { kind: "about:blank", title, status: code.as_u16(), detail: detail.into(), errors: Vec::new() }
+    }
+
+    /// 404.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(404, detail)
+    }
+
+    /// 409.
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(409, detail)
+    }
+
+    /// 422 with everything that is wrong.
+    pub fn invalid(errors: Vec<String>) -> Self {
+        let detail = errors.first().cloned().unwrap_or_default();
+        Self { errors, ..Self::new(422, detail) }
+    }
+
+    /// 500; the cause belongs in the log.
+    pub fn internal(detail: impl Into<String>) -> Self {
+        Self::new(500, detail)
+    }
+
+    /// 503: try again.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(503, detail)
+    }
+
+    fn of(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::warn!(error = %chain(error), "a request failed");
+        match trouble(error) {
+            Trouble::Own => Self::internal("the request could not be carried out; nothing is known to have happened"),
+            _ => Self::unavailable("the database is not available; try again"),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, axum::Json(&self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == 503 {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl From<DbError> for Problem {
+    fn from(error: DbError) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        tracing::warn!(error = %chain(&error), "a request failed");
+        match error {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
+                Self::unavailable("the database is not available; try again")
+            }
+            _ => Self::internal("the request could not be carried out"),
+        }
+    }
+}
+
+impl From<axum::extract::rejection::JsonRejection> for Problem {
+    fn from(rejection: axum::extract::rejection::JsonRejection) -> Self {
+        Self::new(rejection.status().as_u16(), rejection.body_text())
+    }
+}
+
+impl From<axum::extract::rejection::QueryRejection> for Problem {
+    fn from(rejection: axum::extract::rejection::QueryRejection) -> Self {
+        Self::new(rejection.status().as_u16(), rejection.body_text())
+    }
+}
+
+impl From<axum::extract::rejection::PathRejection> for Problem {
+    fn from(rejection: axum::extract::rejection::PathRejection) -> Self {
+        Self::new(rejection.status().as_u16(), rejection.body_text())
+    }
+}

@@ -1,0 +1,59 @@
+//! State of the engine's routes, health and metrics.
+
+use super::problem::Problem;
+use crate::engine::Engine;
+use crate::error::chain;
+use crate::ids::MessageId;
+use crate::participant::Choreography;
+use crate::service::Health;
+use crate::waiting;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+type Redrive = dyn Fn(MessageId) -> Pin<Box<dyn Future<Output = Result<Option<u64>, String>> + Send>> + Send + Sync;
+
+#[derive(Clone)]
+pub(super) struct EngineState {
+    pub(super) service: String,
+    pub(super) choreography: Choreography,
+    pub(super) reads: sqlx::PgPool,
+    pub(super) redrive: Arc<Redrive>,
+    pub(super) health: Arc<Health>,
+    pub(super) metrics: PrometheusHandle,
+}
+
+/// Redrive without the engine's type parameter.
+pub(super) fn redrive_of<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>) -> Arc<Redrive> {
+    let engine = Arc::clone(engine);
+    Arc::new(move |message_id| {
+        let engine = Arc::clone(&engine);
+        Box::pin(async move {
+            let redriven = waiting::redrive(&engine.db, message_id).await.map_err(|e| chain(&e))?;
+            engine.new_due.notify_one();
+            Ok(redriven)
+        })
+    })
+}
+
+/// What this service reacts to, says, refuses and undoes.
+#[utoipa::path(get, path = "/choreography", tag = "engine", responses((status = 200, body = Choreography)))]
+pub(super) async fn choreography(State(state): State<EngineState>) -> Json<Choreography> {
+    Json(state.choreography)
+}
+
+pub(super) async fn readyz(State(state): State<EngineState>) -> Result<&'static str, Problem> {
+    match state.health.unready().await {
+        None => Ok("ready\n"),
+        Some(why) => Err(Problem::unavailable(why)),
+    }
+}
+
+pub(super) async fn metrics(State(state): State<EngineState>) -> (StatusCode, String) {
+    state.metrics.run_upkeep();
+    (StatusCode::OK, state.metrics.render())
+}

@@ -1,0 +1,159 @@
+//! The outbox: what is committed goes out, straight from memory; the table is what survives a crash.
+//!
+//! [`Outbox`] holds what this process has in flight. The relay publishes it and forgets it once confirmed; the sweeper
+//! republishes what is left over, from a crash or a failed publication. Nobody polls on the way of a message.
+
+mod relay;
+mod store;
+
+pub(crate) use relay::{delete_confirmed, publish_batches, sweep};
+pub(crate) use store::insert;
+
+use crate::ids::{MessageId, SagaId};
+use crate::topology::Route;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// A message on its way out.
+#[derive(Debug, Clone)]
+pub(crate) struct Outgoing {
+    pub(crate) id: MessageId,
+    pub(crate) saga_id: SagaId,
+    pub(crate) exchange: String,
+    pub(crate) routing_key: String,
+    pub(crate) event_type: String,
+    pub(crate) causation_id: Option<MessageId>,
+    pub(crate) traceparent: Option<String>,
+    pub(crate) announcement: u32,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Outgoing {
+    /// A message with a new id.
+    pub(crate) fn new(
+        saga_id: SagaId,
+        route: Route,
+        event_type: &str,
+        causation_id: Option<MessageId>,
+        traceparent: Option<String>,
+        body: Vec<u8>,
+    ) -> Self {
+        let routing_key = match route {
+            Route::Direct => crate::event::routing_key(event_type).to_owned(),
+            Route::Fanout => String::new(),
+        };
+        Self {
+            id: MessageId::new(),
+            saga_id,
+            exchange: route.exchange().to_owned(),
+            routing_key,
+            event_type: event_type.to_owned(),
+            causation_id,
+            traceparent,
+            announcement: 0,
+            body,
+        }
+    }
+}
+
+/// Batches that may wait for the broker in memory; beyond, rows are left to the sweeper.
+const BATCHES_WAITING: usize = 1_024;
+
+/// The process's side of the outbox: who we are, what we have in flight. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Outbox {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    instance: Uuid,
+    lease: Duration,
+    in_flight: Mutex<HashSet<MessageId>>,
+    batches: mpsc::Sender<Vec<Outgoing>>,
+    confirmed: mpsc::UnboundedSender<Vec<MessageId>>,
+}
+
+/// The far ends of the outbox's queues, for the tasks that serve them.
+pub(crate) struct Ends {
+    pub(crate) batches: mpsc::Receiver<Vec<Outgoing>>,
+    pub(crate) confirmed: mpsc::UnboundedReceiver<Vec<MessageId>>,
+}
+
+impl Outbox {
+    pub(crate) fn new(instance: Uuid, lease: Duration) -> (Self, Ends) {
+        let (batches, batches_end) = mpsc::channel(BATCHES_WAITING);
+        let (confirmed, confirmed_end) = mpsc::unbounded_channel();
+        let shared = Shared { instance, lease, in_flight: Mutex::default(), batches, confirmed };
+        (Self { shared: Arc::new(shared) }, Ends { batches: batches_end, confirmed: confirmed_end })
+    }
+
+    pub(crate) fn instance(&self) -> Uuid {
+        self.shared.instance
+    }
+
+    /// How long other processes leave a row of ours alone.
+    pub(crate) fn lease(&self) -> Duration {
+        self.shared.lease
+    }
+
+    /// Marks messages as in flight in this process, before their commit.
+    pub(crate) fn hold(&self, messages: Vec<Outgoing>) -> Held {
+        self.mark_in_flight(&messages);
+        Held { outbox: self.clone(), messages }
+    }
+
+    fn mark_in_flight(&self, messages: &[Outgoing]) {
+        self.in_flight().extend(messages.iter().map(|m| m.id));
+    }
+
+    /// Is anything of this process on its way?
+    pub(crate) fn is_idle(&self) -> bool {
+        self.in_flight().is_empty()
+    }
+
+    pub(crate) fn in_flight_ids(&self) -> Vec<Uuid> {
+        self.in_flight().iter().map(MessageId::as_uuid).collect()
+    }
+
+    fn in_flight(&self) -> std::sync::MutexGuard<'_, HashSet<MessageId>> {
+        // A panic while the set was held cannot leave it half-changed.
+        self.shared.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn release(&self, ids: impl IntoIterator<Item = MessageId>) {
+        let mut in_flight = self.in_flight();
+        for id in ids {
+            in_flight.remove(&id);
+        }
+    }
+}
+
+/// Messages marked as in flight whose commit is not known yet. Dropped, they are the sweeper's.
+pub(crate) struct Held {
+    outbox: Outbox,
+    messages: Vec<Outgoing>,
+}
+
+impl Held {
+    /// Hands the messages over to the relay.
+    pub(crate) fn publish(mut self) {
+        let messages = std::mem::take(&mut self.messages);
+        if messages.is_empty() {
+            return;
+        }
+        if let Err(refused) = self.outbox.shared.batches.try_send(messages) {
+            // The broker takes nothing and memory is bounded: the rows are there for the sweeper.
+            let messages = refused.into_inner();
+            self.outbox.release(messages.iter().map(|m| m.id));
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.outbox.release(self.messages.iter().map(|m| m.id));
+    }
+}

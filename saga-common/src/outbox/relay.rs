@@ -1,0 +1,120 @@
+//! The tasks that serve the outbox: publish, forget what is confirmed, sweep up what is left over.
+
+use super::{Outbox, Outgoing, store};
+use crate::broker::{Link, Publisher};
+use crate::db::Db;
+use crate::error::chain;
+use crate::ids::MessageId;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// Takes one batch after another and publishes it; one batch in flight per channel (R5), so several of these tasks run
+/// side by side. Ends when every sender is gone.
+pub(crate) async fn publish_batches(
+    outbox: Outbox,
+    link: Arc<Link>,
+    batches: Arc<Mutex<mpsc::Receiver<Vec<Outgoing>>>>,
+    done: CancellationToken,
+) {
+    let mut publisher = Publisher::new(link);
+    loop {
+        let next = async { batches.lock().await.recv().await };
+        match tokio::select! { batch = next => batch, () = done.cancelled() => None } {
+            Some(batch) => publish(&outbox, &mut publisher, batch).await,
+            None => return,
+        }
+    }
+}
+
+async fn publish(outbox: &Outbox, publisher: &mut Publisher, batch: Vec<Outgoing>) {
+    match publisher.publish(&batch).await {
+        Ok(report) => {
+            let confirmed: Vec<MessageId> =
+                batch.iter().map(|m| m.id).filter(|id| report.confirmed.contains(id)).collect();
+            metrics::counter!("saga_published_total").increment(confirmed.len() as u64);
+            for message in batch.iter().filter(|m| report.returned.contains(&m.id)) {
+                metrics::counter!("saga_unroutable_total").increment(1);
+                tracing::warn!(message.id = %message.id, saga.id = %message.saga_id, r#type = %message.event_type,
+                    "the broker has no queue for this message; it stays in the outbox");
+            }
+            // Those that were not confirmed stop being in flight here and are the sweeper's.
+            outbox.release(batch.iter().map(|m| m.id).filter(|id| !report.confirmed.contains(id)));
+            let _ = outbox.shared.confirmed.send(confirmed);
+        }
+        Err(error) => {
+            tracing::warn!(messages = batch.len(), error = %error, "a publication failed; the sweeper will repeat it");
+            outbox.release(batch.iter().map(|m| m.id));
+        }
+    }
+}
+
+/// Deletes confirmed rows, all that have gathered at once. Ends when every sender is gone.
+pub(crate) async fn delete_confirmed(
+    outbox: Outbox,
+    db: Db,
+    mut confirmed: mpsc::UnboundedReceiver<Vec<MessageId>>,
+    done: CancellationToken,
+) {
+    loop {
+        let mut gathered = Vec::new();
+        tokio::select! {
+            n = confirmed.recv_many(&mut gathered, 256) => if n == 0 { return },
+            () = done.cancelled() => return,
+        }
+        let ids = gathered.concat();
+        if ids.is_empty() {
+            continue;
+        }
+        while let Err(error) = store::delete(&db, &ids).await {
+            // They stay in flight here, so nobody but another process's sweeper repeats them, which is harmless.
+            tracing::warn!(rows = ids.len(), error = %chain(&error), "confirmed outbox rows cannot be deleted yet");
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(500)) => {}
+                () = done.cancelled() => return,
+            }
+        }
+        outbox.release(ids);
+    }
+}
+
+const SWEEP_EVERY: Duration = Duration::from_millis(500);
+const SWEEP_ROWS: i64 = 256;
+
+/// Republishes left-over rows. Rests while the broker blocks publishers: publishing then would only fill its buffers.
+pub(crate) async fn sweep(outbox: Outbox, db: Db, link: Arc<Link>, done: CancellationToken) {
+    let mut publisher = Publisher::new(Arc::clone(&link));
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP_EVERY) => {}
+            () = done.cancelled() => return,
+        }
+        if let Ok((rows, age)) = store::backlog(&db).await {
+            #[allow(clippy::cast_precision_loss)]
+            metrics::gauge!("saga_outbox_rows").set(rows as f64);
+            metrics::gauge!("saga_outbox_oldest_seconds").set(age);
+        }
+        if link.is_blocked() {
+            continue;
+        }
+        loop {
+            let leased = store::lease(&db, outbox.instance(), &outbox.in_flight_ids(), outbox.lease(), SWEEP_ROWS).await;
+            let batch = match leased {
+                Ok(batch) if batch.is_empty() => break,
+                Ok(batch) => batch,
+                Err(error) => {
+                    tracing::warn!(error = %chain(&error), "the outbox cannot be swept");
+                    break;
+                }
+            };
+            metrics::counter!("saga_swept_total").increment(batch.len() as u64);
+            let full = batch.len() as i64 == SWEEP_ROWS;
+            outbox.mark_in_flight(&batch);
+            publish(&outbox, &mut publisher, batch).await;
+            if !full || done.is_cancelled() {
+                break;
+            }
+        }
+    }
+}

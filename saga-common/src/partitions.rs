@@ -1,0 +1,171 @@
+//! R6, retention: guard rows live in one partition a day, by the time inside the saga id. Partitions are made ahead by
+//! the database's clock, and dropped whole. A saga whose id lies in no partition cannot be guarded, so its messages are
+//! parked as expired before any insert.
+
+use crate::db::DbError;
+use crate::ids::SagaId;
+use sqlx::{Connection, PgConnection, Row};
+use std::sync::atomic::{AtomicU64, Ordering};
+use uuid::Uuid;
+
+const DAY_MS: u64 = 86_400_000;
+const DAYS_AHEAD: u64 = 14;
+/// How far ahead of the database another host's clock may be.
+const SKEW_MS: u64 = 3_600_000;
+
+/// From when to when saga ids can be guarded, in milliseconds since 1970. Cheap to ask.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
+    from_ms: AtomicU64,
+    /// Database clock minus ours at the last look, so that "the future" is the database's, kept as ours plus this.
+    ahead_ms: AtomicU64,
+    behind_ms: AtomicU64,
+}
+
+impl Window {
+    fn set(&self, from_ms: u64, database_now_ms: u64) {
+        let now = now_ms();
+        self.from_ms.store(from_ms, Ordering::Relaxed);
+        self.ahead_ms.store(database_now_ms.saturating_sub(now), Ordering::Relaxed);
+        self.behind_ms.store(now.saturating_sub(database_now_ms), Ordering::Relaxed);
+    }
+
+    /// Can this saga be guarded? If not, why.
+    pub(crate) fn check(&self, saga_id: SagaId) -> Result<(), &'static str> {
+        let Some(made_at) = saga_id.made_at_ms() else {
+            return Err("expired: the saga id is no UUIDv7");
+        };
+        let database_now = now_ms() + self.ahead_ms.load(Ordering::Relaxed) - self.behind_ms.load(Ordering::Relaxed);
+        if made_at < self.from_ms.load(Ordering::Relaxed) {
+            Err("expired: the saga is older than the guard rows that are kept")
+        } else if made_at > database_now + SKEW_MS {
+            Err("expired: the saga id lies in the future")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn now_ms() -> u64 {
+    chrono::Utc::now().timestamp_millis().unsigned_abs()
+}
+
+/// The smallest UUIDv7 of a millisecond.
+fn floor_id(ms: u64) -> Uuid {
+    Uuid::from_u128(u128::from(ms) << 80)
+}
+
+fn partition(day: u64) -> Result<String, DbError> {
+    let seconds = i64::try_from(day * DAY_MS / 1_000).unwrap_or_default();
+    let date = chrono::DateTime::from_timestamp(seconds, 0)
+        .ok_or_else(|| DbError::Broken(format!("day {day} has no date")))?;
+    Ok(format!("idempotency_keys_{}", date.format("%Y%m%d")))
+}
+
+/// Makes partitions up to [`DAYS_AHEAD`], drops those past retention that hold nothing unfinished, and sets the window.
+/// Runs as the owner; several replicas take turns.
+pub(crate) async fn keep(
+    owner_url: &str,
+    retention_days: u32,
+    unfinished: Option<&'static str>,
+    window: &Window,
+) -> Result<(), DbError> {
+    let mut owner = PgConnection::connect(owner_url).await?;
+    // One replica at a time; ends with the connection.
+    sqlx::query("select pg_advisory_lock(hashtext('saga.partitions'))").execute(&mut owner).await?;
+    let now: i64 = sqlx::query_scalar("select (extract(epoch from clock_timestamp()) * 1000)::bigint")
+        .fetch_one(&mut owner)
+        .await?;
+    let now = now.unsigned_abs();
+    let today = now / DAY_MS;
+    for day in today - 1..=today + DAYS_AHEAD {
+        make(&mut owner, day).await?;
+    }
+    let names = sqlx::query(
+        "select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+         where i.inhparent = 'saga.idempotency_keys'::regclass order by 1",
+    )
+    .fetch_all(&mut owner)
+    .await?;
+    let mut oldest = today - 1;
+    for row in names {
+        let name: String = row.get(0);
+        let Some(day) = day_of(&name) else { continue };
+        if day + u64::from(retention_days) < today && drop_finished(&mut owner, &name, day, unfinished).await? {
+            continue;
+        }
+        oldest = oldest.min(day);
+    }
+    window.set(oldest * DAY_MS, now);
+    owner.close().await?;
+    Ok(())
+}
+
+fn day_of(partition: &str) -> Option<u64> {
+    let date = chrono::NaiveDate::parse_from_str(partition.strip_prefix("idempotency_keys_")?, "%Y%m%d").ok()?;
+    let seconds = date.and_hms_opt(0, 0, 0)?.and_utc().timestamp();
+    u64::try_from(seconds).ok().map(|s| s * 1_000 / DAY_MS)
+}
+
+async fn make(owner: &mut PgConnection, day: u64) -> Result<(), DbError> {
+    let sql = format!(
+        "create table if not exists saga.{} partition of saga.idempotency_keys for values from ('{}') to ('{}')
+         with (fillfactor = 60)",
+        partition(day)?,
+        floor_id(day * DAY_MS),
+        floor_id((day + 1) * DAY_MS),
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(owner).await?;
+    Ok(())
+}
+
+/// Drops a partition unless one of its sagas is unfinished here. Tells whether it is gone.
+async fn drop_finished(
+    owner: &mut PgConnection,
+    name: &str,
+    day: u64,
+    unfinished: Option<&'static str>,
+) -> Result<bool, DbError> {
+    let (from, to) = (floor_id(day * DAY_MS), floor_id((day + 1) * DAY_MS));
+    let engine = "select exists (select 1 from saga.jobs where saga_id >= $1 and saga_id < $2)
+                      or exists (select 1 from saga.announcements where saga_id >= $1 and saga_id < $2)
+                      or exists (select 1 from saga.outbox where saga_id >= $1 and saga_id < $2)
+                      or exists (select 1 from saga.waiting where saga_id >= $1 and saga_id < $2 and state <> 'parked')";
+    for query in [Some(engine), unfinished].into_iter().flatten() {
+        let busy: bool = sqlx::query_scalar(query).bind(from).bind(to).fetch_one(&mut *owner).await?;
+        if busy {
+            tracing::warn!(partition = name, "past retention, but kept: it has unfinished sagas");
+            return Ok(false);
+        }
+    }
+    let sql = format!("drop table saga.{name}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(owner).await?;
+    tracing::info!(partition = name, "dropped: past retention");
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_is_named_after_its_day_and_bounded_by_ids_of_that_day() {
+        let day = 20_000;
+        assert_eq!(partition(day).expect("a date"), "idempotency_keys_20241004");
+        assert_eq!(day_of("idempotency_keys_20241004"), Some(day));
+        let next_midnight = SagaId::from(floor_id((day + 1) * DAY_MS)).as_uuid();
+        assert!(floor_id((day + 1) * DAY_MS - 1) < next_midnight);
+    }
+
+    #[test]
+    fn ids_outside_of_the_window_are_expired() {
+        let window = Window::default();
+        let now = now_ms();
+        window.set(now - DAY_MS, now);
+        assert!(window.check(SagaId::new()).is_ok());
+        let v7 = |ms: u64| SagaId::from(Uuid::from_u128(floor_id(ms).as_u128() | 0x7000_8000_0000_0000_0000));
+        assert!(window.check(v7(now - 2 * DAY_MS)).is_err());
+        assert!(window.check(v7(now + 2 * SKEW_MS)).is_err());
+        assert!(window.check(SagaId::from(Uuid::nil())).is_err());
+    }
+}

@@ -1,0 +1,298 @@
+//! A participant as a running process: prepare, serve, drain.
+
+use crate::broker::Link;
+use crate::config::Settings;
+use crate::consumer::{self, Source};
+use crate::db::{self, Db};
+use crate::drain::Drain;
+use crate::engine::Engine;
+use crate::error::{Error, chain};
+use crate::outbox::{self, Outbox};
+use crate::participant::Participant;
+use crate::partitions;
+use crate::retry::RetryPolicy;
+use crate::unit::Unit;
+use crate::{announcer, jobs};
+use sqlx::migrate::Migrator;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, Notify};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+/// Publishing tasks, each with a batch in flight on a channel of its own.
+const PUBLISHERS: usize = 4;
+const START_LIMIT: Duration = Duration::from_secs(60);
+const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
+
+/// The owner's way into the engine from outside of any event: HTTP handlers and timers. Cheap to clone.
+#[derive(Clone)]
+pub struct Saga {
+    db: Db,
+    outbox: Outbox,
+}
+
+impl Saga {
+    /// Begins a unit of work.
+    ///
+    /// # Errors
+    /// When no connection is to be had.
+    pub async fn begin(&self) -> Result<Unit, Error> {
+        Ok(Unit::begin(&self.db).await?)
+    }
+
+    /// Commits a unit and publishes what it said. An error leaves the outcome unknown.
+    ///
+    /// # Errors
+    /// When a row could not be written or the commit was not confirmed.
+    pub async fn commit(&self, unit: Unit) -> Result<(), Error> {
+        Ok(unit.commit(&self.outbox).await?)
+    }
+}
+
+/// A participant whose database is ready, before it takes work.
+pub struct Service<App> {
+    pub(crate) engine: Arc<Engine<App>>,
+    outbox_ends: outbox::Ends,
+    drain: Drain,
+    tasks: TaskTracker,
+    owner_url: String,
+    amqp_url: String,
+}
+
+/// What readiness is judged by.
+pub(crate) struct Health {
+    db: Db,
+    consuming: Arc<Link>,
+    publishing: Arc<Link>,
+    subscribed: Arc<AtomicUsize>,
+    consumers: usize,
+    stopping: CancellationToken,
+}
+
+impl Health {
+    /// Why the service is not ready, if it is not.
+    pub(crate) async fn unready(&self) -> Option<&'static str> {
+        if self.stopping.is_cancelled() {
+            return Some("draining");
+        }
+        let asked = tokio::time::timeout(Duration::from_secs(2), self.db.query("select 1", &[])).await;
+        if !matches!(asked, Ok(Ok(_))) {
+            return Some("the database does not answer");
+        }
+        if !self.consuming.is_connected() || self.subscribed.load(Ordering::Relaxed) < self.consumers {
+            return Some("not subscribed to every queue");
+        }
+        if self.publishing.is_blocked() {
+            return Some("the broker blocks publishers (memory or disk alarm)");
+        }
+        None
+    }
+}
+
+impl<App: Send + Sync + 'static> Service<App> {
+    /// Makes the database ready: waits for it, checks that it is durable, runs the migrations, makes partitions.
+    ///
+    /// # Errors
+    /// When a setting is missing, the database cannot be reached in a minute or is not durable, or a migration fails.
+    pub async fn prepare(
+        participant: Participant<App>,
+        settings: Settings,
+        migrations: &Migrator,
+    ) -> Result<Self, StartError> {
+        let (database_url, owner_url) = (settings.database_url()?, settings.owner_url()?);
+        let amqp_url = settings.amqp_url()?;
+        let db = Db::new(&database_url, settings.database_connections).map_err(Error::from)?;
+        let drain = Drain::on_signals()
+            .map_err(|source| Error::Io { what: "listening for signals".to_owned(), source })?;
+        let (outbox, outbox_ends) = Outbox::new(Uuid::now_v7(), settings.outbox_lease());
+        let engine = Engine {
+            participant,
+            db,
+            outbox,
+            settings,
+            retry: RetryPolicy::default(),
+            window: partitions::Window::default(),
+            new_jobs: Notify::new(),
+            new_due: Notify::new(),
+        };
+        wait_for_database(&owner_url).await?;
+        db::migrate(&owner_url, &database_url, migrations).await.map_err(Error::from)?;
+        engine.db.require_durability().await.map_err(Error::from)?;
+        keep_partitions(&engine, &owner_url).await.map_err(Error::from)?;
+        let tasks = TaskTracker::new();
+        Ok(Self { engine: Arc::new(engine), outbox_ends, drain, tasks, owner_url, amqp_url })
+    }
+
+    /// The owner's way into the engine.
+    #[must_use]
+    pub fn saga(&self) -> Saga {
+        Saga { db: self.engine.db.clone(), outbox: self.engine.outbox.clone() }
+    }
+
+    /// Runs a task of the service's own beside the engine; it should end soon after the token is cancelled.
+    pub fn spawn<F, Fut>(&self, task: F)
+    where
+        F: FnOnce(CancellationToken) -> Fut,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.tasks.spawn(task(self.drain.stop.clone()));
+    }
+
+    /// Takes work until SIGTERM or SIGINT, then drains.
+    ///
+    /// # Errors
+    /// When the broker's URL cannot be used.
+    pub async fn run(self) -> Result<(), StartError> {
+        let running = self.begin()?;
+        running.stop.cancelled().await;
+        running.drain().await;
+        Ok(())
+    }
+
+    /// Takes work and serves the engine's routes and `routes` until SIGTERM or SIGINT, then drains.
+    ///
+    /// # Errors
+    /// When the broker's URL or the address to listen on cannot be used.
+    #[cfg(feature = "http")]
+    pub async fn serve(self, default_listen: &str, routes: utoipa_axum::router::OpenApiRouter) -> Result<(), StartError> {
+        let engine = Arc::clone(&self.engine);
+        let listener = crate::http::listen(engine.settings.listen, default_listen).await.map_err(Error::from)?;
+        let running = self.begin()?;
+        let app = crate::http::app(&engine, Arc::clone(&running.health), routes)?;
+        crate::http::serve(listener, app, running.stop.clone()).await?;
+        running.drain().await;
+        Ok(())
+    }
+
+    /// Starts every task of the engine.
+    fn begin(self) -> Result<Running, StartError> {
+        let Self { engine, outbox_ends, drain: Drain { stop, done }, tasks: takers, owner_url, amqp_url } = self;
+        let name = &engine.participant.name;
+        let consuming = Link::new(&amqp_url, name, "consumer").map_err(Error::from)?;
+        let publishing = Link::new(&amqp_url, name, "publisher").map_err(Error::from)?;
+        let topology = engine.participant.topology(engine.settings.queue_type, engine.settings.tap);
+        let subscribed = Arc::new(AtomicUsize::new(0));
+        for role in topology.consumed() {
+            let source = Source {
+                link: Arc::clone(&consuming),
+                topology: topology.clone(),
+                role,
+                tag: format!("{name}.{}.{}", role.as_str(), engine.outbox.instance()),
+                subscribed: Arc::clone(&subscribed),
+            };
+            takers.spawn(consumer::consume(Arc::clone(&engine), source, stop.clone()));
+        }
+        let (db, outbox) = (engine.db.clone(), engine.outbox.clone());
+        takers.spawn(consumer::run_due(Arc::clone(&engine), stop.clone()));
+        takers.spawn(jobs::run(Arc::clone(&engine), stop.clone()));
+        takers.spawn(announcer::repeat(db.clone(), outbox.clone(), stop.clone()));
+        takers.spawn(partitions_task(Arc::clone(&engine), owner_url, stop.clone()));
+
+        let relays = TaskTracker::new();
+        let batches = Arc::new(Mutex::new(outbox_ends.batches));
+        for _ in 0..PUBLISHERS {
+            let publish =
+                outbox::publish_batches(outbox.clone(), Arc::clone(&publishing), Arc::clone(&batches), done.clone());
+            relays.spawn(publish);
+        }
+        relays.spawn(outbox::delete_confirmed(outbox.clone(), db.clone(), outbox_ends.confirmed, done.clone()));
+        relays.spawn(outbox::sweep(outbox.clone(), db.clone(), Arc::clone(&publishing), stop.clone()));
+
+        let health = Arc::new(Health {
+            db,
+            consuming,
+            publishing,
+            subscribed,
+            consumers: topology.consumed().len(),
+            stopping: stop.clone(),
+        });
+        tracing::info!(service = %name, "started");
+        let limit = engine.settings.drain();
+        Ok(Running { takers, relays, outbox, health, stop, done, limit })
+    }
+}
+
+/// The tasks of a running participant.
+struct Running {
+    /// Those that take work.
+    takers: TaskTracker,
+    /// Those that bring out what was said.
+    relays: TaskTracker,
+    outbox: Outbox,
+    health: Arc<Health>,
+    stop: CancellationToken,
+    done: CancellationToken,
+    limit: Duration,
+}
+
+impl Running {
+    /// First those who make new messages end; then, when nothing is in flight, those who publish them.
+    async fn drain(self) {
+        let deadline = Instant::now() + self.limit;
+        self.takers.close();
+        within(deadline, self.takers.wait()).await;
+        within(deadline, flushed(&self.outbox)).await;
+        self.done.cancel();
+        self.relays.close();
+        within(deadline, self.relays.wait()).await;
+        within(deadline, async { tokio::join!(self.health.consuming.close(), self.health.publishing.close()) }).await;
+        tracing::info!("drained");
+    }
+}
+
+/// Why a service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting is missing or cannot be read.
+    #[error(transparent)]
+    Setting(#[from] crate::config::SettingError),
+    /// The engine refused.
+    #[error(transparent)]
+    Engine(#[from] Error),
+}
+
+async fn within<T>(deadline: Instant, work: impl Future<Output = T>) {
+    if tokio::time::timeout_at(deadline.into(), work).await.is_err() {
+        tracing::warn!("time to drain is up; what is left is taken up after the next start");
+    }
+}
+
+async fn flushed(outbox: &Outbox) {
+    while !outbox.is_idle() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn wait_for_database(url: &str) -> Result<(), Error> {
+    use sqlx::Connection;
+    let deadline = Instant::now() + START_LIMIT;
+    loop {
+        match sqlx::PgConnection::connect(url).await {
+            Ok(connection) => {
+                let _ = connection.close().await;
+                return Ok(());
+            }
+            Err(error) if Instant::now() >= deadline => return Err(db::DbError::from(error).into()),
+            Err(error) => tracing::warn!(error = %chain(&error), "waiting for the database"),
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+async fn keep_partitions<App>(engine: &Engine<App>, owner_url: &str) -> Result<(), db::DbError> {
+    let (days, unfinished) = (engine.settings.retention_days, engine.participant.unfinished);
+    partitions::keep(owner_url, days, unfinished, &engine.window).await
+}
+
+async fn partitions_task<App: Send + Sync + 'static>(engine: Arc<Engine<App>>, owner_url: String, stop: CancellationToken) {
+    loop {
+        tokio::select! { () = tokio::time::sleep(PARTITIONS_EVERY) => {}, () = stop.cancelled() => return }
+        if let Err(error) = keep_partitions(&engine, &owner_url).await {
+            tracing::error!(error = %chain(&error), "partitions of the guard rows cannot be kept up; there are 14 days left at most");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! A unit of work: one transaction with the engine's own rows, written set-wise at its end.
+//!
+//! Whatever changes business rows and says something goes through here: a batch of actions, undos, the end of a job, a
+//! placement, a cancellation. So the order of R5 is written once: outbox rows, announcements, then the verdicts, which
+//! must all hit; COMMIT; only then anything leaves the process.
+
+use crate::db::{Db, DbError, Tx, trouble};
+use crate::error::Error;
+use crate::event::{Event, EventType, Said};
+use crate::guard::{self, Recorded, Settled, Verdict};
+use crate::ids::{MessageId, SagaId};
+use crate::jobs::{self, NewJob};
+use crate::outbox::{self, Outbox, Outgoing};
+use crate::step::Retry;
+use crate::topology::Route;
+use crate::waiting::{self, WaitingKey};
+use crate::{announcer, event};
+
+/// Something to be said over and over until everybody has answered (R4): one id, kept over all repeats.
+#[derive(Debug, Clone)]
+pub struct Announcement {
+    pub(crate) message: Outgoing,
+}
+
+impl Announcement {
+    pub(crate) fn fanout<E: Event>(saga_id: SagaId, event: &E, cause: MessageId) -> Result<Self, Retry> {
+        let event_type = EventType::of::<E>()?;
+        let body = event.encode()?;
+        let message = Outgoing::new(saga_id, Route::Fanout, event_type.as_str(), Some(cause), None, body);
+        Ok(Self { message })
+    }
+}
+
+/// An open unit of work. Dropped, nothing of it happens.
+pub struct Unit {
+    tx: Tx,
+    pub(crate) ends: Ends,
+}
+
+/// What the end of a unit writes.
+#[derive(Default)]
+pub(crate) struct Ends {
+    pub(crate) outgoing: Vec<Outgoing>,
+    pub(crate) verdicts: Vec<Settled>,
+    pub(crate) announcements: Vec<Announcement>,
+    pub(crate) withdrawn: Vec<SagaId>,
+    pub(crate) jobs: Vec<NewJob>,
+    pub(crate) finished_jobs: Vec<guard::Key>,
+    pub(crate) handled: Vec<WaitingKey>,
+}
+
+impl Unit {
+    pub(crate) async fn begin(db: &Db) -> Result<Self, DbError> {
+        Ok(Self { tx: db.begin().await?, ends: Ends::default() })
+    }
+
+    pub(crate) fn with(tx: Tx, ends: Ends) -> Self {
+        Self { tx, ends }
+    }
+
+    pub(crate) fn into_parts(self) -> (Tx, Ends) {
+        (self.tx, self.ends)
+    }
+
+    /// The open transaction, for the service's own statements.
+    #[must_use]
+    pub fn tx(&self) -> &Tx {
+        &self.tx
+    }
+
+    /// Starts sagas: writes the guard rows of their first step and what it says. Call it before touching business
+    /// rows (R7). The ids must be new.
+    ///
+    /// # Errors
+    /// When a statement fails or an id is already taken.
+    pub async fn start<E: Event>(&mut self, step: &str, sagas: &[(SagaId, E)]) -> Result<(), Error> {
+        let event_type = EventType::of::<E>()?;
+        let mut guards = Vec::with_capacity(sagas.len());
+        for (saga_id, event) in sagas {
+            let body = event.encode()?;
+            let message = Outgoing::new(*saga_id, Route::Direct, event_type.as_str(), None, None, body);
+            guards.push(guard::NewGuard {
+                key: (*saga_id, step.to_owned()),
+                verdict: Verdict::Open,
+                message_id: message.id,
+                causation_id: None,
+                body_hash: None,
+            });
+            self.ends.verdicts.push(Settled {
+                key: (*saga_id, step.to_owned()),
+                was: Verdict::Open,
+                verdict: Verdict::Done,
+                said: Some(message.recorded()),
+                detail: None,
+            });
+            self.ends.outgoing.push(message);
+        }
+        let inserted = guard::insert(&self.tx, guards).await?;
+        if inserted.len() != sagas.len() {
+            return Err(DbError::Broken("a saga with one of these ids has been started before".to_owned()).into());
+        }
+        Ok(())
+    }
+
+    /// Locks the guard rows of the sagas' first step, in key order, before a cancellation or a deadline touches
+    /// business rows (R7).
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn lock(&self, step: &str, sagas: &[SagaId]) -> Result<(), Error> {
+        let keys = sagas.iter().map(|id| (*id, step.to_owned())).collect();
+        guard::lock(&self.tx, &keys).await?;
+        Ok(())
+    }
+
+    /// Ends a saga from its owner's side (R2): the first step is undone by this very unit, `event` is fanned out now
+    /// and announced until it is withdrawn.
+    ///
+    /// # Errors
+    /// When the event cannot be written.
+    pub fn fail<E: Event>(&mut self, step: &str, saga_id: SagaId, event: &E) -> Result<(), Error> {
+        let event_type = event::EventType::of::<E>()?;
+        let message =
+            Outgoing::new(saga_id, Route::Fanout, event_type.as_str(), None, None, event.encode()?);
+        self.ends.verdicts.push(Settled {
+            key: (saga_id, step.to_owned()),
+            was: Verdict::Done,
+            verdict: Verdict::Undone,
+            said: None,
+            detail: Some(format!("said {event_type}")),
+        });
+        self.ends.announcements.push(Announcement { message: message.clone() });
+        self.ends.outgoing.push(message);
+        Ok(())
+    }
+
+    /// Writes the engine's rows, commits, and hands what was said to the relay.
+    pub(crate) async fn commit(self, outbox: &Outbox) -> Result<(), DbError> {
+        let Self { tx, ends } = self;
+        outbox::insert(&tx, &ends.outgoing, outbox.instance(), outbox.lease()).await?;
+        announcer::insert(&tx, &ends.announcements).await?;
+        announcer::withdraw(&tx, &ends.withdrawn).await?;
+        jobs::insert(&tx, &ends.jobs).await?;
+        jobs::finish(&tx, &ends.finished_jobs).await?;
+        waiting::handled(&tx, &ends.handled).await?;
+        guard::settle(&tx, &ends.verdicts).await?;
+        // In flight from before the commit on: the sweeper must not take what is about to be published from memory.
+        let held = outbox.hold(ends.outgoing);
+        match tx.commit().await {
+            Ok(()) => held.publish(),
+            Err(error) => {
+                // Unknown: if it was committed, the sweeper finds the rows.
+                drop(held);
+                tracing::warn!(trouble = ?trouble(&error), error = %error, "the outcome of a commit is unknown");
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Outgoing {
+    /// The same message once more: a recorded answer under its recorded id.
+    pub(crate) fn repeated(saga_id: SagaId, said: &Recorded, cause: MessageId) -> Self {
+        let mut message = Self::new(saga_id, Route::Direct, &said.event_type, Some(cause), None, said.body.clone());
+        message.id = said.id;
+        message
+    }
+
+    pub(crate) fn recorded(&self) -> Recorded {
+        Recorded { id: self.id, event_type: self.event_type.clone(), body: self.body.clone() }
+    }
+}

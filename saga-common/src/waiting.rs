@@ -1,0 +1,233 @@
+//! R8, waiting and parking: all SQL on `saga.waiting`.
+//!
+//! A message that must wait is a row, written before its ack; another copy meets the row and is settled. There are no
+//! delay queues, and redrive never publishes: it sets the row due.
+
+use crate::db::{Db, DbError, Tx};
+use crate::envelope::{Envelope, Malformed};
+use crate::ids::{MessageId, SagaId};
+use crate::topology::QueueRole;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+/// `(message, step)`.
+pub(crate) type WaitingKey = (MessageId, String);
+
+/// Why a row is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Delivered again after a connection or process ended: it may have been the reason.
+    Suspect,
+    /// Due at a time.
+    Waiting,
+    /// For a person.
+    Parked,
+}
+
+impl State {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Suspect => "suspect",
+            Self::Waiting => "waiting",
+            Self::Parked => "parked",
+        }
+    }
+}
+
+/// One event that is to be written down with what is to become of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) step: String,
+    pub(crate) queue: QueueRole,
+    pub(crate) envelope: Envelope,
+    pub(crate) state: State,
+    pub(crate) reason: String,
+    pub(crate) redrivable: bool,
+    pub(crate) due_in: Duration,
+}
+
+/// A row whose turn it is; its attempt is already counted.
+#[derive(Debug, Clone)]
+pub(crate) struct Due {
+    pub(crate) key: WaitingKey,
+    pub(crate) queue: QueueRole,
+    pub(crate) envelope: Envelope,
+    pub(crate) attempts: u32,
+    pub(crate) suspect: bool,
+}
+
+/// What a redelivered message finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Suspicion {
+    /// Nothing: it is suspect from now on, and may run with the others once more.
+    New,
+    /// It was suspect before; this attempt, counted, must be its own.
+    Again(u32),
+    /// It waits or is parked: this copy is settled.
+    Settled,
+}
+
+const WRITE: &str = "
+    insert into saga.waiting (message_id, step, queue, saga_id, type, source, causation_id, traceparent, announcement,
+                              body, state, reason, redrivable, due_at)
+    select u.message_id, u.step, u.queue, u.saga_id, u.type, u.source, u.causation_id, u.traceparent, u.announcement,
+           u.body, u.state, u.reason, u.redrivable, clock_timestamp() + u.due_ms * interval '1 ms'
+    from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::uuid[], $8::text[],
+                $9::int4[], $10::bytea[], $11::text[], $12::text[], $13::bool[], $14::float8[])
+         u(message_id, step, queue, saga_id, type, source, causation_id, traceparent, announcement, body, state, reason,
+           redrivable, due_ms)
+    order by u.message_id, u.step ";
+
+/// Writes entries down. A row that is there already takes over the new state, reason and time (its attempts stay).
+pub(crate) async fn put(db: &Db, entries: &[Entry]) -> Result<(), DbError> {
+    let sql = format!(
+        "{WRITE} on conflict (message_id, step) do update set state = excluded.state, reason = excluded.reason,
+         redrivable = excluded.redrivable, due_at = excluded.due_at"
+    );
+    write(db, &sql, entries).await.map(drop)
+}
+
+/// Marks redelivered messages as suspect, in one committed statement, and counts an attempt for those that were
+/// suspect before.
+pub(crate) async fn suspect(db: &Db, entries: &[Entry]) -> Result<BTreeMap<WaitingKey, Suspicion>, DbError> {
+    let sql = format!(
+        "{WRITE} on conflict (message_id, step) do update
+         set attempts = saga.waiting.attempts + case saga.waiting.state when 'suspect' then 1 else 0 end,
+             due_at = case saga.waiting.state when 'suspect' then excluded.due_at else saga.waiting.due_at end
+         returning message_id, step, state, attempts, (xmax = 0)"
+    );
+    let rows = write(db, &sql, entries).await?;
+    Ok(rows.iter().map(|row| ((row.get::<_, Uuid>(0).into(), row.get(1)), suspicion(row))).collect())
+}
+
+fn suspicion(row: &Row) -> Suspicion {
+    match (row.get::<_, bool>(4), row.get::<_, &str>(2)) {
+        (true, _) => Suspicion::New,
+        (false, "suspect") => Suspicion::Again(unsigned(row.get(3))),
+        _ => Suspicion::Settled,
+    }
+}
+
+async fn write(db: &Db, sql: &str, entries: &[Entry]) -> Result<Vec<Row>, DbError> {
+    // One row per key: a message may be in a batch twice, and a statement cannot write a row twice.
+    let unique: BTreeMap<WaitingKey, &Entry> =
+        entries.iter().map(|e| ((e.envelope.message_id, e.step.clone()), e)).collect();
+    let entries: Vec<&Entry> = unique.into_values().collect();
+    if entries.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = entries.iter().map(|e| e.envelope.message_id.as_uuid()).collect();
+    let steps: Vec<&str> = entries.iter().map(|e| e.step.as_str()).collect();
+    let queues: Vec<&str> = entries.iter().map(|e| e.queue.as_str()).collect();
+    let sagas: Vec<Option<Uuid>> =
+        entries.iter().map(|e| e.envelope.saga_id.as_ref().ok().map(SagaId::as_uuid)).collect();
+    let types: Vec<&str> = entries.iter().map(|e| e.envelope.event_type.as_str()).collect();
+    let sources: Vec<&str> = entries.iter().map(|e| e.envelope.source.as_str()).collect();
+    let causes: Vec<Option<Uuid>> =
+        entries.iter().map(|e| e.envelope.causation_id.map(|id| id.as_uuid())).collect();
+    let traces: Vec<Option<&str>> = entries.iter().map(|e| e.envelope.traceparent.as_deref()).collect();
+    let announcements: Vec<i32> =
+        entries.iter().map(|e| i32::try_from(e.envelope.announcement).unwrap_or(i32::MAX)).collect();
+    let bodies: Vec<&[u8]> = entries.iter().map(|e| e.envelope.body.as_slice()).collect();
+    let states: Vec<&str> = entries.iter().map(|e| e.state.as_str()).collect();
+    let reasons: Vec<&str> = entries.iter().map(|e| e.reason.as_str()).collect();
+    let redrivable: Vec<bool> = entries.iter().map(|e| e.redrivable).collect();
+    let due: Vec<f64> = entries.iter().map(|e| e.due_in.as_secs_f64() * 1_000.0).collect();
+    db.query(
+        sql,
+        &[
+            &ids, &steps, &queues, &sagas, &types, &sources, &causes, &traces, &announcements, &bodies, &states,
+            &reasons, &redrivable, &due,
+        ],
+    )
+    .await
+}
+
+/// In the transaction that settles them: the rows of messages that were suspect or due go.
+pub(crate) async fn handled(tx: &Tx, keys: &[WaitingKey]) -> Result<(), DbError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = keys.iter().map(|k| k.0.as_uuid()).collect();
+    let steps: Vec<&str> = keys.iter().map(|k| k.1.as_str()).collect();
+    tx.execute(
+        "delete from saga.waiting w using unnest($1::uuid[], $2::text[]) u(message_id, step)
+         where w.message_id = u.message_id and w.step = u.step",
+        &[&ids, &steps],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Takes due rows, oldest first, counts their attempt and sets them due again after `lease`, all committed before any
+/// handler starts: a process that dies in one has counted.
+pub(crate) async fn take_due(db: &Db, limit: i64, lease: Duration) -> Result<Vec<Due>, DbError> {
+    let rows = db
+        .query(
+            "update saga.waiting w
+             set attempts = w.attempts + 1, due_at = clock_timestamp() + $2::float8 * interval '1 ms'
+             from (select message_id, step from saga.waiting where state <> 'parked' and due_at <= clock_timestamp()
+                   order by due_at limit $1 for update skip locked) d
+             where w.message_id = d.message_id and w.step = d.step
+             returning w.message_id, w.step, w.queue, w.saga_id, w.type, w.source, w.causation_id, w.traceparent,
+                       w.announcement, w.body, w.attempts, w.state",
+            &[&limit, &(lease.as_secs_f64() * 1_000.0)],
+        )
+        .await?;
+    Ok(rows.iter().map(due).collect())
+}
+
+fn due(row: &Row) -> Due {
+    let message_id: MessageId = row.get::<_, Uuid>(0).into();
+    let queue = if row.get::<_, &str>(2) == "failures" { QueueRole::Failures } else { QueueRole::Events };
+    Due {
+        key: (message_id, row.get(1)),
+        queue,
+        envelope: Envelope {
+            message_id,
+            saga_id: row.get::<_, Option<Uuid>>(3).map(Into::into).ok_or(Malformed::NoSaga),
+            event_type: row.get(4),
+            source: row.get(5),
+            causation_id: row.get::<_, Option<Uuid>>(6).map(Into::into),
+            traceparent: row.get(7),
+            announcement: unsigned(row.get(8)),
+            body: row.get(9),
+        },
+        attempts: unsigned(row.get(10)),
+        suspect: row.get::<_, &str>(11) == "suspect",
+    }
+}
+
+fn unsigned(n: i32) -> u32 {
+    u32::try_from(n).unwrap_or(0)
+}
+
+/// Sets all rows of a parked or waiting message due now. `None`: there is no such message; `Some(0)`: it is there, but
+/// nothing can be gained by trying again.
+pub(crate) async fn redrive(db: &Db, message_id: MessageId) -> Result<Option<u64>, DbError> {
+    let found = db.query("select 1 from saga.waiting where message_id = $1", &[&message_id.as_uuid()]).await?;
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let redriven = db
+        .execute(
+            "update saga.waiting set state = 'waiting', attempts = 0, due_at = clock_timestamp()
+             where message_id = $1 and redrivable",
+            &[&message_id.as_uuid()],
+        )
+        .await?;
+    Ok(Some(redriven))
+}
+
+/// How many rows wait and how many are parked.
+pub(crate) async fn counts(db: &Db) -> Result<(i64, i64), DbError> {
+    let rows = db
+        .query(
+            "select count(*) filter (where state <> 'parked'), count(*) filter (where state = 'parked') from saga.waiting",
+            &[],
+        )
+        .await?;
+    Ok(rows.first().map_or((0, 0), |row| (row.get(0), row.get(1))))
+}
