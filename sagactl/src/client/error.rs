@@ -109,7 +109,7 @@ fn innermost(error: &reqwest::Error) -> String {
 
 /// An RFC 9457 problem, as far as a caller needs it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{service} answered {status} {title}{}", if detail.is_empty() { String::new() } else { format!(": {detail}") })]
+#[error("{service} answered {status} {title}{}", told(detail, errors))]
 pub struct Problem {
     /// Who said no.
     pub service: Service,
@@ -119,6 +119,17 @@ pub struct Problem {
     pub title: String,
     /// What is wrong with this very request; empty if the service did not say.
     pub detail: String,
+    /// Field by field, where several things are wrong.
+    pub errors: Vec<String>,
+}
+
+/// All that is known: the list when there is one, which begins with the detail.
+fn told(detail: &str, errors: &[String]) -> String {
+    match (detail, errors) {
+        ("", []) => String::new(),
+        (detail, [] | [_]) => format!(": {detail}"),
+        (_, errors) => format!(": {}", errors.join("; ")),
+    }
 }
 
 impl Problem {
@@ -128,6 +139,8 @@ impl Problem {
         struct Body {
             title: Option<String>,
             detail: Option<String>,
+            #[serde(default)]
+            errors: Vec<String>,
         }
         let fallback = || {
             status
@@ -135,18 +148,17 @@ impl Problem {
                 .unwrap_or("(no reason given)")
                 .to_owned()
         };
-        let (title, detail) = match serde_json::from_slice::<Body>(body) {
-            Ok(body) => (body.title, body.detail.unwrap_or_default()),
-            Err(_) => (
-                None,
-                String::from_utf8_lossy(body).chars().take(200).collect(),
-            ),
-        };
+        let body = serde_json::from_slice(body).unwrap_or_else(|_| Body {
+            title: None,
+            detail: Some(String::from_utf8_lossy(body).chars().take(200).collect()),
+            errors: Vec::new(),
+        });
         Self {
             service,
             status: status.as_u16(),
-            title: title.unwrap_or_else(fallback),
-            detail,
+            title: body.title.unwrap_or_else(fallback),
+            detail: body.detail.unwrap_or_default(),
+            errors: body.errors,
         }
     }
 }
@@ -182,5 +194,15 @@ mod tests {
     fn an_empty_body_leaves_the_reason_phrase() {
         let problem = Problem::read(Service::Payment, StatusCode::NOT_FOUND, b"");
         assert_eq!(problem.to_string(), "payment-svc answered 404 Not Found");
+    }
+
+    #[test]
+    fn several_errors_are_all_told() {
+        let body = br#"{"title":"Unprocessable Content","detail":"no items","errors":["no items","no customer"]}"#;
+        let problem = Problem::read(Service::Order, StatusCode::UNPROCESSABLE_ENTITY, body);
+        assert!(
+            problem.to_string().ends_with(": no items; no customer"),
+            "{problem}"
+        );
     }
 }

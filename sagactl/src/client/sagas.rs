@@ -38,6 +38,9 @@ pub struct StoryStep {
     /// What the step said, if anything.
     #[serde(default)]
     pub said: Option<Said>,
+    /// Why, where the verdict does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
     /// When, by this service's database.
     pub at: DateTime<Utc>,
 }
@@ -134,14 +137,17 @@ pub struct ParkedMessage {
     pub attempts: i32,
     /// `parked`, or `waiting` when a redrive is under way.
     pub state: String,
+    /// Whether trying again can help.
+    #[serde(default)]
+    pub redrivable: bool,
     /// When it first failed.
     pub first_seen_at: DateTime<Utc>,
     /// When it is tried next, if it is.
     #[serde(default)]
     pub due_at: Option<DateTime<Utc>>,
-    /// The message itself; only [`Client::parked_show`] brings it.
+    /// The message itself, as text; only [`Client::parked_show`] brings it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body: Option<Value>,
+    pub body: Option<String>,
 }
 
 /// The answer to [`Client::redrive`].

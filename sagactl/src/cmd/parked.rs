@@ -181,34 +181,31 @@ fn list(all: &[Held<ParkedMessage>]) -> String {
 }
 
 fn one(Held { service, message }: &Held<ParkedMessage>) -> String {
-    let ParkedMessage {
-        message_id,
-        step,
-        saga_id,
-        kind,
-        reason,
-        attempts,
-        state,
-        first_seen_at,
-        body,
-        ..
-    } = message;
-    let body = body
-        .as_ref()
-        .map_or_else(String::new, |body| format!("{body:#}"));
+    let saga = message
+        .saga_id
+        .map_or("(none)".to_owned(), |id| id.to_string());
+    let hopeless = if message.redrivable {
+        ""
+    } else {
+        " (trying again cannot help)"
+    };
+    let (attempts, since) = (message.attempts, moment(message.first_seen_at));
     [
-        format!("message   {message_id} at {service}, {state}"),
-        format!("type      {}", kind.as_deref().unwrap_or("(none)")),
         format!(
-            "saga      {}",
-            saga_id.map_or_else(|| "(none)".to_owned(), |id| id.to_string())
+            "message   {} at {service}, {}",
+            message.message_id, message.state
+        ),
+        format!("type      {}", message.kind.as_deref().unwrap_or("(none)")),
+        format!("saga      {saga}"),
+        format!(
+            "step      {}, {attempts} attempts since {since}",
+            message.step
         ),
         format!(
-            "step      {step}, {attempts} attempts since {}",
-            moment(*first_seen_at)
+            "reason    {}{hopeless}",
+            message.reason.as_deref().unwrap_or("(none)")
         ),
-        format!("reason    {}", reason.as_deref().unwrap_or("(none)")),
-        format!("body      {body}"),
+        format!("body      {}", message.body.as_deref().unwrap_or("(none)")),
     ]
     .join("\n")
 }

@@ -103,7 +103,10 @@ fn people(view: &SagaView) -> String {
             line.service.to_string(),
             line.step.clone(),
             line.reacted_to.clone().unwrap_or_default(),
-            line.verdict.clone(),
+            match &line.detail {
+                Some(detail) => format!("{} ({detail})", line.verdict),
+                None => line.verdict.clone(),
+            },
             line.said.clone().unwrap_or_default(),
         ]);
     }
@@ -131,7 +134,7 @@ fn people(view: &SagaView) -> String {
     text
 }
 
-/// Milliseconds since the first line. Clocks of several databases can disagree, so this may be negative or out of order.
+/// Milliseconds since the earliest line. Several databases' clocks can disagree, so these may run out of order.
 fn after(begun: Option<DateTime<Utc>>, at: DateTime<Utc>) -> String {
     begun.map_or_else(String::new, |begun| {
         (at - begun).num_milliseconds().to_string()

@@ -45,6 +45,8 @@ pub struct Line {
     pub said: Option<String>,
     /// That message's id.
     pub said_id: Option<Uuid>,
+    /// Why, where the verdict does not tell.
+    pub detail: Option<String>,
 }
 
 /// A step that should react to what was said, and has not.
@@ -118,16 +120,21 @@ pub fn stitch(
 }
 
 fn line(service: Service, step: &StoryStep, said: &BTreeMap<Uuid, &str>) -> Line {
-    let kind = |id: &Uuid| said.get(id).map(|kind| (*kind).to_owned());
+    let said_id = step.said.as_ref().map(|said| said.message_id);
+    // The step that starts a saga reacts to nothing, and gives the message that it said itself.
+    let cause = step.message_id.filter(|id| Some(*id) != said_id);
     Line {
         at: step.at,
         service,
         step: step.step.clone(),
         verdict: step.verdict.clone(),
-        reacted_to: step.message_id.as_ref().and_then(kind),
-        message_id: step.message_id,
+        reacted_to: cause
+            .and_then(|id| said.get(&id))
+            .map(|kind| (*kind).to_owned()),
+        message_id: cause,
         said: step.said.as_ref().map(|said| said.kind.clone()),
-        said_id: step.said.as_ref().map(|said| said.message_id),
+        said_id,
+        detail: step.detail.clone(),
     }
 }
 
@@ -137,10 +144,7 @@ fn in_causal_order(mut untold: Vec<Line>) -> Vec<Line> {
     let mut told = Vec::with_capacity(untold.len());
     while !untold.is_empty() {
         let told_later = |line: &Line| {
-            let cause = |other: &Line| {
-                other.said_id.is_some() && other.said_id == line.message_id && other != line
-            };
-            untold.iter().any(cause)
+            line.message_id.is_some() && untold.iter().any(|other| other.said_id == line.message_id)
         };
         // Were causes to run in a circle, time alone would decide.
         let next = untold

@@ -22,6 +22,7 @@ fn step(step: &str, verdict: &str, ms: i64, on: u128, said: Option<(&str, u128)>
             message_id: id(n),
             body: None,
         }),
+        detail: None,
         at: DateTime::UNIX_EPOCH + TimeDelta::milliseconds(ms),
     }
 }
@@ -130,6 +131,7 @@ fn causes_come_before_effects_even_when_clocks_disagree() {
         ),
     ];
     let view = stitch(id(0), &stories, &maps(), Vec::new());
+    assert_eq!(view.lines[0].reacted_to, None, "it said that itself");
     assert_eq!(
         steps(&view),
         [
