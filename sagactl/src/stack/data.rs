@@ -177,3 +177,42 @@ fn remove(path: &Path) {
     }
     let _ = fs::remove_dir_all(path);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+    #[test]
+    fn a_folder_in_use_is_left_alone_and_the_one_beside_it_taken() -> Outcome {
+        let parent = DataDir::temporary()?;
+        let wanted = parent.path().join("demo");
+        let first = DataDir::open_or_beside(&wanted)?;
+        let second = DataDir::open_or_beside(&wanted)?;
+        assert_eq!(first.path(), wanted);
+        assert_eq!(second.path(), parent.path().join("demo-2"));
+        assert!(matches!(DataDir::open(&wanted), Err(StackError::Locked(_))));
+        drop(first);
+        assert_eq!(DataDir::open_or_beside(&wanted)?.path(), wanted);
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_kept_comes_back_and_only_its_owner_can_read_it() -> Outcome {
+        let data = DataDir::temporary()?;
+        assert!(data.kept().broker_password.is_none());
+        data.keep(&Kept {
+            broker_password: Some(password()),
+            ..Kept::default()
+        })?;
+        assert!(data.kept().broker_password.is_some_and(|it| it.len() == 32));
+        let mode = fs::metadata(data.path().join("kept.json"))?
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+        Ok(())
+    }
+}
