@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::error::SqlState;
 
 use super::StackError;
 use super::account::{Account, home};
@@ -233,8 +234,16 @@ impl Cluster {
                 Duration::from_secs(2),
                 tokio_postgres::connect(&url, tokio_postgres::NoTls),
             );
-            if let Ok(Ok(_)) = attempt.await {
-                return Ok(());
+            match attempt.await {
+                Ok(Ok(_)) => return Ok(()),
+                // A cluster of other hands: waiting will not make it ours.
+                Ok(Err(source)) if source.code() == Some(&SqlState::INVALID_PASSWORD) => {
+                    return Err(StackError::Postgres {
+                        doing: "enter its own cluster".into(),
+                        source,
+                    });
+                }
+                _ => {}
             }
             if Instant::now() > deadline {
                 return Err(StackError::NotReady {

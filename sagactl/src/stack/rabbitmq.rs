@@ -48,7 +48,7 @@ struct Running {
     /// The Erlang VM itself, see [`Node::command`].
     broker: Child,
     /// Dropped, and so ended, after the broker.
-    _epmd: Child,
+    epmd: Child,
 }
 
 impl Node {
@@ -96,7 +96,7 @@ impl Node {
         let running = self.running.lock().await;
         running
             .iter()
-            .flat_map(|it| [it.broker.pid(), it._epmd.pid()])
+            .flat_map(|it| [it.broker.pid(), it.epmd.pid()])
             .collect()
     }
 
@@ -108,7 +108,7 @@ impl Node {
         }
         // The last one's epmd, if any, goes first: it would hold the port.
         if let Some(last) = slot.take() {
-            last._epmd.kill().await;
+            last.epmd.kill().await;
         }
         let epmd = Child::spawn(self.epmd_command()?, Signal::Kill)
             .await
@@ -119,10 +119,7 @@ impl Node {
             .await
             .doing("start rabbitmq-server")?;
         self.listens(&broker, "rabbitmq", self.ports.amqp).await?;
-        *slot = Some(Running {
-            broker,
-            _epmd: epmd,
-        });
+        *slot = Some(Running { broker, epmd });
         Ok(())
     }
 
@@ -133,7 +130,7 @@ impl Node {
                 .broker
                 .stop(Signal::Terminate, Duration::from_secs(60))
                 .await;
-            running._epmd.kill().await;
+            running.epmd.kill().await;
         }
     }
 
@@ -141,7 +138,7 @@ impl Node {
     pub(super) async fn kill(&self) {
         if let Some(running) = self.running.lock().await.take() {
             running.broker.kill().await;
-            running._epmd.kill().await;
+            running.epmd.kill().await;
         }
     }
 
