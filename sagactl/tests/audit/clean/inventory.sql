@@ -1,0 +1,35 @@
+-- What the six orders left behind: two sold, three released, one never reserved.
+insert into stock (sku, available, reserved, sold) values
+    ('TEA-SENCHA-100', 98, 0, 2), ('TEA-EARLGREY-100', 100, 0, 0), ('COFFEE-ETH-250', 99, 0, 1), ('MUG-STONE', 109, 0, 1),
+    ('TEAPOT-CAST', 0, 0, 0);
+
+insert into stock_adjustments (sku, delta) values
+    ('TEA-SENCHA-100', 100), ('TEA-EARLGREY-100', 100), ('COFFEE-ETH-250', 100), ('MUG-STONE', 100), ('MUG-STONE', 10);
+
+insert into reservations (order_id, sku, quantity, state)
+select order_id::uuid, sku, quantity, state
+from (values
+    ('019a0000-0000-7000-8000-0000000000a1', 'TEA-SENCHA-100',   2, 'sold'),
+    ('019a0000-0000-7000-8000-0000000000b2', 'TEA-SENCHA-100',   1, 'released'),
+    ('019a0000-0000-7000-8000-0000000000c3', 'COFFEE-ETH-250',   1, 'sold'),
+    ('019a0000-0000-7000-8000-0000000000c3', 'MUG-STONE',        1, 'sold'),
+    ('019a0000-0000-7000-8000-0000000000d4', 'TEA-EARLGREY-100', 1, 'released'),
+    ('019a0000-0000-7000-8000-0000000000f6', 'TEA-SENCHA-100',   1, 'released')
+) r(order_id, sku, quantity, state);
+
+insert into saga.idempotency_keys (saga_id, step, verdict, message_id)
+select saga_id::uuid, step, verdict, gen_random_uuid()
+from (values
+    ('019a0000-0000-7000-8000-0000000000a1', 'reserve-stock', 'done'),
+    ('019a0000-0000-7000-8000-0000000000a1', 'commit-stock',  'done'),
+    ('019a0000-0000-7000-8000-0000000000b2', 'reserve-stock', 'undone'),
+    ('019a0000-0000-7000-8000-0000000000b2', 'compensate',    'undone'),
+    ('019a0000-0000-7000-8000-0000000000c3', 'reserve-stock', 'done'),
+    ('019a0000-0000-7000-8000-0000000000c3', 'commit-stock',  'done'),
+    ('019a0000-0000-7000-8000-0000000000d4', 'reserve-stock', 'undone'),
+    ('019a0000-0000-7000-8000-0000000000d4', 'compensate',    'undone'),
+    ('019a0000-0000-7000-8000-0000000000e5', 'reserve-stock', 'rejected'),
+    ('019a0000-0000-7000-8000-0000000000e5', 'compensate',    'nothing-to-undo'),
+    ('019a0000-0000-7000-8000-0000000000f6', 'reserve-stock', 'undone'),
+    ('019a0000-0000-7000-8000-0000000000f6', 'compensate',    'undone')
+) g(saga_id, step, verdict);

@@ -1,0 +1,38 @@
+-- The money of the six orders: charged, declined and given back, in wallets and at the provider.
+insert into wallets (customer_id, balance_minor, currency) values ('anna', 97420, 'EUR'), ('paula', 0, 'EUR'), ('fay', 100500, 'EUR');
+
+insert into wallet_movements (customer_id, order_id, kind, amount_minor)
+select customer_id, order_id::uuid, kind, amount_minor
+from (values
+    ('anna', null,                                   'opening',    100000),
+    ('anna', '019a0000-0000-7000-8000-0000000000a1', 'charge',      -2580),
+    ('fay',  null,                                   'opening',    100000),
+    ('fay',  '019a0000-0000-7000-8000-0000000000f6', 'charge',      -1290),
+    ('fay',  '019a0000-0000-7000-8000-0000000000f6', 'refund',       1290),
+    ('fay',  null,                                   'adjustment',    500)
+) m(customer_id, order_id, kind, amount_minor);
+
+insert into payments (order_id, customer_id, amount_minor, currency, method, status, provider_reference)
+select order_id::uuid, customer_id, amount_minor, 'EUR', method, status, provider_reference
+from (values
+    ('019a0000-0000-7000-8000-0000000000a1', 'anna',  2580, 'wallet',       'charged',  null),
+    ('019a0000-0000-7000-8000-0000000000b2', 'paula', 1290, 'wallet',       'declined', null),
+    ('019a0000-0000-7000-8000-0000000000c3', 'carl',  3250, 'pm_card_visa', 'charged',  'pi_c3'),
+    ('019a0000-0000-7000-8000-0000000000d4', 'dora',   990, 'pm_card_visa', 'refunded', 'pi_d4'),
+    ('019a0000-0000-7000-8000-0000000000f6', 'fay',   1290, 'wallet',       'refunded', null)
+) p(order_id, customer_id, amount_minor, method, status, provider_reference);
+
+insert into saga.idempotency_keys (saga_id, step, verdict, message_id)
+select saga_id::uuid, step, verdict, gen_random_uuid()
+from (values
+    ('019a0000-0000-7000-8000-0000000000a1', 'charge-payment', 'done'),
+    ('019a0000-0000-7000-8000-0000000000b2', 'charge-payment', 'rejected'),
+    ('019a0000-0000-7000-8000-0000000000b2', 'compensate',     'nothing-to-undo'),
+    ('019a0000-0000-7000-8000-0000000000c3', 'charge-payment', 'done'),
+    ('019a0000-0000-7000-8000-0000000000d4', 'charge-payment', 'undone'),
+    ('019a0000-0000-7000-8000-0000000000d4', 'compensate',     'undone'),
+    ('019a0000-0000-7000-8000-0000000000e5', 'charge-payment', 'fenced'),
+    ('019a0000-0000-7000-8000-0000000000e5', 'compensate',     'fenced'),
+    ('019a0000-0000-7000-8000-0000000000f6', 'charge-payment', 'undone'),
+    ('019a0000-0000-7000-8000-0000000000f6', 'compensate',     'undone')
+) g(saga_id, step, verdict);
