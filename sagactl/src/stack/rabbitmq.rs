@@ -152,6 +152,7 @@ impl Node {
     pub(super) fn stop_blocking(&mut self) {
         if let Some(running) = self.running.get_mut() {
             running.broker.kill_blocking(Duration::from_secs(10));
+            running.epmd.kill_blocking(Duration::from_secs(1));
         }
     }
 
