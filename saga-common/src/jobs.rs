@@ -90,6 +90,13 @@ impl<App> Job<App> {
         self.saga_id
     }
 
+    /// Which attempt at its call, or at reversing it, this is, counted from 1. No two leases of a job have the same,
+    /// so a name made with it is this attempt's own.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.attempts.unsigned_abs()
+    }
+
     /// What was stored with the job last.
     ///
     /// # Errors
