@@ -1,1 +1,36 @@
-//! stub
+//! Keeps the stock: reserves it when an order is placed, sells it when the order is confirmed, and gives it back when
+//! the order fails.
+//!
+//! Open [`participant`] first: it is all that this service reacts to, says, refuses and undoes.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod domain;
+pub mod http;
+pub mod participant;
+pub mod steps;
+pub mod store;
+
+pub use config::Config;
+
+use saga_common::{Error, Service, StartError};
+
+/// The tables of this service; the engine has its own.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+
+const LISTEN: &str = "127.0.0.1:8082";
+
+/// Runs the service until SIGTERM or SIGINT, then drains. Whatever it was doing when it is killed instead is either
+/// committed or as if it had never begun.
+///
+/// # Errors
+/// When a setting is missing, the database cannot be reached or is not durable, a migration fails, or an address cannot
+/// be used.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    let reads = saga_common::db::reads(&config.engine.database_url()?).map_err(Error::from)?;
+    let participant = participant::participant().map_err(Error::from)?;
+    let service = Service::prepare(participant, config.engine, &MIGRATOR).await?;
+    let routes = http::routes(service.saga(), reads);
+    service.serve(LISTEN, routes).await
+}

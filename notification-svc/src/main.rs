@@ -1,1 +1,18 @@
-fn main() {}
+//! The program `notification-svc`: settings, logs, and then the service until SIGTERM or SIGINT.
+
+use clap::Parser;
+use notification_svc::Config;
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let config = Config::parse();
+    saga_common::telemetry::init(&config.engine);
+    match notification_svc::run(config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("notification-svc: {}", saga_common::error::chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! All SQL that writes, and what has to be read to write. A row of `stock` is changed only by who has locked it.
+
+use crate::domain::{Count, Shelf, Wanted, is_sku};
+use saga_common::{DbError, SagaId, Tx};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// Locks the stock that a batch will touch, in one order for everybody: of the articles `$1`, and of those that the
+/// sagas `$2` have reserved.
+pub const LOCK_STOCK: &str = "
+    select s.sku from stock s
+    join (select unnest($1::text[]) as sku union select sku from reservations where order_id = any($2::uuid[])) t
+      on t.sku = s.sku
+    order by s.sku for no key update of s";
+
+/// One article's stock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stock {
+    /// How many can still be promised.
+    pub available: i64,
+    /// How many are promised.
+    pub reserved: i64,
+    /// How many have left for good.
+    pub sold: i64,
+}
+
+/// What there is of the articles that these orders want. They must be locked.
+///
+/// # Errors
+/// The database's.
+pub async fn shelf(tx: &Tx, orders: &[Wanted]) -> Result<Shelf, DbError> {
+    let skus: BTreeSet<&str> = orders.iter().flat_map(Wanted::lines).map(|(sku, _)| sku.as_str()).collect();
+    let skus: Vec<&str> = skus.into_iter().filter(|sku| is_sku(sku)).collect();
+    let rows = tx.query("select sku, available from stock where sku = any($1)", &[&skus]).await?;
+    Ok(rows.iter().map(|row| (row.get::<_, &str>(0).into(), row.get(1))).collect())
+}
+
+/// Writes down what the orders took off the shelf.
+///
+/// # Errors
+/// The database's, also when there is less than they took.
+pub async fn hold(tx: &Tx, orders: &[(SagaId, &Wanted)]) -> Result<(), DbError> {
+    if orders.is_empty() {
+        return Ok(());
+    }
+    let (mut ids, mut skus, mut quantities) = (Vec::<Uuid>::new(), Vec::<&str>::new(), Vec::<i64>::new());
+    for (saga_id, wanted) in orders {
+        for (sku, quantity) in wanted.lines() {
+            ids.push(saga_id.as_uuid());
+            skus.push(sku.as_str());
+            quantities.push(quantity);
+        }
+    }
+    tx.execute(
+        "with held as (
+             insert into reservations (order_id, sku, quantity, state)
+             select order_id, sku, quantity, 'held'
+             from unnest($1::uuid[], $2::text[], $3::bigint[]) u(order_id, sku, quantity)
+             returning sku, quantity)
+         update stock s set available = s.available - t.quantity, reserved = s.reserved + t.quantity
+         from (select sku, sum(quantity)::bigint as quantity from held group by sku) t where s.sku = t.sku",
+        &[&ids, &skus, &quantities],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Puts back what an order holds. Holding nothing is no error.
+///
+/// # Errors
+/// The database's.
+pub async fn release(tx: &Tx, order: SagaId) -> Result<(), DbError> {
+    tx.execute(
+        "with released as (
+             update reservations set state = 'released' where order_id = $1 and state = 'held' returning sku, quantity)
+         update stock s set available = s.available + r.quantity, reserved = s.reserved - r.quantity
+         from released r where s.sku = r.sku",
+        &[&order.as_uuid()],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Sells what these orders hold. Returns those that held something.
+///
+/// # Errors
+/// The database's.
+pub async fn sell(tx: &Tx, orders: &[SagaId]) -> Result<BTreeSet<SagaId>, DbError> {
+    let ids: Vec<Uuid> = orders.iter().map(SagaId::as_uuid).collect();
+    let rows = tx
+        .query(
+            "with sold as (
+                 update reservations set state = 'sold' where order_id = any($1) and state = 'held'
+                 returning order_id, sku, quantity),
+             moved as (
+                 update stock s set reserved = s.reserved - t.quantity, sold = s.sold + t.quantity
+                 from (select sku, sum(quantity)::bigint as quantity from sold group by sku) t where s.sku = t.sku)
+             select distinct order_id from sold",
+            &[&ids],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| row.get::<_, Uuid>(0).into()).collect())
+}
+
+/// Sets what is available of an article, which may be new, and writes down by how much that changed it.
+///
+/// # Errors
+/// The database's.
+pub async fn set_available(tx: &Tx, count: &Count) -> Result<Stock, DbError> {
+    let (sku, available) = (count.sku.as_str(), count.available);
+    tx.execute("insert into stock (sku, available) values ($1, 0) on conflict do nothing", &[&sku]).await?;
+    let before = tx.query_one("select available from stock where sku = $1 for no key update", &[&sku]).await?;
+    let after = tx
+        .query_one(
+            "update stock set available = $2 where sku = $1 returning available, reserved, sold",
+            &[&sku, &available],
+        )
+        .await?;
+    let delta = available - before.get::<_, i64>(0);
+    tx.execute("insert into stock_adjustments (sku, delta) values ($1, $2)", &[&sku, &delta]).await?;
+    Ok(Stock { available: after.get(0), reserved: after.get(1), sold: after.get(2) })
+}

@@ -1,0 +1,79 @@
+//! The notes over HTTP: single statements, checked against the table when this is compiled.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use chrono::{DateTime, Utc};
+use saga_common::http::{Problem, Reply};
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+/// The routes of this service.
+pub fn routes(reads: PgPool) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(list)).with_state(reads)
+}
+
+/// Which notes.
+#[derive(Deserialize, IntoParams)]
+struct Filter {
+    /// Those about this order only.
+    order_id: Option<Uuid>,
+}
+
+/// Notes to customers.
+#[derive(Serialize, ToSchema)]
+struct Notifications {
+    /// Latest first, at most 100.
+    notifications: Vec<Notification>,
+}
+
+/// One note.
+#[derive(Serialize, ToSchema)]
+struct Notification {
+    /// The message that was the reason for it.
+    message_id: Uuid,
+    /// The order it is about.
+    order_id: Uuid,
+    /// What happened: `confirmed` or `cancelled`.
+    kind: String,
+    /// The note.
+    text: String,
+    /// When it was written.
+    created_at: DateTime<Utc>,
+}
+
+/// The latest notes, of one order or of all.
+#[utoipa::path(get, path = "/notifications", tag = "notifications", params(Filter),
+    responses((status = 200, body = Notifications), (status = 400, body = Problem)))]
+async fn list(
+    State(reads): State<PgPool>,
+    filter: Result<Query<Filter>, QueryRejection>,
+) -> Reply<Json<Notifications>> {
+    let Query(Filter { order_id }) = filter?;
+    let notifications = match order_id {
+        Some(order_id) => {
+            sqlx::query_as!(
+                Notification,
+                "select message_id, order_id, kind, text, created_at from notifications
+                 where order_id = $1 order by created_at desc limit 100",
+                order_id
+            )
+            .fetch_all(&reads)
+            .await?
+        }
+        None => {
+            sqlx::query_as!(
+                Notification,
+                "select message_id, order_id, kind, text, created_at from notifications
+                 order by created_at desc limit 100"
+            )
+            .fetch_all(&reads)
+            .await?
+        }
+    };
+    Ok(Json(Notifications { notifications }))
+}

@@ -1,0 +1,3 @@
+//! One file for each step.
+
+pub mod notify;

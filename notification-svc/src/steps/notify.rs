@@ -1,0 +1,28 @@
+//! `notify`: one note to the customer for each message.
+
+use crate::domain::Note;
+use crate::store;
+use order_contracts::{OrderCancelled, OrderConfirmed};
+use saga_common::{Cx, MessageId, Never, Outcome, Received, SetResult};
+
+/// Notes that orders stand.
+///
+/// # Errors
+/// Only the database's; then it is tried again.
+pub async fn confirmed(cx: &mut Cx<()>, orders: &[Received<OrderConfirmed>]) -> SetResult<Never> {
+    note(cx, orders.iter().map(|order| (order.message_id, Note::confirmed(&order.event)))).await
+}
+
+/// Notes that orders have been undone.
+///
+/// # Errors
+/// Only the database's; then it is tried again.
+pub async fn cancelled(cx: &mut Cx<()>, orders: &[Received<OrderCancelled>]) -> SetResult<Never> {
+    note(cx, orders.iter().map(|order| (order.message_id, Note::cancelled(&order.event)))).await
+}
+
+async fn note(cx: &Cx<()>, notes: impl Iterator<Item = (MessageId, Note)>) -> SetResult<Never> {
+    let notes: Vec<_> = notes.collect();
+    store::add(cx.tx(), &notes).await?;
+    Ok(notes.iter().map(|_| Outcome::Quiet).collect())
+}
