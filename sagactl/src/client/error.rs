@@ -59,16 +59,8 @@ pub enum ClientError {
 impl ClientError {
     pub(super) fn transport(service: Service, source: reqwest::Error) -> Self {
         let url = source.url().map_or_else(String::new, ToString::to_string);
-        let reason = if source.is_timeout() {
-            "no answer in time".to_owned()
-        } else {
-            innermost(&source)
-        };
-        ClientError::Transport {
-            service,
-            url,
-            reason,
-        }
+        let reason = if source.is_timeout() { "no answer in time".to_owned() } else { innermost(&source) };
+        ClientError::Transport { service, url, reason }
     }
 
     /// The HTTP status, when a service gave one.
@@ -142,12 +134,7 @@ impl Problem {
             #[serde(default)]
             errors: Vec<String>,
         }
-        let fallback = || {
-            status
-                .canonical_reason()
-                .unwrap_or("(no reason given)")
-                .to_owned()
-        };
+        let fallback = || status.canonical_reason().unwrap_or("(no reason given)").to_owned();
         let body = serde_json::from_slice(body).unwrap_or_else(|_| Body {
             title: None,
             detail: Some(String::from_utf8_lossy(body).chars().take(200).collect()),
@@ -171,23 +158,13 @@ mod tests {
     fn a_problem_body_becomes_one_sentence() {
         let body = br#"{"type":"about:blank","title":"Conflict","status":409,"detail":"the order is confirmed"}"#;
         let problem = Problem::read(Service::Order, StatusCode::CONFLICT, body);
-        assert_eq!(
-            problem.to_string(),
-            "order-svc answered 409 Conflict: the order is confirmed"
-        );
+        assert_eq!(problem.to_string(), "order-svc answered 409 Conflict: the order is confirmed");
     }
 
     #[test]
     fn a_body_that_is_no_problem_is_quoted() {
-        let problem = Problem::read(
-            Service::Payment,
-            StatusCode::BAD_GATEWAY,
-            b"<html>oops</html>",
-        );
-        assert_eq!(
-            (problem.title.as_str(), problem.detail.as_str()),
-            ("Bad Gateway", "<html>oops</html>")
-        );
+        let problem = Problem::read(Service::Payment, StatusCode::BAD_GATEWAY, b"<html>oops</html>");
+        assert_eq!((problem.title.as_str(), problem.detail.as_str()), ("Bad Gateway", "<html>oops</html>"));
     }
 
     #[test]
@@ -200,9 +177,6 @@ mod tests {
     fn several_errors_are_all_told() {
         let body = br#"{"title":"Unprocessable Content","detail":"no items","errors":["no items","no customer"]}"#;
         let problem = Problem::read(Service::Order, StatusCode::UNPROCESSABLE_ENTITY, body);
-        assert!(
-            problem.to_string().ends_with(": no items; no customer"),
-            "{problem}"
-        );
+        assert!(problem.to_string().ends_with(": no items; no customer"), "{problem}");
     }
 }

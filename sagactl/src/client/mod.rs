@@ -17,11 +17,9 @@ mod shop;
 mod wait;
 
 pub use error::{ClientError, Problem};
-pub use orders::{
-    Answers, Item, Line, NewOrder, Order, OrderFilter, OrderPage, OrderStatus, Placed,
-};
+pub use orders::{Answers, Item, Line, NewOrder, Order, OrderFilter, OrderPage, OrderStatus, Placed};
 pub use sagas::{
-    Choreography, MapStep, ParkedMessage, Redriven, Said, Story, StoryStep, Timeline,
+    Choreography, HeldMessage, MapStep, MessageRef, ParkedMessage, Redriven, Said, Story, StoryStep, Timeline,
     TimelineEntry, WaitingMessage,
 };
 pub use shop::{Notification, Payment, Product, Stock, Wallet};
@@ -30,9 +28,7 @@ pub use shop::{Notification, Payment, Product, Stock, Wallet};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One of the four services.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, clap::ValueEnum,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Service {
     /// order-svc
@@ -47,12 +43,7 @@ pub enum Service {
 
 impl Service {
     /// All of them, in the order in which a saga meets them.
-    pub const ALL: [Service; 4] = [
-        Service::Order,
-        Service::Inventory,
-        Service::Payment,
-        Service::Notification,
-    ];
+    pub const ALL: [Service; 4] = [Service::Order, Service::Inventory, Service::Payment, Service::Notification];
 
     /// The name of the participant, as it appears in queue names and saga stories: `order`.
     #[must_use]
@@ -90,12 +81,7 @@ pub struct Endpoints {
 impl Default for Endpoints {
     fn default() -> Self {
         let local = |port: u16| format!("http://127.0.0.1:{port}");
-        Self {
-            order: local(8080),
-            payment: local(8081),
-            inventory: local(8082),
-            notification: local(8083),
-        }
+        Self { order: local(8080), payment: local(8081), inventory: local(8082), notification: local(8083) }
     }
 }
 
@@ -127,15 +113,8 @@ impl Client {
     pub fn new(endpoints: Endpoints) -> Self {
         // A proxy from the environment has no business between an operator's machine and services on it.
         let http = reqwest::Client::builder().no_proxy().build();
-        let http = http.expect(
-            "without TLS and a proxy there is nothing in a client that could fail to build",
-        );
-        Self {
-            http,
-            endpoints,
-            token: None,
-            timeout: REQUEST_TIMEOUT,
-        }
+        let http = http.expect("without TLS and a proxy there is nothing in a client that could fail to build");
+        Self { http, endpoints, token: None, timeout: REQUEST_TIMEOUT }
     }
 
     /// Sends this bearer token with every request from now on; `None` sends none.
@@ -159,22 +138,11 @@ impl Client {
     }
 
     /// Begins a request; `segments` are escaped, so ids and SKUs may contain anything.
-    fn request(
-        &self,
-        method: Method,
-        service: Service,
-        segments: &[&str],
-    ) -> Result<RequestBuilder, ClientError> {
+    fn request(&self, method: Method, service: Service, segments: &[&str]) -> Result<RequestBuilder, ClientError> {
         let base = self.endpoints.of(service);
-        let bad_url = || ClientError::BadUrl {
-            service,
-            url: base.to_owned(),
-        };
+        let bad_url = || ClientError::BadUrl { service, url: base.to_owned() };
         let mut url = Url::parse(base).map_err(|_| bad_url())?;
-        url.path_segments_mut()
-            .map_err(|()| bad_url())?
-            .pop_if_empty()
-            .extend(segments);
+        url.path_segments_mut().map_err(|()| bad_url())?.pop_if_empty().extend(segments);
 
         let request = self.http.request(method, url).timeout(self.timeout);
         Ok(match &self.token {
@@ -183,11 +151,7 @@ impl Client {
         })
     }
 
-    async fn get<T: DeserializeOwned>(
-        &self,
-        service: Service,
-        segments: &[&str],
-    ) -> Result<T, ClientError> {
+    async fn get<T: DeserializeOwned>(&self, service: Service, segments: &[&str]) -> Result<T, ClientError> {
         let request = self.request(Method::GET, service, segments)?;
         Ok(receive(service, request).await?.body)
     }
@@ -201,18 +165,11 @@ struct Answer<T> {
 }
 
 /// Sends the request and reads the whole answer: a 2xx as `T`, everything else as an error.
-async fn receive<T: DeserializeOwned>(
-    service: Service,
-    request: RequestBuilder,
-) -> Result<Answer<T>, ClientError> {
+async fn receive<T: DeserializeOwned>(service: Service, request: RequestBuilder) -> Result<Answer<T>, ClientError> {
     let transport = |source| ClientError::transport(service, source);
     let response = request.send().await.map_err(transport)?;
     let status = response.status();
-    let location = response
-        .headers()
-        .get(header::LOCATION)
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned);
+    let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let body = response.bytes().await.map_err(transport)?;
 
     if !status.is_success() {
@@ -220,19 +177,10 @@ async fn receive<T: DeserializeOwned>(
     }
     // An empty 2xx reads as JSON null, so that `()` and `Option` can stand for it.
     let text: &[u8] = if body.is_empty() { b"null" } else { &body };
-    let body =
-        serde_json::from_slice(text).map_err(|source| unreadable(service, status, &source))?;
-    Ok(Answer {
-        status: status.as_u16(),
-        location,
-        body,
-    })
+    let body = serde_json::from_slice(text).map_err(|source| unreadable(service, status, &source))?;
+    Ok(Answer { status: status.as_u16(), location, body })
 }
 
 fn unreadable(service: Service, status: StatusCode, source: &serde_json::Error) -> ClientError {
-    ClientError::Unreadable {
-        service,
-        status: status.as_u16(),
-        reason: source.to_string(),
-    }
+    ClientError::Unreadable { service, status: status.as_u16(), reason: source.to_string() }
 }

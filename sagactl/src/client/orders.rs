@@ -69,7 +69,7 @@ pub struct Line {
     /// Article number.
     pub sku: String,
     /// How many.
-    pub quantity: u32,
+    pub quantity: i64,
     /// What one of them costs, in minor units.
     pub unit_price_minor: i64,
 }
@@ -108,10 +108,7 @@ impl OrderStatus {
     /// The saga is decided and will never be undecided: confirmed (or further), or cancelled.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
-        matches!(
-            self,
-            Self::Confirmed | Self::Shipped | Self::Delivered | Self::Cancelled
-        )
+        matches!(self, Self::Confirmed | Self::Shipped | Self::Delivered | Self::Cancelled)
     }
 }
 
@@ -175,24 +172,16 @@ impl Client {
         idempotency_key: Option<&str>,
         prefer_wait_seconds: Option<u32>,
     ) -> Result<Placed, ClientError> {
-        let mut request = self
-            .request(Method::POST, Service::Order, &["orders"])?
-            .json(order);
+        let mut request = self.request(Method::POST, Service::Order, &["orders"])?.json(order);
         if let Some(key) = idempotency_key {
             request = request.header("Idempotency-Key", key);
         }
         if let Some(seconds) = prefer_wait_seconds {
             let patience = self.timeout + std::time::Duration::from_secs(seconds.into());
-            request = request
-                .header("Prefer", format!("wait={seconds}"))
-                .timeout(patience);
+            request = request.header("Prefer", format!("wait={seconds}")).timeout(patience);
         }
         let answer = receive(Service::Order, request).await?;
-        Ok(Placed {
-            status: answer.status,
-            location: answer.location,
-            order: answer.body,
-        })
+        Ok(Placed { status: answer.status, location: answer.location, order: answer.body })
     }
 
     /// `GET /orders/{id}`.
@@ -208,9 +197,7 @@ impl Client {
     /// # Errors
     /// A problem 400 for an unknown status or cursor; transport errors.
     pub async fn orders(&self, filter: &OrderFilter) -> Result<OrderPage, ClientError> {
-        let request = self
-            .request(Method::GET, Service::Order, &["orders"])?
-            .query(filter);
+        let request = self.request(Method::GET, Service::Order, &["orders"])?.query(filter);
         Ok(receive(Service::Order, request).await?.body)
     }
 
@@ -219,11 +206,7 @@ impl Client {
     /// # Errors
     /// A problem 409 once the order is confirmed, 404 if there is none; transport errors.
     pub async fn cancel(&self, id: Uuid) -> Result<Order, ClientError> {
-        let request = self.request(
-            Method::POST,
-            Service::Order,
-            &["orders", &id.to_string(), "cancel"],
-        )?;
+        let request = self.request(Method::POST, Service::Order, &["orders", &id.to_string(), "cancel"])?;
         Ok(receive(Service::Order, request).await?.body)
     }
 
@@ -232,8 +215,7 @@ impl Client {
     /// # Errors
     /// A problem 404 if there is no such order; transport errors.
     pub async fn timeline(&self, id: Uuid) -> Result<Timeline, ClientError> {
-        self.get(Service::Order, &["orders", &id.to_string(), "timeline"])
-            .await
+        self.get(Service::Order, &["orders", &id.to_string(), "timeline"]).await
     }
 }
 
@@ -243,22 +225,11 @@ mod tests {
 
     #[test]
     fn every_status_survives_a_round_trip_even_an_unknown_one() {
-        for text in [
-            "pending",
-            "confirmed",
-            "shipped",
-            "delivered",
-            "cancelling",
-            "cancelled",
-            "returning",
-        ] {
+        for text in ["pending", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "returning"] {
             let json = format!("\"{text}\"");
             let status: OrderStatus = serde_json::from_str(&json).expect("a string is a status");
             assert_eq!(status.to_string(), text);
-            assert_eq!(
-                serde_json::to_string(&status).expect("a status is a string"),
-                json
-            );
+            assert_eq!(serde_json::to_string(&status).expect("a status is a string"), json);
         }
     }
 }

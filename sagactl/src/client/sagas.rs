@@ -82,17 +82,17 @@ pub struct WaitingMessage {
 pub struct Timeline {
     /// The saga.
     pub saga_id: Uuid,
-    /// What happened, in order.
+    /// What happened, oldest first by the services' own clocks.
     pub entries: Vec<TimelineEntry>,
     /// Services that did not answer, so whose part is missing.
     #[serde(default)]
     pub silent: Vec<String>,
     /// Messages of this saga that wait for a person.
     #[serde(default)]
-    pub parked: Vec<Value>,
+    pub parked: Vec<HeldMessage>,
     /// Messages of this saga that wait for another try.
     #[serde(default)]
-    pub waiting: Vec<Value>,
+    pub waiting: Vec<HeldMessage>,
 }
 
 /// One line of a [`Timeline`].
@@ -106,15 +106,41 @@ pub struct TimelineEntry {
     pub step: String,
     /// What became of it; see [`StoryStep::verdict`].
     pub verdict: String,
-    /// What it reacted to: an object with `message_id`.
+    /// What it reacted to.
     #[serde(default)]
-    pub reacted_to: Option<Value>,
+    pub reacted_to: Option<MessageRef>,
     /// What it said.
     #[serde(default)]
     pub said: Option<Said>,
-    /// More about it, for people.
+    /// Why, where the verdict does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+}
+
+/// Points to a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageRef {
+    /// Its id.
+    pub message_id: Uuid,
+}
+
+/// A message that some service has set aside, as a [`Timeline`] shows it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HeldMessage {
+    /// Who holds it.
+    pub service: String,
+    /// The message.
+    pub message_id: Uuid,
+    /// The step that could not take it.
+    pub step: String,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// What the last try said.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// When it is tried next.
+    #[serde(default)]
+    pub due_at: Option<DateTime<Utc>>,
 }
 
 /// A message that waits for a person.
@@ -234,27 +260,19 @@ impl Client {
             return Ok(());
         }
         let body = response.bytes().await.map_err(transport)?;
-        Err(ClientError::Problem(super::Problem::read(
-            service, status, &body,
-        )))
+        Err(ClientError::Problem(super::Problem::read(service, status, &body)))
     }
 
     /// `GET /parked` of one service, oldest first, at most `limit` of them.
     ///
     /// # Errors
     /// Transport errors.
-    pub async fn parked(
-        &self,
-        service: Service,
-        limit: u32,
-    ) -> Result<Vec<ParkedMessage>, ClientError> {
+    pub async fn parked(&self, service: Service, limit: u32) -> Result<Vec<ParkedMessage>, ClientError> {
         #[derive(Deserialize)]
         struct Body {
             parked: Vec<ParkedMessage>,
         }
-        let request = self
-            .request(Method::GET, service, &["parked"])?
-            .query(&[("limit", limit)]);
+        let request = self.request(Method::GET, service, &["parked"])?.query(&[("limit", limit)]);
         let answer = receive::<Body>(service, request).await?;
         Ok(answer.body.parked)
     }
@@ -263,29 +281,16 @@ impl Client {
     ///
     /// # Errors
     /// A problem 404 if nothing of that id is parked there; transport errors.
-    pub async fn parked_show(
-        &self,
-        service: Service,
-        message_id: Uuid,
-    ) -> Result<ParkedMessage, ClientError> {
-        self.get(service, &["parked", &message_id.to_string()])
-            .await
+    pub async fn parked_show(&self, service: Service, message_id: Uuid) -> Result<ParkedMessage, ClientError> {
+        self.get(service, &["parked", &message_id.to_string()]).await
     }
 
     /// `POST /parked/{message_id}/redrive`: makes the service try the message again, through its normal handler.
     ///
     /// # Errors
     /// A problem 404 if nothing of that id is parked there, 409 if it can never be tried again; transport errors.
-    pub async fn redrive(
-        &self,
-        service: Service,
-        message_id: Uuid,
-    ) -> Result<Redriven, ClientError> {
-        let request = self.request(
-            Method::POST,
-            service,
-            &["parked", &message_id.to_string(), "redrive"],
-        )?;
+    pub async fn redrive(&self, service: Service, message_id: Uuid) -> Result<Redriven, ClientError> {
+        let request = self.request(Method::POST, service, &["parked", &message_id.to_string(), "redrive"])?;
         Ok(receive(service, request).await?.body)
     }
 }
@@ -297,12 +302,7 @@ mod tests {
     #[test]
     fn a_map_step_may_name_no_event_one_or_several() {
         let read = |text: &str| serde_json::from_str::<MapStep>(text).expect("a step");
-        let step = read(
-            r#"{"step":"s","kind":"listener","reacts_to":["a","b"],"says":"c","refuses":null}"#,
-        );
-        assert_eq!(
-            (step.reacts_to.len(), step.says.len(), step.refuses.len()),
-            (2, 1, 0)
-        );
+        let step = read(r#"{"step":"s","kind":"listener","reacts_to":["a","b"],"says":"c","refuses":null}"#);
+        assert_eq!((step.reacts_to.len(), step.says.len(), step.refuses.len()), (2, 1, 0));
     }
 }

@@ -83,10 +83,7 @@ impl Client {
         struct Body {
             products: Vec<Product>,
         }
-        Ok(self
-            .get::<Body>(Service::Order, &["products"])
-            .await?
-            .products)
+        Ok(self.get::<Body>(Service::Order, &["products"]).await?.products)
     }
 
     /// `PUT /products/{sku}`: sets name and price; new orders use it from now on.
@@ -100,20 +97,9 @@ impl Client {
             unit_price_minor: i64,
             currency: &'a str,
         }
-        let Product {
-            sku,
-            name,
-            unit_price_minor,
-            currency,
-        } = product;
-        let body = Body {
-            name,
-            unit_price_minor: *unit_price_minor,
-            currency,
-        };
-        let request = self
-            .request(Method::PUT, Service::Order, &["products", sku])?
-            .json(&body);
+        let Product { sku, name, unit_price_minor, currency } = product;
+        let body = Body { name, unit_price_minor: *unit_price_minor, currency };
+        let request = self.request(Method::PUT, Service::Order, &["products", sku])?.json(&body);
         Ok(receive(Service::Order, request).await?.body)
     }
 
@@ -134,10 +120,7 @@ impl Client {
         struct Body {
             stock: Vec<Stock>,
         }
-        Ok(self
-            .get::<Body>(Service::Inventory, &["stock"])
-            .await?
-            .stock)
+        Ok(self.get::<Body>(Service::Inventory, &["stock"]).await?.stock)
     }
 
     /// `PUT /stock/{sku}`: sets how many are available; what is reserved or sold stays so.
@@ -146,9 +129,7 @@ impl Client {
     /// A problem 400 or 422 for a negative number; transport errors.
     pub async fn put_stock(&self, sku: &str, available: i64) -> Result<Stock, ClientError> {
         let body = serde_json::json!({ "available": available });
-        let request = self
-            .request(Method::PUT, Service::Inventory, &["stock", sku])?
-            .json(&body);
+        let request = self.request(Method::PUT, Service::Inventory, &["stock", sku])?.json(&body);
         Ok(receive(Service::Inventory, request).await?.body)
     }
 
@@ -164,14 +145,8 @@ impl Client {
     ///
     /// # Errors
     /// A problem 400 or 422 for a negative balance; transport errors.
-    pub async fn put_wallet(
-        &self,
-        customer_id: &str,
-        wallet: &Wallet,
-    ) -> Result<Wallet, ClientError> {
-        let request = self
-            .request(Method::PUT, Service::Payment, &["wallets", customer_id])?
-            .json(wallet);
+    pub async fn put_wallet(&self, customer_id: &str, wallet: &Wallet) -> Result<Wallet, ClientError> {
+        let request = self.request(Method::PUT, Service::Payment, &["wallets", customer_id])?.json(wallet);
         Ok(receive(Service::Payment, request).await?.body)
     }
 
@@ -180,8 +155,7 @@ impl Client {
     /// # Errors
     /// A problem 404 if payment-svc has not been asked to pay for it; transport errors.
     pub async fn payment(&self, order_id: Uuid) -> Result<Payment, ClientError> {
-        self.get(Service::Payment, &["payments", &order_id.to_string()])
-            .await
+        self.get(Service::Payment, &["payments", &order_id.to_string()]).await
     }
 
     /// `GET /notifications?order_id=`: the notes about one order, none if nothing was worth one yet.
@@ -194,11 +168,7 @@ impl Client {
             notifications: Vec<Notification>,
         }
         let request = self.request(Method::GET, Service::Notification, &["notifications"])?;
-        let answer = receive::<Body>(
-            Service::Notification,
-            request.query(&[("order_id", order_id)]),
-        )
-        .await?;
+        let answer = receive::<Body>(Service::Notification, request.query(&[("order_id", order_id)])).await?;
         Ok(answer.body.notifications)
     }
 }

@@ -20,8 +20,7 @@ impl Client {
     /// [`ClientError::StillWaiting`] after `timeout`, or the last transport error if no answer came at all; any other problem
     /// (404, 401) at once.
     pub async fn wait_terminal(&self, id: Uuid, timeout: Duration) -> Result<Order, ClientError> {
-        self.wait(id, timeout, |order| order.status.is_terminal())
-            .await
+        self.wait(id, timeout, |order| order.status.is_terminal()).await
     }
 
     /// Asks for the order until nothing of it is left to do: cancelled, or confirmed with its stock committed. Pauses, patience
@@ -37,30 +36,16 @@ impl Client {
         self.wait(id, timeout, closed).await
     }
 
-    async fn wait(
-        &self,
-        id: Uuid,
-        timeout: Duration,
-        done: impl Fn(&Order) -> bool,
-    ) -> Result<Order, ClientError> {
+    async fn wait(&self, id: Uuid, timeout: Duration, done: impl Fn(&Order) -> bool) -> Result<Order, ClientError> {
         let begun = Instant::now();
         let mut pause = FIRST_PAUSE;
-        let mut last = ClientError::StillWaiting {
-            id,
-            status: "unknown".to_owned(),
-            waited_ms: timeout.as_millis(),
-        };
+        let mut last = ClientError::StillWaiting { id, status: "unknown".to_owned(), waited_ms: timeout.as_millis() };
         loop {
             match tokio::time::timeout_at(begun + timeout, self.order(id)).await {
                 Ok(Ok(order)) if done(&order) => return Ok(order),
                 Ok(Ok(order)) => {
-                    let (status, waited_ms) =
-                        (order.status.to_string(), begun.elapsed().as_millis());
-                    last = ClientError::StillWaiting {
-                        id,
-                        status,
-                        waited_ms,
-                    };
+                    let (status, waited_ms) = (order.status.to_string(), begun.elapsed().as_millis());
+                    last = ClientError::StillWaiting { id, status, waited_ms };
                 }
                 Ok(Err(error)) if error.is_transient() => last = error,
                 Ok(Err(error)) => return Err(error),

@@ -70,16 +70,11 @@ impl FromStr for Wanted {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (sku, quantity) = text.split_once('=').unwrap_or((text, "1"));
-        let quantity = quantity
-            .parse()
-            .map_err(|_| format!("`{quantity}` is not a quantity"))?;
+        let quantity = quantity.parse().map_err(|_| format!("`{quantity}` is not a quantity"))?;
         if sku.is_empty() || quantity == 0 {
             return Err("write SKU, or SKU=QUANTITY with a quantity of at least 1".to_owned());
         }
-        Ok(Self(Item {
-            sku: sku.to_owned(),
-            quantity,
-        }))
+        Ok(Self(Item { sku: sku.to_owned(), quantity }))
     }
 }
 
@@ -90,16 +85,8 @@ impl Order {
             Order::Place(place) => place.run(session).await,
             Order::Show { id } => session.print(&client.order(id).await?, one),
             Order::Cancel { id } => session.print(&client.cancel(id).await?, one),
-            Order::List {
-                status,
-                limit,
-                cursor,
-            } => {
-                let filter = OrderFilter {
-                    status,
-                    limit: Some(limit),
-                    cursor,
-                };
+            Order::List { status, limit, cursor } => {
+                let filter = OrderFilter { status, limit: Some(limit), cursor };
                 session.print(&client.orders(&filter).await?, many)
             }
         }
@@ -115,11 +102,7 @@ impl Place {
             payment_method: self.method,
         };
         let key = self.key.unwrap_or_else(|| Uuid::now_v7().to_string());
-        match session
-            .client
-            .place_order(&order, Some(&key), self.wait)
-            .await
-        {
+        match session.client.place_order(&order, Some(&key), self.wait).await {
             Ok(placed) => session.print(&placed.order, one),
             Err(error @ ClientError::Transport { .. }) => Err(Failure::Failed(format!(
                 "{error}; whether the order was placed is unknown: repeat the command with --key {key} to be sure"
@@ -130,19 +113,11 @@ impl Place {
 }
 
 fn one(order: &client::Order) -> String {
-    let mut lines = table(
-        ["article", "quantity", "each", "together"],
-        &["quantity", "each", "together"],
-    );
+    let mut lines = table(["article", "quantity", "each", "together"], &["quantity", "each", "together"]);
     for line in &order.items {
-        let together = line.unit_price_minor * i64::from(line.quantity);
+        let together = line.unit_price_minor * line.quantity;
         let price = |minor| money(minor, &order.currency);
-        lines.add_row([
-            line.sku.clone(),
-            line.quantity.to_string(),
-            price(line.unit_price_minor),
-            price(together),
-        ]);
+        lines.add_row([line.sku.clone(), line.quantity.to_string(), price(line.unit_price_minor), price(together)]);
     }
     let mut text = format!("order     {}\nstatus    {}", order.id, order.status);
     if let Some(reason) = &order.reason {
@@ -152,22 +127,11 @@ fn one(order: &client::Order) -> String {
         text += ", closed";
     }
     if !order.answers.given.is_empty() {
-        text += &format!(
-            "\nanswers   {} of {}",
-            order.answers.given.join(", "),
-            order.answers.required.join(", ")
-        );
+        text += &format!("\nanswers   {} of {}", order.answers.given.join(", "), order.answers.required.join(", "));
     }
     let amount = money(order.amount_minor, &order.currency);
-    text += &format!(
-        "\ncustomer  {}, pays {amount} by {}",
-        order.customer_id, order.payment_method
-    );
-    text += &format!(
-        "\nplaced    {}, deadline {}",
-        moment(order.created_at),
-        moment(order.deadline_at)
-    );
+    text += &format!("\ncustomer  {}, pays {amount} by {}", order.customer_id, order.payment_method);
+    text += &format!("\nplaced    {}, deadline {}", moment(order.created_at), moment(order.deadline_at));
     format!("{text}\n{lines}")
 }
 
@@ -175,12 +139,7 @@ fn many(page: &OrderPage) -> String {
     if page.orders.is_empty() {
         return "no orders".to_owned();
     }
-    let mut orders = table(
-        [
-            "order", "placed", "customer", "amount", "by", "status", "reason",
-        ],
-        &["amount"],
-    );
+    let mut orders = table(["order", "placed", "customer", "amount", "by", "status", "reason"], &["amount"]);
     for order in &page.orders {
         orders.add_row([
             order.id.to_string(),
@@ -204,12 +163,7 @@ mod tests {
 
     #[test]
     fn an_item_is_a_sku_with_an_optional_quantity() {
-        let item = |sku: &str, quantity| {
-            Ok(Wanted(Item {
-                sku: sku.to_owned(),
-                quantity,
-            }))
-        };
+        let item = |sku: &str, quantity| Ok(Wanted(Item { sku: sku.to_owned(), quantity }));
         assert_eq!("TEAPOT-CAST".parse(), item("TEAPOT-CAST", 1));
         assert_eq!("TEAPOT-CAST=3".parse(), item("TEAPOT-CAST", 3));
         for wrong in ["", "=3", "TEAPOT-CAST=0", "TEAPOT-CAST=some"] {
