@@ -1,1 +1,49 @@
-//! stub
+//! order-svc: places orders over HTTP, owns their sagas, decides between confirmed and cancelled. Open `participant`
+//! first: one screen shows all it reacts to.
+
+#![forbid(unsafe_code)]
+
+mod cancel;
+mod config;
+mod deadline;
+mod domain;
+mod http;
+mod participant;
+mod placement;
+mod steps;
+mod store;
+mod watch;
+
+pub use config::Config;
+
+use saga_common::{Service, StartError};
+
+/// The business tables.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// What the steps see.
+pub(crate) struct App {
+    /// Participants that must answer a cancellation.
+    pub(crate) required_answers: Vec<String>,
+}
+
+/// Runs the service until it is told to stop.
+///
+/// # Errors
+/// When a setting is missing, or the database or the address to listen on cannot be used.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    let app = App { required_answers: config.participants.clone() };
+    let participant = participant::participant(app).map_err(saga_common::Error::from)?;
+    let reads = saga_common::db::reads(&config.engine.database_url()?).map_err(saga_common::Error::from)?;
+    let service = Service::prepare(participant, config.engine.clone(), &MIGRATOR).await?;
+    let watch = watch::Watch::default();
+    let (placements, waiting) = placement::queue();
+    let saga = service.saga();
+    service.spawn(|_| placement::commit_groups(saga, waiting, placement::Terms::of(&config)));
+    let saga = service.saga();
+    service.spawn(|stop| deadline::cancel_overdue(saga, reads.clone(), stop));
+    service.spawn(|stop| deadline::forget_request_keys(reads.clone(), stop));
+    service.spawn(|stop| watch::look(watch.clone(), reads.clone(), stop));
+    let routes = http::routes(http::Shop::new(&config, reads, service.saga(), placements, watch));
+    service.serve("127.0.0.1:8080", routes).await
+}

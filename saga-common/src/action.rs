@@ -5,7 +5,7 @@
 //! [`Worker`](crate::jobs::External) performs.
 
 use crate::envelope::Envelope;
-use crate::event::{BadEventType, Event, EventType, Said};
+use crate::event::{BadEventType, Event, EventType, Never, Said};
 use crate::ids::{MessageId, SagaId};
 use crate::step::{Cx, Outcome, Received, Retry, SetResult, StepError, StepResult, Undo, UndoResult};
 use crate::topology::Route;
@@ -59,17 +59,17 @@ where
 }
 
 /// An async function that reverses an action. It reads its own rows, never the failure's body.
-pub trait Reverse<'a, App>: Send + Sync {
+pub trait Reverse<'a, App, S: Said = Never>: Send + Sync {
     /// What it returns.
-    type Future: Future<Output = UndoResult> + Send + 'a;
+    type Future: Future<Output = UndoResult<S>> + Send + 'a;
     /// Calls it.
     fn call(&self, cx: &'a mut Cx<App>) -> Self::Future;
 }
 
-impl<'a, F, Fut, App: 'a> Reverse<'a, App> for F
+impl<'a, F, Fut, App: 'a, S: Said> Reverse<'a, App, S> for F
 where
     F: Fn(&'a mut Cx<App>) -> Fut + Send + Sync,
-    Fut: Future<Output = UndoResult> + Send + 'a,
+    Fut: Future<Output = UndoResult<S>> + Send + 'a,
 {
     type Future = Fut;
     fn call(&self, cx: &'a mut Cx<App>) -> Fut {
@@ -267,17 +267,40 @@ impl Ended {
     }
 }
 
-pub(crate) trait UndoAction<App>: Send + Sync {
-    fn run<'a>(&'a self, cx: &'a mut Cx<App>) -> BoxFuture<'a, Result<Undo, Retry>>;
+/// How an undo ended, without types.
+#[derive(Debug)]
+pub(crate) enum Reversed {
+    Done,
+    Said(Ended),
+    Deferred(Option<serde_json::Value>),
 }
 
-pub(crate) struct TypedUndo<F>(pub(crate) F);
+pub(crate) trait UndoAction<App>: Send + Sync {
+    fn run<'a>(&'a self, cx: &'a mut Cx<App>) -> BoxFuture<'a, Result<Reversed, StepError>>;
+}
 
-impl<App: Send + Sync + 'static, F> UndoAction<App> for TypedUndo<F>
+pub(crate) struct TypedUndo<F, S> {
+    undo: F,
+    says: PhantomData<fn() -> S>,
+}
+
+impl<F, S> TypedUndo<F, S> {
+    pub(crate) fn new(undo: F) -> Self {
+        Self { undo, says: PhantomData }
+    }
+}
+
+impl<App: Send + Sync + 'static, F, S: Said> UndoAction<App> for TypedUndo<F, S>
 where
-    F: for<'a> Reverse<'a, App>,
+    F: for<'a> Reverse<'a, App, S>,
 {
-    fn run<'a>(&'a self, cx: &'a mut Cx<App>) -> BoxFuture<'a, Result<Undo, Retry>> {
-        Box::pin(self.0.call(cx))
+    fn run<'a>(&'a self, cx: &'a mut Cx<App>) -> BoxFuture<'a, Result<Reversed, StepError>> {
+        Box::pin(async move {
+            Ok(match self.undo.call(cx).await? {
+                Undo::Done => Reversed::Done,
+                Undo::Say(event) => Reversed::Said(Ended::said(Route::Direct, &event)?),
+                Undo::Defer(data) => Reversed::Deferred(data),
+            })
+        })
     }
 }

@@ -207,12 +207,17 @@ pub struct StepMap {
 
 impl<App: Send + Sync + 'static> Builder<App> {
     /// The step that starts a saga, outside of any event, and says `E`. Its participant owns the saga: it learns of
-    /// every failure, runs `undo`, and answers nobody.
+    /// every failure, runs `undo` (which may say that everybody had answered already), and answers nobody.
     #[must_use]
-    pub fn starts<E: Event>(mut self, name: &'static str, undo: impl for<'a> Reverse<'a, App> + 'static) -> Self {
+    pub fn starts<E: Event, S: Said>(
+        mut self,
+        name: &'static str,
+        undo: impl for<'a> Reverse<'a, App, S> + 'static,
+    ) -> Self {
         self.participant.owner = true;
         let says = self.wire::<E>(name);
-        self.push(Step { says, undo: Some(Arc::new(TypedUndo(undo))), ..Step::named(name, StepKind::Compensatable) })
+        let undo: Arc<dyn UndoAction<App>> = Arc::new(TypedUndo::<_, S>::new(undo));
+        self.push(Step { says, undo: Some(undo), ..Step::named(name, StepKind::Compensatable) })
     }
 
     /// A step before the pivot, with the undo that reverses it.
@@ -223,7 +228,7 @@ impl<App: Send + Sync + 'static> Builder<App> {
         action: impl IntoAction<App, M>,
         undo: impl for<'a> Reverse<'a, App> + 'static,
     ) -> Self {
-        self.acting(name, StepKind::Compensatable, action, Some(Arc::new(TypedUndo(undo))))
+        self.acting(name, StepKind::Compensatable, action, Some(Arc::new(TypedUndo::<_, Never>::new(undo))))
     }
 
     /// A step before the pivot whose action or undo may need calls outside (R3), which `worker` makes.

@@ -163,7 +163,8 @@ impl<App: Send + Sync + 'static> Service<App> {
         let listener = crate::http::listen(engine.settings.listen, default_listen).await.map_err(Error::from)?;
         let running = self.begin()?;
         let app = crate::http::app(&engine, Arc::clone(&running.health), routes)?;
-        crate::http::serve(listener, app, running.stop.clone()).await?;
+        // Half of the time for open requests, so that the other half is there for what they began.
+        crate::http::serve(listener, app, running.stop.clone(), running.limit / 2).await?;
         running.drain().await;
         Ok(())
     }

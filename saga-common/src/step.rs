@@ -20,8 +20,9 @@ pub type StepResult<S, R = Never> = Result<Outcome<S, R>, <R as Said>::Error>;
 /// How a set-based action ends: one outcome per event, in the order given.
 pub type SetResult<S, R = Never> = Result<Vec<Outcome<S, R>>, <R as Said>::Error>;
 
-/// How an undo ends. It may find nothing, but it cannot refuse and cannot give up.
-pub type UndoResult = Result<Undo, Retry>;
+/// How an undo ends. It may find nothing, but it cannot refuse and cannot give up. Only the owner's undo may say
+/// something: that everybody had answered already.
+pub type UndoResult<S = Never> = Result<Undo<S>, Retry>;
 
 /// What an action commits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,9 +41,11 @@ pub enum Outcome<S, R = Never> {
 
 /// What an undo commits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Undo {
+pub enum Undo<S = Never> {
     /// The action is reversed.
     Done,
+    /// The action is reversed, and this event goes out over the direct exchange.
+    Say(S),
     /// Reversing needs a call outside: the job (with this data, or the data it has) runs it, and the participant
     /// stays silent until then.
     Defer(Option<serde_json::Value>),

@@ -126,10 +126,37 @@ impl Unit {
             key: (saga_id, step.to_owned()),
             was: Verdict::Done,
             verdict: Verdict::Undone,
+            // The row keeps what the step said when it took effect.
             said: None,
             detail: Some(format!("said {event_type}")),
         });
         self.ends.announcements.push(Announcement { message: message.clone() });
+        self.ends.outgoing.push(message);
+        Ok(())
+    }
+
+    /// Ends the unit without effect, and keeps the connection.
+    pub async fn rollback(self) {
+        self.tx.rollback().await;
+    }
+
+    /// Ends a saga from its owner's side when everybody has answered already: the first step is undone by this very
+    /// unit and says `event`.
+    ///
+    /// # Errors
+    /// When the event cannot be written.
+    pub fn end<E: Event>(&mut self, step: &str, saga_id: SagaId, event: &E) -> Result<(), Error> {
+        let event_type = event::EventType::of::<E>()?;
+        let message = Outgoing::new(saga_id, Route::Direct, event_type.as_str(), None, None, event.encode()?);
+        self.ends.verdicts.push(Settled {
+            key: (saga_id, step.to_owned()),
+            was: Verdict::Done,
+            verdict: Verdict::Undone,
+            // The row keeps what the step said when it took effect.
+            said: None,
+            detail: Some(format!("said {event_type}")),
+        });
+        self.ends.withdrawn.push(saga_id);
         self.ends.outgoing.push(message);
         Ok(())
     }

@@ -6,6 +6,7 @@
 //! the other.
 
 use super::settle::{Failed, Inbound, park, waiting_key};
+use crate::action::{Ended, Reversed};
 use crate::answer::{COMPENSATE, CompensationOutcome, SagaCompensated};
 use crate::engine::{Engine, count_verdict};
 use crate::envelope::Envelope;
@@ -14,7 +15,7 @@ use crate::guard::{self, Existing, Key, NewGuard, Settled, Verdict};
 use crate::ids::{MessageId, SagaId};
 use crate::jobs::NewJob;
 use crate::outbox::Outgoing;
-use crate::step::{Cx, Failure, StepError, Undo};
+use crate::step::{Cx, Failure, StepError};
 use crate::topology::{QueueRole, Route};
 use crate::unit::{Ends, Unit};
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,9 +106,18 @@ async fn undo_saga<App: Send + Sync + 'static>(
         match existing.verdict {
             Verdict::Done | Verdict::Intent => {
                 let Some(undo) = &step.undo else { continue };
+                let mut detail = why(envelope);
                 let verdict = match undo.run(cx).await? {
-                    Undo::Done => Verdict::Undone,
-                    Undo::Defer(data) => {
+                    Reversed::Done => Verdict::Undone,
+                    Reversed::Said(Ended::Said { route, event_type, body }) => {
+                        let cause = Some(envelope.message_id);
+                        let message = Outgoing::new(saga_id, route, event_type.as_str(), cause, None, body);
+                        detail = format!("{detail}, said {event_type}");
+                        ends.outgoing.push(message);
+                        Verdict::Undone
+                    }
+                    Reversed::Said(_) => Verdict::Undone,
+                    Reversed::Deferred(data) => {
                         ends.jobs.push(NewJob { key: key.clone(), message_id: envelope.message_id, undo: true, data });
                         Verdict::Undoing
                     }
@@ -117,7 +127,7 @@ async fn undo_saga<App: Send + Sync + 'static>(
                 }
                 silent |= verdict == Verdict::Undoing;
                 outcome = CompensationOutcome::Undone;
-                let settled = Settled { key, was: existing.verdict, verdict, said: None, detail: Some(why(envelope)) };
+                let settled = Settled { key, was: existing.verdict, verdict, said: None, detail: Some(detail) };
                 count_verdict(&settled);
                 ends.verdicts.push(settled);
             }

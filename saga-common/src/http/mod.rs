@@ -13,12 +13,12 @@ use crate::error::Error;
 use crate::service::Health;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::response::Json;
 use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use state::EngineState;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -83,10 +83,7 @@ fn plain(state: EngineState) -> Router {
 }
 
 fn documents(api: OpenApi) -> Router {
-    let json = api.clone();
-    Router::new()
-        .route("/openapi.json", get(move || async move { Json(json) }))
-        .merge(SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", serde_json::json!(null)))
+    Router::new().merge(SwaggerUi::new("/docs").url("/openapi.json", api))
 }
 
 fn recorder() -> PrometheusHandle {
@@ -102,9 +99,21 @@ fn recorder() -> PrometheusHandle {
         .clone()
 }
 
-/// Serves until stopped, then finishes the requests that are open.
-pub(crate) async fn serve(listener: TcpListener, app: Router, stop: CancellationToken) -> Result<(), Error> {
+/// Serves until stopped, then finishes the requests that are open, but not for ever.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    app: Router,
+    stop: CancellationToken,
+    limit: Duration,
+) -> Result<(), Error> {
     let failed = |source| Error::Io { what: "serving HTTP".to_owned(), source };
     tracing::info!(address = %listener.local_addr().map_err(failed)?, "listening");
-    axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await.map_err(failed)
+    let time_is_up = async {
+        stop.cancelled().await;
+        tokio::time::sleep(limit).await;
+    };
+    tokio::select! {
+        served = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned()) => served.map_err(failed),
+        () = time_is_up => Ok(()),
+    }
 }

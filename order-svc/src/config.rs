@@ -1,0 +1,32 @@
+//! Settings of order-svc.
+
+use clap::Parser;
+
+/// order-svc: takes orders over HTTP and owns their sagas.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "order-svc", version)]
+pub struct Config {
+    /// The engine's settings.
+    #[command(flatten)]
+    pub engine: saga_common::Settings,
+
+    /// Milliseconds after which a pending order is cancelled, by the database's clock.
+    #[arg(long, env = "DEADLINE_MS", default_value_t = 30_000)]
+    pub deadline_ms: u64,
+
+    /// Participants that must answer before a cancellation is complete.
+    #[arg(long, env = "PARTICIPANTS", value_delimiter = ',', default_value = "inventory,payment")]
+    pub participants: Vec<String>,
+
+    /// inventory-svc, asked for its part of an order's timeline.
+    #[arg(long, env = "INVENTORY_URL", default_value = "http://127.0.0.1:8082")]
+    pub inventory_url: String,
+
+    /// payment-svc, asked for its part of an order's timeline.
+    #[arg(long, env = "PAYMENT_URL", default_value = "http://127.0.0.1:8081")]
+    pub payment_url: String,
+
+    /// notification-svc, asked for its part of an order's timeline.
+    #[arg(long, env = "NOTIFICATION_URL", default_value = "http://127.0.0.1:8083")]
+    pub notification_url: String,
+}

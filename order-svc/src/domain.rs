@@ -1,0 +1,190 @@
+//! The rules of an order, without any I/O.
+
+use order_contracts::{Currency, CustomerId, Money, PaymentMethod, Sku};
+use saga_common::Failure;
+use std::collections::BTreeMap;
+
+/// Most lines an order may have.
+pub(crate) const MOST_LINES: usize = 200;
+const MOST_OF_ONE: i64 = 1_000_000;
+const LONGEST_NAME: usize = 100;
+
+/// A line as the customer wrote it.
+#[derive(Debug, Clone)]
+pub(crate) struct WantedLine {
+    pub(crate) sku: String,
+    pub(crate) quantity: i64,
+}
+
+/// A line with its price at the time of ordering.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PricedLine {
+    pub(crate) sku: Sku,
+    pub(crate) quantity: i64,
+    pub(crate) unit_price: Money,
+}
+
+/// A product's price.
+#[derive(Debug, Clone)]
+pub(crate) struct Price {
+    pub(crate) unit_price: Money,
+    pub(crate) currency: String,
+}
+
+/// What is checked before any price is looked up: everything that is wrong, not only the first.
+pub(crate) fn check(customer: &str, currency: &str, method: &str, lines: &[WantedLine]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if customer.trim().is_empty() || customer.len() > LONGEST_NAME || customer.chars().any(char::is_control) {
+        wrong.push(format!("customer_id must have 1 to {LONGEST_NAME} printable characters"));
+    }
+    if let Err(bad) = Currency::try_from(currency.to_owned()) {
+        wrong.push(format!("currency: {bad}"));
+    }
+    let card = method.strip_prefix("pm_").is_some_and(|rest| !rest.is_empty() && rest.len() <= LONGEST_NAME);
+    if !PaymentMethod::from(method).is_wallet() && !(card && method.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')) {
+        wrong.push("payment_method must be `wallet` or a card such as `pm_card_visa`".to_owned());
+    }
+    if lines.is_empty() || lines.len() > MOST_LINES {
+        wrong.push(format!("items must have 1 to {MOST_LINES} lines, not {}", lines.len()));
+    }
+    for (n, line) in lines.iter().enumerate().take(MOST_LINES) {
+        if !(1..=MOST_OF_ONE).contains(&line.quantity) {
+            wrong.push(format!("items[{n}].quantity must be 1 to {MOST_OF_ONE}, not {}", line.quantity));
+        }
+    }
+    wrong
+}
+
+/// Prices the lines and adds them up.
+pub(crate) fn price(
+    currency: &str,
+    lines: &[WantedLine],
+    prices: &BTreeMap<String, Price>,
+) -> Result<(Vec<PricedLine>, Money), Vec<String>> {
+    let (mut priced, mut wrong, mut total) = (Vec::with_capacity(lines.len()), Vec::new(), Ok(Money::ZERO));
+    for (n, line) in lines.iter().enumerate() {
+        match prices.get(&line.sku) {
+            None => wrong.push(format!("items[{n}].sku: there is no product `{}`", line.sku)),
+            Some(price) if price.currency != currency => {
+                wrong.push(format!("items[{n}].sku: `{}` is sold in {}, not in {currency}", line.sku, price.currency));
+            }
+            Some(price) => {
+                total = total.and_then(|sum| sum.plus(price.unit_price.times(line.quantity)?));
+                priced.push(PricedLine {
+                    sku: Sku(line.sku.clone()),
+                    quantity: line.quantity,
+                    unit_price: price.unit_price,
+                });
+            }
+        }
+    }
+    match total {
+        Ok(total) if wrong.is_empty() => Ok((priced, total)),
+        Ok(_) => Err(wrong),
+        Err(error) => {
+            wrong.push(format!("the order's total: {error}"));
+            Err(wrong)
+        }
+    }
+}
+
+/// The lines as inventory needs them: each article once.
+pub(crate) fn merged(lines: &[PricedLine]) -> Vec<order_contracts::Line> {
+    let mut quantities: BTreeMap<&Sku, i64> = BTreeMap::new();
+    for line in lines {
+        // 200 lines of a million at most: no overflow.
+        *quantities.entry(&line.sku).or_default() += line.quantity;
+    }
+    quantities.into_iter().map(|(sku, quantity)| order_contracts::Line { sku: sku.clone(), quantity }).collect()
+}
+
+/// The key of an `Idempotency-Key` header: a quoted string as the IETF draft has it, or bare as many clients send it.
+pub(crate) fn request_key(header: &str) -> Result<String, String> {
+    let bare = header.trim();
+    let key = bare.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(bare);
+    let printable = key.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\');
+    if key.is_empty() || key.len() > 255 || !printable {
+        return Err("Idempotency-Key must have 1 to 255 printable ASCII characters, in quotes or without".to_owned());
+    }
+    Ok(key.to_owned())
+}
+
+/// The seconds of `Prefer: wait=N` (RFC 7240), at most 60.
+pub(crate) fn wait_seconds(prefer: &str) -> Option<u64> {
+    let wait = prefer.split([',', ';']).find_map(|p| p.trim().strip_prefix("wait="))?;
+    wait.trim().parse::<u64>().ok().map(|seconds| seconds.min(60))
+}
+
+/// The reason an order keeps, from the failure that ended it.
+pub(crate) fn reason_of(failure: &Failure) -> String {
+    let what = failure.event_type.rsplit_once(".v").map_or(failure.event_type.as_str(), |(name, _)| name);
+    match &failure.reason {
+        Some(reason) if what == "order.cancelling" => reason.clone(),
+        Some(reason) => format!("{what}: {reason}"),
+        None if what.is_empty() => "failed".to_owned(),
+        None => what.to_owned(),
+    }
+}
+
+/// Who asks and what for, as [`check`] lets it pass.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) customer_id: CustomerId,
+    pub(crate) currency: Currency,
+    pub(crate) payment_method: PaymentMethod,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(sku: &str, quantity: i64) -> WantedLine {
+        WantedLine { sku: sku.to_owned(), quantity }
+    }
+
+    fn prices() -> BTreeMap<String, Price> {
+        let price = |minor, currency: &str| Price {
+            unit_price: Money::from_minor(minor).expect("an amount"),
+            currency: currency.to_owned(),
+        };
+        BTreeMap::from([
+            ("MUG".to_owned(), price(1_800, "EUR")),
+            ("GOLD".to_owned(), price(9_007_199_254_740_991, "EUR")),
+            ("BAGEL".to_owned(), price(300, "USD")),
+        ])
+    }
+
+    #[test]
+    fn everything_wrong_with_a_request_is_said_at_once() {
+        let wrong = check(" ", "eur", "cash", &[line("MUG", 0), line("MUG", 1)]);
+        assert_eq!(wrong.len(), 4, "{wrong:?}");
+        assert!(check("anna", "EUR", "pm_card_visa", &[line("MUG", 1)]).is_empty());
+        assert!(!check("anna", "EUR", "wallet", &[]).is_empty());
+        assert!(!check("anna", "EUR", "wallet", &vec![line("MUG", 1); 201]).is_empty());
+        assert!(check("anna", "EUR", "wallet", &vec![line("MUG", 1); 200]).is_empty());
+    }
+
+    #[test]
+    fn prices_are_ours_and_add_up_without_wrapping() {
+        let (lines, total) = price("EUR", &[line("MUG", 2), line("MUG", 1)], &prices()).expect("priced");
+        assert_eq!(total.minor(), 5_400);
+        assert_eq!(merged(&lines), [order_contracts::Line { sku: "MUG".into(), quantity: 3 }]);
+        for refused in [line("NONE", 1), line("BAGEL", 1), line("GOLD", 2)] {
+            assert!(price("EUR", &[refused], &prices()).is_err());
+        }
+    }
+
+    #[test]
+    fn request_keys_may_be_quoted_or_bare() {
+        assert_eq!(request_key("\"a-1\""), Ok("a-1".to_owned()));
+        assert_eq!(request_key("a-1"), Ok("a-1".to_owned()));
+        assert!(request_key("").is_err() && request_key("\"\"").is_err() && request_key(&"x".repeat(256)).is_err());
+    }
+
+    #[test]
+    fn prefer_wait_is_found_among_other_preferences() {
+        assert_eq!(wait_seconds("respond-async, wait=5"), Some(5));
+        assert_eq!(wait_seconds("wait=3600"), Some(60));
+        assert_eq!(wait_seconds("return=minimal"), None);
+    }
+}

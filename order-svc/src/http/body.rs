@@ -1,0 +1,131 @@
+//! An order as HTTP shows it.
+
+use chrono::{DateTime, Utc};
+use saga_common::http::{Problem, Reply};
+use serde::Serialize;
+use sqlx::PgPool;
+use std::collections::HashMap;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// An order.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Order {
+    /// The order, which is its saga.
+    pub(super) id: Uuid,
+    /// Who placed it.
+    pub(super) customer_id: String,
+    /// `pending`, `confirmed`, `shipped`, `delivered`, `cancelling` or `cancelled`.
+    pub(super) status: String,
+    /// Why it is cancelling or cancelled: the first reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
+    /// ISO 4217.
+    pub(super) currency: String,
+    /// The total in minor units.
+    pub(super) amount_minor: i64,
+    /// What was ordered.
+    pub(super) items: Vec<Item>,
+    /// `wallet` or a card.
+    pub(super) payment_method: String,
+    /// When it was placed.
+    pub(super) created_at: DateTime<Utc>,
+    /// When it is cancelled if it is still pending.
+    pub(super) deadline_at: DateTime<Utc>,
+    /// When its stock had left the shelf.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) closed_at: Option<DateTime<Utc>>,
+    /// Who has to answer a cancellation, and who has.
+    pub(super) answers: Answers,
+}
+
+/// One line.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Item {
+    /// The article.
+    pub(super) sku: String,
+    /// How many.
+    pub(super) quantity: i64,
+    /// What one costs, in minor units.
+    pub(super) unit_price_minor: i64,
+}
+
+/// Answers to a cancellation.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Answers {
+    /// All who must.
+    pub(super) required: Vec<String>,
+    /// Those who have.
+    pub(super) given: Vec<String>,
+}
+
+impl Order {
+    /// As it was when its placement was committed: what a repeated request is answered with.
+    pub(super) fn as_placed(self) -> Self {
+        let answers = Answers { given: Vec::new(), ..self.answers };
+        Self { status: "pending".to_owned(), reason: None, closed_at: None, answers, ..self }
+    }
+}
+
+struct Row {
+    id: Uuid,
+    customer_id: String,
+    currency: String,
+    amount_minor: i64,
+    payment_method: String,
+    status: String,
+    reason: Option<String>,
+    required_answers: Vec<String>,
+    answers: i32,
+    deadline_at: DateTime<Utc>,
+    created_at: DateTime<Utc>,
+    closed_at: Option<DateTime<Utc>>,
+}
+
+/// One order.
+pub(super) async fn load(reads: &PgPool, id: Uuid) -> Reply<Order> {
+    load_all(reads, &[id]).await?.pop().ok_or_else(|| Problem::not_found("there is no such order"))
+}
+
+/// Orders in the order of their ids, latest first.
+pub(super) async fn load_all(reads: &PgPool, ids: &[Uuid]) -> Reply<Vec<Order>> {
+    let rows = sqlx::query_as!(
+        Row,
+        "select id, customer_id, currency, amount_minor, payment_method, status, reason, required_answers, answers,
+                deadline_at, created_at, closed_at
+         from orders where id = any($1) order by id desc",
+        ids
+    )
+    .fetch_all(reads)
+    .await?;
+    let lines = sqlx::query!(
+        "select order_id, sku, quantity, unit_price_minor from order_lines where order_id = any($1) order by order_id, line",
+        ids
+    )
+    .fetch_all(reads)
+    .await?;
+    let mut items: HashMap<Uuid, Vec<Item>> = HashMap::new();
+    for line in lines {
+        let item = Item { sku: line.sku, quantity: line.quantity, unit_price_minor: line.unit_price_minor };
+        items.entry(line.order_id).or_default().push(item);
+    }
+    let mut order = |row: Row| {
+        let given = row.required_answers.iter().enumerate().filter(|(bit, _)| row.answers >> bit & 1 == 1);
+        let given = given.map(|(_, name)| name.clone()).collect();
+        Order {
+            id: row.id,
+            customer_id: row.customer_id,
+            status: row.status,
+            reason: row.reason,
+            currency: row.currency,
+            amount_minor: row.amount_minor,
+            items: items.remove(&row.id).unwrap_or_default(),
+            payment_method: row.payment_method,
+            created_at: row.created_at,
+            deadline_at: row.deadline_at,
+            closed_at: row.closed_at,
+            answers: Answers { required: row.required_answers, given },
+        }
+    };
+    Ok(rows.into_iter().map(&mut order).collect())
+}

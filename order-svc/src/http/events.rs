@@ -1,0 +1,39 @@
+//! `GET /orders/{id}/events`: an order's status as it changes (server-sent events).
+
+use super::Shop;
+use super::body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::Sse;
+use axum::response::sse::{Event, KeepAlive};
+use futures::stream::{self, Stream};
+use order_contracts::OrderId;
+use saga_common::http::{Problem, Reply};
+use std::convert::Infallible;
+use uuid::Uuid;
+
+/// The order whenever its status changes, until it changes no more by itself.
+#[utoipa::path(get, path = "/orders/{id}/events", tag = "orders", params(("id" = Uuid, Path)),
+    responses((status = 200, content_type = "text/event-stream"), (status = 404, body = Problem)))]
+pub(super) async fn stream(
+    State(shop): State<Shop>,
+    id: Result<Path<Uuid>, PathRejection>,
+) -> Reply<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
+    let Path(id) = id?;
+    body::load(&shop.reads, id).await?;
+    let seen = shop.watch.follow(OrderId(id));
+    let stream = stream::unfold(Some((shop, seen, true)), move |state| async move {
+        let (shop, mut seen, first) = state?;
+        if !first {
+            // Ends with the service: its watch goes, and this with it.
+            seen.changed().await.ok()?;
+        }
+        let now = seen.wait_for(|seen| !seen.status.is_empty()).await.ok()?.clone();
+        seen.mark_unchanged();
+        let order = body::load(&shop.reads, id).await.ok()?;
+        let event = Event::default().event(&now.status).json_data(&order).ok()?;
+        let next = if now.is_final() { None } else { Some((shop, seen, false)) };
+        Some((Ok(event), next))
+    });
+    Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
+}

@@ -1,0 +1,95 @@
+//! `/orders`: show, list, cancel.
+
+use super::Shop;
+use super::body::{self, Order};
+use crate::cancel;
+use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use order_contracts::OrderId;
+use saga_common::http::{Problem, Reply};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+/// An order.
+#[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = Uuid, Path)),
+    responses((status = 200, body = Order), (status = 404, body = Problem)))]
+pub(super) async fn show(
+    State(shop): State<Shop>,
+    id: Result<Path<Uuid>, PathRejection>,
+) -> Reply<Json<Order>> {
+    let Path(id) = id?;
+    Ok(Json(body::load(&shop.reads, id).await?))
+}
+
+/// Orders, latest first.
+#[derive(Serialize, ToSchema)]
+pub(super) struct OrderList {
+    /// A page of them.
+    orders: Vec<Order>,
+    /// Where the next page begins; none on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// Which orders to list.
+#[derive(Deserialize, IntoParams)]
+pub(super) struct Page {
+    /// Only those with this status.
+    status: Option<String>,
+    /// At most so many (1 to 100).
+    #[param(default = 50)]
+    limit: Option<i64>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Orders, latest first, page by page.
+#[utoipa::path(get, path = "/orders", tag = "orders", params(Page),
+    responses((status = 200, body = OrderList), (status = 400, body = Problem)))]
+pub(super) async fn list(
+    State(shop): State<Shop>,
+    page: Result<Query<Page>, QueryRejection>,
+) -> Reply<Json<OrderList>> {
+    let Query(page) = page?;
+    let limit = page.limit.unwrap_or(50).clamp(1, 100);
+    let before = match page.cursor {
+        None => None,
+        Some(cursor) => Some(cursor.parse::<Uuid>().map_err(|_| Problem::new(400, "cursor is none of ours"))?),
+    };
+    let statuses = ["pending", "confirmed", "shipped", "delivered", "cancelling", "cancelled"];
+    if page.status.as_ref().is_some_and(|status| !statuses.contains(&status.as_str())) {
+        return Err(Problem::new(400, format!("status must be one of {}", statuses.join(", "))));
+    }
+    let ids = sqlx::query_scalar!(
+        "select id from orders where ($1::text is null or status = $1) and ($2::uuid is null or id < $2)
+         order by id desc limit $3",
+        page.status,
+        before,
+        limit + 1
+    )
+    .fetch_all(&shop.reads)
+    .await?;
+    let page_length = usize::try_from(limit).unwrap_or(ids.len());
+    let shown = &ids[..ids.len().min(page_length)];
+    let next_cursor = if ids.len() > page_length { shown.last().map(Uuid::to_string) } else { None };
+    Ok(Json(OrderList { orders: body::load_all(&shop.reads, shown).await?, next_cursor }))
+}
+
+/// Cancels a pending order. Asking again while it is being cancelled is the same; a confirmed order is a conflict.
+#[utoipa::path(post, path = "/orders/{id}/cancel", tag = "orders", params(("id" = Uuid, Path)),
+    responses((status = 202, body = Order), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn cancel(
+    State(shop): State<Shop>,
+    id: Result<Path<Uuid>, PathRejection>,
+) -> Reply<(StatusCode, Json<Order>)> {
+    let Path(id) = id?;
+    cancel::by_customer(shop.saga.clone(), OrderId(id)).await?;
+    let order = body::load(&shop.reads, id).await?;
+    match order.status.as_str() {
+        "cancelling" | "cancelled" => Ok((StatusCode::ACCEPTED, Json(order))),
+        status => Err(Problem::conflict(format!("the order is {status}: it can be returned, but not cancelled any more"))),
+    }
+}

@@ -1,0 +1,165 @@
+//! `POST /orders`.
+
+use super::Shop;
+use super::body::{self, Order};
+use crate::domain::{self, Price, WantedLine, Wanted};
+use crate::placement::{NotPlaced, Placed, Placement};
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use order_contracts::{Currency, CustomerId, Money, OrderId, PaymentMethod};
+use saga_common::SagaId;
+use saga_common::http::{Problem, Reply};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use std::time::Duration;
+use utoipa::ToSchema;
+
+/// An order to be placed. Prices are the shop's.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewOrder {
+    /// Who orders.
+    #[schema(example = "anna")]
+    customer_id: String,
+    /// ISO 4217.
+    #[schema(example = "EUR")]
+    currency: String,
+    /// 1 to 200 lines.
+    items: Vec<NewItem>,
+    /// `wallet`, or a card such as `pm_card_visa`.
+    #[schema(example = "wallet")]
+    payment_method: String,
+}
+
+/// One line.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewItem {
+    /// The article.
+    #[schema(example = "MUG-STONE")]
+    sku: String,
+    /// How many.
+    #[schema(example = 2)]
+    quantity: i64,
+}
+
+/// Places an order. With an `Idempotency-Key` a repeated request gets the first one's answer; with `Prefer: wait=N` the
+/// answer comes when the order is confirmed or cancelled, or after N seconds.
+#[utoipa::path(post, path = "/orders", tag = "orders", request_body = NewOrder,
+    params(("Idempotency-Key" = Option<String>, Header, description = "kept for 24 hours, per customer"),
+           ("Prefer" = Option<String>, Header, description = "wait=N, at most 60 seconds")),
+    responses((status = 202, body = Order), (status = 200, body = Order, description = "terminal within Prefer: wait"),
+              (status = 409, body = Problem, description = "the same request is being carried out"),
+              (status = 422, body = Problem)))]
+pub(super) async fn place(
+    State(shop): State<Shop>,
+    headers: HeaderMap,
+    order: Result<Json<NewOrder>, JsonRejection>,
+) -> Reply<Response> {
+    let Json(order) = order?;
+    let key = match headers.get("idempotency-key").map(|value| value.to_str().unwrap_or_default()) {
+        None => None,
+        Some(header) => Some(domain::request_key(header).map_err(|wrong| Problem::new(400, wrong))?),
+    };
+    let wait = headers.get("prefer").and_then(|value| domain::wait_seconds(value.to_str().ok()?));
+    let placement = prepare(&shop, &order, key).await?;
+    let _running = Running::begin(&shop, &placement)?;
+    let order_id = placement.order_id;
+    let placed = shop.placements.place(placement).await.map_err(|error| match error {
+        NotPlaced::Busy => Problem::unavailable(error.to_string()),
+        NotPlaced::Unknown(ref cause) => {
+            tracing::warn!(error = %cause, "an order could not be placed for sure");
+            Problem::unavailable("it is not known whether the order was placed; send the same request with the same Idempotency-Key again")
+        }
+    })?;
+    let order_id = match placed {
+        Placed::New => order_id,
+        Placed::Before(order_id) => order_id,
+        Placed::OtherBody => return Err(Problem::new(422, "this Idempotency-Key was used for another request body")),
+    };
+    answer(&shop, order_id, wait).await
+}
+
+/// The 202 of the commit, or, if the caller prefers to wait, the order when it is terminal.
+async fn answer(shop: &Shop, order_id: OrderId, wait: Option<u64>) -> Reply<Response> {
+    let mut status = StatusCode::ACCEPTED;
+    if let Some(seconds) = wait {
+        let mut seen = shop.watch.follow(order_id);
+        let terminal = seen.wait_for(|seen| seen.is_terminal());
+        if matches!(tokio::time::timeout(Duration::from_secs(seconds), terminal).await, Ok(Ok(_))) {
+            status = StatusCode::OK;
+        }
+    }
+    let order = body::load(&shop.reads, order_id.0).await?;
+    let order = if wait.is_some() { order } else { order.as_placed() };
+    let location = format!("/orders/{order_id}");
+    Ok((status, [(header::LOCATION, location)], Json(order)).into_response())
+}
+
+async fn prepare(shop: &Shop, order: &NewOrder, key: Option<String>) -> Reply<Placement> {
+    let lines: Vec<WantedLine> =
+        order.items.iter().map(|item| WantedLine { sku: item.sku.clone(), quantity: item.quantity }).collect();
+    let wrong = domain::check(&order.customer_id, &order.currency, &order.payment_method, &lines);
+    if !wrong.is_empty() {
+        return Err(Problem::invalid(wrong));
+    }
+    let skus: Vec<String> = lines.iter().map(|line| line.sku.clone()).collect();
+    let prices = sqlx::query!("select sku, unit_price_minor, currency from products where sku = any($1)", &skus)
+        .fetch_all(&shop.reads)
+        .await?;
+    let prices: BTreeMap<String, Price> = prices
+        .into_iter()
+        .filter_map(|row| {
+            let unit_price = Money::from_minor(row.unit_price_minor).ok()?;
+            Some((row.sku, Price { unit_price, currency: row.currency }))
+        })
+        .collect();
+    let (lines, amount) = domain::price(&order.currency, &lines, &prices).map_err(Problem::invalid)?;
+    let wanted = Wanted {
+        customer_id: CustomerId(order.customer_id.clone()),
+        currency: Currency::try_from(order.currency.clone()).map_err(|e| Problem::invalid(vec![e.to_string()]))?,
+        payment_method: PaymentMethod(order.payment_method.clone()),
+    };
+    let canonical = serde_json::to_vec(order).map_err(|e| Problem::internal(e.to_string()))?;
+    Ok(Placement {
+        order_id: OrderId(SagaId::new().as_uuid()),
+        customer_id: wanted.customer_id,
+        currency: wanted.currency,
+        amount,
+        payment_method: wanted.payment_method,
+        lines,
+        key,
+        body_hash: Sha256::digest(&canonical).to_vec(),
+    })
+}
+
+/// Marks a request key as being carried out by this process, for as long as it lives.
+struct Running<'a> {
+    shop: &'a Shop,
+    key: Option<(String, String)>,
+}
+
+impl<'a> Running<'a> {
+    fn begin(shop: &'a Shop, placement: &Placement) -> Reply<Self> {
+        let key = placement.key.clone().map(|key| (placement.customer_id.0.clone(), key));
+        if let Some(key) = &key
+            && !shop.running.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone())
+        {
+            return Err(Problem::conflict("a request with this Idempotency-Key is being carried out; try again"));
+        }
+        Ok(Self { shop, key })
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = &self.key {
+            self.shop.running.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! `/products`: the price list.
+
+use super::Shop;
+use crate::store;
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::{Path, State};
+use order_contracts::{Currency, Money};
+use saga_common::http::{Problem, Reply};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A product.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Product {
+    /// The article.
+    sku: String,
+    /// Its name.
+    name: String,
+    /// What one costs, in minor units.
+    unit_price_minor: i64,
+    /// ISO 4217.
+    currency: String,
+}
+
+/// All products.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ProductList {
+    /// By article.
+    products: Vec<Product>,
+}
+
+/// A product's name and price.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewProduct {
+    /// Its name.
+    name: String,
+    /// What one costs, in minor units.
+    unit_price_minor: i64,
+    /// ISO 4217.
+    currency: String,
+}
+
+/// The price list.
+#[utoipa::path(get, path = "/products", tag = "products", responses((status = 200, body = ProductList)))]
+pub(super) async fn list(State(shop): State<Shop>) -> Reply<Json<ProductList>> {
+    let products = sqlx::query_as!(Product, "select sku, name, unit_price_minor, currency from products order by sku")
+        .fetch_all(&shop.reads)
+        .await?;
+    Ok(Json(ProductList { products }))
+}
+
+/// A product.
+#[utoipa::path(get, path = "/products/{sku}", tag = "products", params(("sku" = String, Path)),
+    responses((status = 200, body = Product), (status = 404, body = Problem)))]
+pub(super) async fn show(
+    State(shop): State<Shop>,
+    sku: Result<Path<String>, PathRejection>,
+) -> Reply<Json<Product>> {
+    let Path(sku) = sku?;
+    sqlx::query_as!(Product, "select sku, name, unit_price_minor, currency from products where sku = $1", sku)
+        .fetch_optional(&shop.reads)
+        .await?
+        .map(Json)
+        .ok_or_else(|| Problem::not_found("there is no such product"))
+}
+
+/// Sets a product's name and price. Orders placed before keep theirs.
+#[utoipa::path(put, path = "/products/{sku}", tag = "products", params(("sku" = String, Path)), request_body = NewProduct,
+    responses((status = 200, body = Product), (status = 422, body = Problem)))]
+pub(super) async fn put(
+    State(shop): State<Shop>,
+    sku: Result<Path<String>, PathRejection>,
+    product: Result<Json<NewProduct>, JsonRejection>,
+) -> Reply<Json<Product>> {
+    let (Path(sku), Json(product)) = (sku?, product?);
+    let mut wrong = Vec::new();
+    if sku.trim().is_empty() || sku.len() > 100 || product.name.trim().is_empty() {
+        wrong.push("sku and name must not be empty, and sku at most 100 characters long".to_owned());
+    }
+    if let Err(error) = Money::from_minor(product.unit_price_minor) {
+        wrong.push(format!("unit_price_minor: {error}"));
+    }
+    if let Err(error) = Currency::try_from(product.currency.clone()) {
+        wrong.push(format!("currency: {error}"));
+    }
+    if !wrong.is_empty() {
+        return Err(Problem::invalid(wrong));
+    }
+    let unit = shop.saga.begin().await?;
+    store::put_product(unit.tx(), &sku, &product.name, product.unit_price_minor, &product.currency).await?;
+    shop.saga.commit(unit).await?;
+    let NewProduct { name, unit_price_minor, currency } = product;
+    Ok(Json(Product { sku, name, unit_price_minor, currency }))
+}

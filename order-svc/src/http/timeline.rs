@@ -1,0 +1,186 @@
+//! `GET /orders/{id}/timeline`: the story of an order, stitched from what each service knows of its saga. A service that
+//! does not answer is shown as silent, never waited for.
+
+use super::Shop;
+use super::body;
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use chrono::{DateTime, Utc};
+use futures::future::join_all;
+use saga_common::http::{Problem, Reply};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// The story of an order.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Timeline {
+    /// The order, which is its saga.
+    saga_id: Uuid,
+    /// The order's status now.
+    status: String,
+    /// What happened, oldest first.
+    entries: Vec<Entry>,
+    /// Services that did not answer.
+    silent: Vec<String>,
+    /// Messages of this saga that are parked, by service.
+    parked: Vec<Held>,
+    /// Messages of this saga that wait for another attempt, by service.
+    waiting: Vec<Held>,
+}
+
+/// One step of one service.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Entry {
+    /// When it was settled.
+    at: DateTime<Utc>,
+    /// By whom.
+    service: String,
+    /// Which step.
+    step: String,
+    /// What became of it.
+    verdict: String,
+    /// The message it reacted to.
+    reacted_to: Message,
+    /// What it said.
+    said: Option<Said>,
+    /// Why, where the verdict does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+/// A message.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Message {
+    message_id: Uuid,
+}
+
+/// An event that was said.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(super) struct Said {
+    #[serde(rename = "type")]
+    event_type: String,
+    message_id: Uuid,
+}
+
+/// A message that is held up.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Held {
+    /// Where.
+    service: String,
+    message_id: Uuid,
+    step: String,
+    attempts: i32,
+    reason: String,
+    due_at: DateTime<Utc>,
+}
+
+/// What `GET /sagas/{id}` of a service says, as far as the timeline needs it.
+#[derive(Deserialize)]
+struct Part {
+    steps: Vec<PartStep>,
+    waiting: Vec<PartWaiting>,
+}
+
+#[derive(Deserialize)]
+struct PartStep {
+    step: String,
+    verdict: String,
+    message_id: Uuid,
+    said: Option<Said>,
+    detail: Option<String>,
+    at: DateTime<Utc>,
+}
+
+#[derive(Deserialize)]
+struct PartWaiting {
+    message_id: Uuid,
+    step: String,
+    state: String,
+    attempts: i32,
+    reason: String,
+    due_at: DateTime<Utc>,
+}
+
+/// The story of an order.
+#[utoipa::path(get, path = "/orders/{id}/timeline", tag = "orders", params(("id" = Uuid, Path)),
+    responses((status = 200, body = Timeline), (status = 404, body = Problem)))]
+pub(super) async fn show(
+    State(shop): State<Shop>,
+    id: Result<Path<Uuid>, PathRejection>,
+) -> Reply<Json<Timeline>> {
+    let Path(id) = id?;
+    let status = body::load(&shop.reads, id).await?.status;
+    let mut timeline =
+        Timeline { saga_id: id, status, entries: vec![], silent: vec![], parked: vec![], waiting: vec![] };
+    let own = own_part(&shop, id).await?;
+    timeline.add("order-svc", own);
+    let asked = shop.others.iter().map(|(service, url)| async { (*service, ask(&shop, url, id).await) });
+    for (service, part) in join_all(asked).await {
+        match part {
+            Ok(part) => timeline.add(service, part),
+            Err(error) => {
+                tracing::debug!(service, error = %error, "silent");
+                timeline.silent.push(service.to_owned());
+            }
+        }
+    }
+    timeline.entries.sort_by_key(|entry| entry.at);
+    Ok(Json(timeline))
+}
+
+async fn ask(shop: &Shop, url: &str, id: Uuid) -> Result<Part, reqwest::Error> {
+    shop.client.get(format!("{url}/sagas/{id}")).send().await?.error_for_status()?.json().await
+}
+
+async fn own_part(shop: &Shop, id: Uuid) -> Reply<Part> {
+    let steps = sqlx::query!(
+        r#"select step, verdict, message_id, said_type, said_id, detail, coalesce(settled_at, created_at) as "at!"
+           from saga.idempotency_keys where saga_id = $1"#,
+        id
+    )
+    .fetch_all(&shop.reads)
+    .await?;
+    let waiting = sqlx::query_as!(
+        PartWaiting,
+        "select message_id, step, state, attempts, reason, due_at from saga.waiting where saga_id = $1",
+        id
+    )
+    .fetch_all(&shop.reads)
+    .await?;
+    let steps = steps.into_iter().map(|row| PartStep {
+        step: row.step,
+        verdict: row.verdict,
+        message_id: row.message_id,
+        said: row.said_id.zip(row.said_type).map(|(message_id, event_type)| Said { event_type, message_id }),
+        detail: row.detail,
+        at: row.at,
+    });
+    Ok(Part { steps: steps.collect(), waiting })
+}
+
+impl Timeline {
+    fn add(&mut self, service: &str, part: Part) {
+        self.entries.extend(part.steps.into_iter().map(|step| Entry {
+            at: step.at,
+            service: service.to_owned(),
+            step: step.step,
+            verdict: step.verdict,
+            reacted_to: Message { message_id: step.message_id },
+            said: step.said,
+            detail: step.detail,
+        }));
+        for row in part.waiting {
+            let list = if row.state == "parked" { &mut self.parked } else { &mut self.waiting };
+            list.push(Held {
+                service: service.to_owned(),
+                message_id: row.message_id,
+                step: row.step,
+                attempts: row.attempts,
+                reason: row.reason,
+                due_at: row.due_at,
+            });
+        }
+    }
+}

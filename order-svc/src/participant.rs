@@ -1,0 +1,53 @@
+//! All that order-svc reacts to.
+
+use crate::App;
+use crate::steps::close_order::close;
+use crate::steps::collect_answers::{answering, collect};
+use crate::steps::confirm_order::confirm;
+use crate::steps::place_order::{PLACE_ORDER, withdraw};
+use order_contracts::OrderPlaced;
+use saga_common::participant::ChoreographyError;
+use saga_common::Participant;
+
+pub(crate) fn participant(app: App) -> Result<Participant<App>, ChoreographyError> {
+    Participant::new("order", app)
+        .starts::<OrderPlaced, _>(PLACE_ORDER, withdraw)
+        .pivot("confirm-order", confirm)
+        .announced()
+        .retriable("close-order", close)
+        .retriable("collect-answers", collect)
+        .keyed_by(answering)
+        // Several steps touch an order's row, in different batches of different replicas: they take it in one order.
+        .locking("select id from orders where id = any($2) and $1::text[] is not null order by id for no key update")
+        .unfinished(
+            "select exists (select 1 from orders where id >= $1 and id < $2
+                            and (status in ('pending', 'cancelling') or (status <> 'cancelled' and closed_at is null)))",
+        )
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_choreography_is_the_documented_one() {
+        let participant = participant(App { required_answers: vec![] }).expect("it fits together");
+        let steps: Vec<_> = participant
+            .map()
+            .steps
+            .into_iter()
+            .map(|s| (s.step, s.reacts_to.unwrap_or_default(), s.says.unwrap_or_default(), s.refuses.unwrap_or_default()))
+            .collect();
+        let row = |a: &str, b: &str, c: &str, d: &str| (a.to_owned(), b.to_owned(), c.to_owned(), d.to_owned());
+        assert_eq!(
+            steps,
+            [
+                row("place-order", "", "order.placed.v1", ""),
+                row("confirm-order", "payment.charged.v1", "order.confirmed.v1", "order.cancelling.v1"),
+                row("close-order", "stock.committed.v1", "", ""),
+                row("collect-answers", "saga.compensated.v1", "order.cancelled.v1", ""),
+            ]
+        );
+    }
+}

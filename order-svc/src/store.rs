@@ -1,0 +1,251 @@
+//! All SQL of order-svc that changes anything.
+
+use crate::placement::Placement;
+use order_contracts::{CustomerId, OrderId, PaymentCharged};
+use saga_common::{DbError, Tx};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// What a cancellation came to.
+pub(crate) enum Cancelled {
+    /// Everybody had answered already.
+    Now { customer_id: CustomerId, reason: String },
+    /// The order is cancelling.
+    Soon,
+    /// It is not pending any more.
+    TooLate,
+}
+
+/// `pending -> cancelling`, or `cancelled` if all answers are in: the compare-and-set that races with [`confirm`].
+pub(crate) async fn cancel(tx: &Tx, order_id: OrderId, reason: &str) -> Result<Cancelled, DbError> {
+    let row = tx
+        .query_opt(
+            "update orders
+             set status = case when answers = (1 << cardinality(required_answers)) - 1 then 'cancelled' else 'cancelling' end,
+                 reason = $2, updated_at = clock_timestamp()
+             where id = $1 and status = 'pending' returning status, customer_id",
+            &[&order_id.0, &reason],
+        )
+        .await?;
+    Ok(match row {
+        None => Cancelled::TooLate,
+        Some(row) if row.get::<_, &str>(0) == "cancelled" => {
+            Cancelled::Now { customer_id: CustomerId(row.get(1)), reason: reason.to_owned() }
+        }
+        Some(_) => Cancelled::Soon,
+    })
+}
+
+/// What a charge came to.
+pub(crate) enum Confirmed {
+    Yes { customer_id: CustomerId },
+    OtherAmount,
+    Decided,
+    NoSuchOrder,
+}
+
+/// `pending -> confirmed` if the charge is the one asked for: the compare-and-set that races with [`cancel`].
+pub(crate) async fn confirm(tx: &Tx, charged: &PaymentCharged) -> Result<Confirmed, DbError> {
+    let row = tx
+        .query_opt(
+            "update orders
+             set status = case when amount_minor = $2 and currency = $3 then 'confirmed' else 'cancelling' end,
+                 reason = case when amount_minor = $2 and currency = $3 then reason
+                               else 'charged amount differs from the order' end,
+                 updated_at = clock_timestamp()
+             where id = $1 and status = 'pending' returning status, customer_id",
+            &[&charged.order_id.0, &charged.amount_minor.minor(), &charged.currency.as_str()],
+        )
+        .await?;
+    match row {
+        Some(row) if row.get::<_, &str>(0) == "confirmed" => {
+            Ok(Confirmed::Yes { customer_id: CustomerId(row.get(1)) })
+        }
+        Some(_) => Ok(Confirmed::OtherAmount),
+        None if exists(tx, charged.order_id).await? => Ok(Confirmed::Decided),
+        None => Ok(Confirmed::NoSuchOrder),
+    }
+}
+
+async fn exists(tx: &Tx, order_id: OrderId) -> Result<bool, DbError> {
+    Ok(tx.query_opt("select 1 from orders where id = $1", &[&order_id.0]).await?.is_some())
+}
+
+/// The reserved stock has left the shelf.
+pub(crate) async fn close(tx: &Tx, order_id: OrderId) -> Result<(), DbError> {
+    tx.execute(
+        "update orders set closed_at = clock_timestamp(), updated_at = clock_timestamp()
+         where id = $1 and closed_at is null and status in ('confirmed', 'shipped', 'delivered')",
+        &[&order_id.0],
+    )
+    .await?;
+    Ok(())
+}
+
+/// What an answer came to.
+pub(crate) enum Answered {
+    All { customer_id: CustomerId, reason: String },
+    Noted,
+    NoSuchOrder,
+}
+
+/// Sets a participant's bit by one UPDATE, whatever the status, which also tests whether all are set. Runs once for each
+/// participant (its guard row), so only the last answer can return `All`.
+pub(crate) async fn answer(tx: &Tx, order_id: OrderId, participant: &str) -> Result<Answered, DbError> {
+    let row = tx
+        .query_opt(
+            "update orders
+             set answers = answers | bit.mask,
+                 status = case when status = 'cancelling' and answers | bit.mask = (1 << cardinality(required_answers)) - 1
+                               then 'cancelled' else status end,
+                 updated_at = clock_timestamp()
+             from (select id as bit_of, coalesce(1 << (array_position(required_answers, $2) - 1), 0) as mask
+                   from orders where id = $1) bit
+             where id = bit_of returning status, customer_id, reason, bit.mask",
+            &[&order_id.0, &participant],
+        )
+        .await?;
+    Ok(match row {
+        None => Answered::NoSuchOrder,
+        Some(row) if row.get::<_, &str>(0) == "cancelled" && row.get::<_, i32>(3) != 0 => Answered::All {
+            customer_id: CustomerId(row.get(1)),
+            reason: row.get::<_, Option<String>>(2).unwrap_or_default(),
+        },
+        Some(_) => Answered::Noted,
+    })
+}
+
+/// How many participants have answered for a saga, by their guard rows.
+pub(crate) async fn answers_of(tx: &Tx, order_id: OrderId) -> Result<usize, DbError> {
+    let row = tx
+        .query_one(
+            "select count(*) from saga.idempotency_keys where saga_id = $1 and step like 'answer:%'",
+            &[&order_id.0],
+        )
+        .await?;
+    Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or(0))
+}
+
+/// An earlier request under the same key.
+pub(crate) struct Earlier {
+    pub(crate) order_id: OrderId,
+    pub(crate) body_hash: Vec<u8>,
+}
+
+/// Takes request keys, in key order. Those that were taken before come back with what they were taken for.
+pub(crate) async fn take_keys(
+    tx: &Tx,
+    placements: &[&Placement],
+) -> Result<HashMap<(String, String), Earlier>, DbError> {
+    let mut keyed: Vec<(&str, &str, &[u8], Uuid)> = placements
+        .iter()
+        .filter_map(|p| Some((p.customer_id.as_str(), p.key.as_deref()?, p.body_hash.as_slice(), p.order_id.0)))
+        .collect();
+    if keyed.is_empty() {
+        return Ok(HashMap::new());
+    }
+    keyed.sort_unstable();
+    let customers: Vec<&str> = keyed.iter().map(|k| k.0).collect();
+    let keys: Vec<&str> = keyed.iter().map(|k| k.1).collect();
+    let hashes: Vec<&[u8]> = keyed.iter().map(|k| k.2).collect();
+    let orders: Vec<Uuid> = keyed.iter().map(|k| k.3).collect();
+    let taken = tx
+        .execute(
+            "insert into request_keys (customer_id, key, body_hash, order_id)
+             select * from unnest($1::text[], $2::text[], $3::bytea[], $4::uuid[]) on conflict do nothing",
+            &[&customers, &keys, &hashes, &orders],
+        )
+        .await?;
+    if taken == keyed.len() as u64 {
+        return Ok(HashMap::new());
+    }
+    // A new statement: it sees what the insert waited for.
+    let rows = tx
+        .query(
+            "select k.customer_id, k.key, k.order_id, k.body_hash
+             from request_keys k join unnest($1::text[], $2::text[], $3::uuid[]) u(customer_id, key, order_id)
+               on k.customer_id = u.customer_id and k.key = u.key and k.order_id <> u.order_id",
+            &[&customers, &keys, &orders],
+        )
+        .await?;
+    let earlier = |row: &tokio_postgres::Row| Earlier { order_id: OrderId(row.get(2)), body_hash: row.get(3) };
+    Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), earlier(row))).collect())
+}
+
+/// Which of these orders are there already: asked when a commit's outcome was unknown.
+pub(crate) async fn placed(tx: &Tx, order_id: OrderId) -> Result<bool, DbError> {
+    exists(tx, order_id).await
+}
+
+/// Inserts orders and their lines.
+pub(crate) async fn insert_orders(
+    tx: &Tx,
+    placements: &[&Placement],
+    deadline_ms: f64,
+    required: &[String],
+) -> Result<(), DbError> {
+    let ids: Vec<Uuid> = placements.iter().map(|p| p.order_id.0).collect();
+    let customers: Vec<&str> = placements.iter().map(|p| p.customer_id.as_str()).collect();
+    let currencies: Vec<&str> = placements.iter().map(|p| p.currency.as_str()).collect();
+    let amounts: Vec<i64> = placements.iter().map(|p| p.amount.minor()).collect();
+    let methods: Vec<&str> = placements.iter().map(|p| p.payment_method.as_str()).collect();
+    tx.execute(
+        "insert into orders (id, customer_id, currency, amount_minor, payment_method, required_answers, deadline_at)
+         select u.*, $6::text[], clock_timestamp() + $7::float8 * interval '1 ms'
+         from unnest($1::uuid[], $2::text[], $3::text[], $4::int8[], $5::text[]) u",
+        &[&ids, &customers, &currencies, &amounts, &methods, &required, &deadline_ms],
+    )
+    .await?;
+    let lines = placements.iter().flat_map(|p| p.lines.iter().zip(1i32..).map(|(line, n)| (p.order_id.0, n, line)));
+    let lines: Vec<_> = lines.collect();
+    let orders: Vec<Uuid> = lines.iter().map(|l| l.0).collect();
+    let numbers: Vec<i32> = lines.iter().map(|l| l.1).collect();
+    let skus: Vec<&str> = lines.iter().map(|l| l.2.sku.as_str()).collect();
+    let quantities: Vec<i64> = lines.iter().map(|l| l.2.quantity).collect();
+    let prices: Vec<i64> = lines.iter().map(|l| l.2.unit_price.minor()).collect();
+    tx.execute(
+        "insert into order_lines (order_id, line, sku, quantity, unit_price_minor)
+         select * from unnest($1::uuid[], $2::int4[], $3::text[], $4::int8[], $5::int8[])",
+        &[&orders, &numbers, &skus, &quantities, &prices],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Moves overdue orders to `cancelling` (or `cancelled`) in id order; returns each with what it came to.
+pub(crate) async fn cancel_overdue(
+    tx: &Tx,
+    orders: &[Uuid],
+    reason: &str,
+) -> Result<Vec<(OrderId, CustomerId, bool)>, DbError> {
+    let rows = tx
+        .query(
+            "update orders o
+             set status = case when answers = (1 << cardinality(required_answers)) - 1 then 'cancelled' else 'cancelling' end,
+                 reason = $2, updated_at = clock_timestamp()
+             from (select id from orders where id = any($1) and status = 'pending' and deadline_at <= clock_timestamp()
+                   order by id for no key update) d
+             where o.id = d.id returning o.id, o.customer_id, o.status = 'cancelled'",
+            &[&orders, &reason],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| (OrderId(row.get(0)), CustomerId(row.get(1)), row.get(2))).collect())
+}
+
+/// Sets a product's name and price.
+pub(crate) async fn put_product(
+    tx: &Tx,
+    sku: &str,
+    name: &str,
+    unit_price_minor: i64,
+    currency: &str,
+) -> Result<(), DbError> {
+    tx.execute(
+        "insert into products (sku, name, unit_price_minor, currency) values ($1, $2, $3, $4)
+         on conflict (sku) do update set name = excluded.name, unit_price_minor = excluded.unit_price_minor,
+                                         currency = excluded.currency",
+        &[&sku, &name, &unit_price_minor, &currency],
+    )
+    .await?;
+    Ok(())
+}
