@@ -34,10 +34,7 @@ pub(super) fn current(folder: &Path, program: Program) -> Result<PathBuf, StackE
     let built = modified(&binary).ok_or_else(|| StackError::NotBuilt(binary.clone()))?;
     let newer = |source: &PathBuf| modified(source).is_some_and(|changed| changed > built);
     match sources(&binary, program).into_iter().find(newer) {
-        Some(source_file) => Err(StackError::Stale {
-            binary,
-            source_file,
-        }),
+        Some(source_file) => Err(StackError::Stale { binary, source_file }),
         None => Ok(binary),
     }
 }
@@ -51,25 +48,15 @@ pub async fn build(folder: Option<&Path>) -> Result<(), StackError> {
     };
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = tokio::process::Command::new(cargo);
-    command
-        .current_dir(workspace())
-        .args(["build", "--quiet", "--bins", "--profile", profile]);
+    command.current_dir(workspace()).args(["build", "--quiet", "--bins", "--profile", profile]);
     if let Some(target) = folder.parent() {
         command.arg("--target-dir").arg(target);
     }
     for program in Program::ALL {
         command.args(["--package", program.package()]);
     }
-    let status = command
-        .kill_on_drop(true)
-        .status()
-        .await
-        .doing("run cargo; is it installed?")?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(StackError::Build(status))
-    }
+    let status = command.kill_on_drop(true).status().await.doing("run cargo; is it installed?")?;
+    if status.success() { Ok(()) } else { Err(StackError::Build(status)) }
 }
 
 /// What the program is made from: cargo writes it beside the binary. `cargo test` does not, so then every source of the program's packages
@@ -80,7 +67,9 @@ fn sources(binary: &Path, program: Program) -> Vec<PathBuf> {
         Err(_) => {
             let mut found = Vec::new();
             for package in [program.package(), "saga-common", "saga-common/contracts"] {
-                collect(&workspace().join(package).join("src"), &mut found);
+                let package = workspace().join(package);
+                collect(&package.join("src"), &mut found);
+                collect(&package.join("migrations"), &mut found);
             }
             found
         }
@@ -90,13 +79,9 @@ fn sources(binary: &Path, program: Program) -> Vec<PathBuf> {
 /// `target: source source`, in which a blank within a name is written `\ `.
 fn listed(text: &str) -> Vec<PathBuf> {
     let escaped = text.replace("\\ ", "\0");
-    let sources = escaped
-        .lines()
-        .filter_map(|line| line.split_once(": "))
-        .flat_map(|(_, sources)| sources.split_whitespace());
-    sources
-        .map(|source| PathBuf::from(source.replace('\0', " ")))
-        .collect()
+    let sources =
+        escaped.lines().filter_map(|line| line.split_once(": ")).flat_map(|(_, sources)| sources.split_whitespace());
+    sources.map(|source| PathBuf::from(source.replace('\0', " "))).collect()
 }
 
 fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -120,12 +105,8 @@ mod tests {
 
     #[test]
     fn reads_cargos_list_of_sources() {
-        let text =
-            "/t/debug/order-svc: /w/a\\ b/main.rs /w/lib.rs\n\n/t/debug/other: /w/other.rs\n";
-        assert_eq!(
-            listed(text),
-            ["/w/a b/main.rs", "/w/lib.rs", "/w/other.rs"].map(PathBuf::from)
-        );
+        let text = "/t/debug/order-svc: /w/a\\ b/main.rs /w/lib.rs\n\n/t/debug/other: /w/other.rs\n";
+        assert_eq!(listed(text), ["/w/a b/main.rs", "/w/lib.rs", "/w/other.rs"].map(PathBuf::from));
     }
 
     #[test]
@@ -135,24 +116,12 @@ mod tests {
         let (binary, source) = (folder.join("order-svc"), folder.join("main.rs"));
         fs::write(&source, "")?;
         fs::write(&binary, "")?;
-        fs::write(
-            folder.join("order-svc.d"),
-            format!("{}: {}\n", binary.display(), source.display()),
-        )?;
+        fs::write(folder.join("order-svc.d"), format!("{}: {}\n", binary.display(), source.display()))?;
         assert!(current(&folder, Program::OrderSvc).is_ok());
         let later = SystemTime::now() + std::time::Duration::from_secs(5);
-        fs::File::options()
-            .write(true)
-            .open(&source)?
-            .set_modified(later)?;
-        assert!(matches!(
-            current(&folder, Program::OrderSvc),
-            Err(StackError::Stale { .. })
-        ));
-        assert!(matches!(
-            current(&folder, Program::PaymentSvc),
-            Err(StackError::NotBuilt(_))
-        ));
+        fs::File::options().write(true).open(&source)?.set_modified(later)?;
+        assert!(matches!(current(&folder, Program::OrderSvc), Err(StackError::Stale { .. })));
+        assert!(matches!(current(&folder, Program::PaymentSvc), Err(StackError::NotBuilt(_))));
         fs::remove_dir_all(&folder)
     }
 }

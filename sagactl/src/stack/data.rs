@@ -35,17 +35,9 @@ impl DataDir {
         fs::create_dir_all(path).doing_with("create", path)?;
         let path = path.canonicalize().doing_with("open", path)?;
         let file = path.join("lock");
-        let lock = File::options()
-            .create(true)
-            .append(true)
-            .open(&file)
-            .doing_with("open", &file)?;
+        let lock = File::options().create(true).append(true).open(&file).doing_with("open", &file)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                path,
-                temporary: false,
-                _lock: lock,
-            }),
+            Ok(()) => Ok(Self { path, temporary: false, _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(StackError::Locked(path)),
             Err(TryLockError::Error(error)) => Err(error).doing_with("lock", &file),
         }
@@ -101,17 +93,13 @@ impl DataDir {
 
     pub(super) fn kept(&self) -> Kept {
         let stored = fs::read(self.path.join("kept.json")).ok();
-        stored
-            .and_then(|text| serde_json::from_slice(&text).ok())
-            .unwrap_or_default()
+        stored.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
 
     pub(super) fn keep(&self, kept: &Kept) -> Result<(), StackError> {
         write_private(
             &self.path.join("kept.json"),
-            &serde_json::to_vec_pretty(kept)
-                .map_err(io::Error::other)
-                .doing("write kept.json")?,
+            &serde_json::to_vec_pretty(kept).map_err(io::Error::other).doing("write kept.json")?,
         )
     }
 }
@@ -129,12 +117,8 @@ pub(super) fn write_private(file: &Path, text: &[u8]) -> Result<(), StackError> 
     let new = file.with_extension("new");
     // The mode applies to a file that is made here; one left by a crash could have another.
     let _ = fs::remove_file(&new);
-    let written = File::options()
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(&new)
-        .and_then(|mut it| it.write_all(text));
+    let written =
+        File::options().create_new(true).write(true).mode(0o600).open(&new).and_then(|mut it| it.write_all(text));
     written.doing_with("write", &new)?;
     fs::rename(&new, file).doing_with("write", file)
 }
@@ -144,13 +128,16 @@ pub(super) fn password() -> String {
     format!("{:032x}", rand::random::<u128>())
 }
 
-/// The last lines of a log file.
+/// The last lines of a log file; of a panic its message rather than the end of its backtrace.
 pub(super) fn tail(log: &Path) -> String {
+    const LINES: usize = 25;
     let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
-    let last = lines.len().saturating_sub(25);
-    lines[last..].join("\n")
+    let last = lines.len().saturating_sub(LINES);
+    let panic = lines.iter().rposition(|line| line.contains("panicked at")).unwrap_or(last);
+    let begin = panic.min(last);
+    lines[begin..lines.len().min(begin + LINES)].join("\n")
 }
 
 fn remove_orphans(parent: &Path) {
@@ -158,12 +145,8 @@ fn remove_orphans(parent: &Path) {
         return;
     };
     for entry in entries.flatten() {
-        let ours = entry
-            .file_name()
-            .to_str()
-            .is_some_and(|name| name.starts_with(TEMPORARY));
-        let orphaned =
-            || File::open(entry.path().join("lock")).is_ok_and(|lock| lock.try_lock().is_ok());
+        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY));
+        let orphaned = || File::open(entry.path().join("lock")).is_ok_and(|lock| lock.try_lock().is_ok());
         if ours && orphaned() {
             remove(&entry.path());
         }
@@ -204,14 +187,9 @@ mod tests {
     fn what_is_kept_comes_back_and_only_its_owner_can_read_it() -> Outcome {
         let data = DataDir::temporary()?;
         assert!(data.kept().broker_password.is_none());
-        data.keep(&Kept {
-            broker_password: Some(password()),
-            ..Kept::default()
-        })?;
+        data.keep(&Kept { broker_password: Some(password()), ..Kept::default() })?;
         assert!(data.kept().broker_password.is_some_and(|it| it.len() == 32));
-        let mode = fs::metadata(data.path().join("kept.json"))?
-            .permissions()
-            .mode();
+        let mode = fs::metadata(data.path().join("kept.json"))?.permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         Ok(())
     }
