@@ -17,10 +17,7 @@ async fn a_database_has_its_own_role_and_keeps_its_data_over_a_crash() -> Outcom
     let url = servers.create_database("orders").await?;
     assert_eq!(ask(&url, "SELECT current_user::text").await?, "orders");
     assert_eq!(ask(&url, "SHOW fsync").await?, "on");
-    let other = servers
-        .create_database("payment")
-        .await?
-        .replace("/payment", "/orders");
+    let other = servers.create_database("payment").await?.replace("/payment", "/orders");
     assert!(
         ask(&other, "SELECT current_user::text").await.is_err(),
         "one service's role cannot enter another's database"
@@ -28,32 +25,21 @@ async fn a_database_has_its_own_role_and_keeps_its_data_over_a_crash() -> Outcom
 
     let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
     tokio::spawn(connection);
-    client
-        .batch_execute("CREATE TABLE kept AS SELECT 'yes' AS word")
-        .await?;
+    client.batch_execute("CREATE TABLE kept AS SELECT 'yes' AS word").await?;
     servers.kill_postgres().await?;
     servers.start_postgres().await?;
     assert_eq!(ask(&url, "SELECT word FROM kept").await?, "yes");
 
     servers.create_vhost("crashes").await?;
     servers.kill_broker().await?;
-    assert!(
-        servers.management().queues("crashes").await.is_err(),
-        "nobody answers after a kill"
-    );
+    assert!(servers.management().queues("crashes").await.is_err(), "nobody answers after a kill");
     servers.start_broker().await?;
-    assert!(
-        servers.management().queues("crashes").await?.is_empty(),
-        "the virtual host is still there"
-    );
+    assert!(servers.management().queues("crashes").await?.is_empty(), "the virtual host is still there");
 
     let data = servers.data().to_path_buf();
     servers.stop().await;
     drop(servers);
-    assert!(
-        !data.exists(),
-        "a temporary data folder goes with its servers"
-    );
+    assert!(!data.exists(), "a temporary data folder goes with its servers");
     Ok(())
 }
 
@@ -61,25 +47,16 @@ async fn a_database_has_its_own_role_and_keeps_its_data_over_a_crash() -> Outcom
 async fn shared_servers_make_databases_and_virtual_hosts() -> Outcome {
     let servers = Servers::shared().await?;
     let url = servers.create_database("shared_one").await?;
-    assert_eq!(
-        ask(&url, "SELECT current_database()::text").await?,
-        "shared_one"
-    );
+    assert_eq!(ask(&url, "SELECT current_database()::text").await?, "shared_one");
     let again = servers.create_database("shared_one").await?;
-    assert_eq!(
-        ask(&again, "SELECT current_database()::text").await?,
-        "shared_one"
-    );
+    assert_eq!(ask(&again, "SELECT current_database()::text").await?, "shared_one");
     servers.drop_database("shared_one").await?;
     assert!(ask(&again, "SELECT 1::text").await.is_err());
 
     let amqp = servers.create_vhost("shared-one").await?;
     assert!(amqp.starts_with("amqp://") && amqp.ends_with("/shared-one"));
     assert!(servers.management().queues("shared-one").await?.is_empty());
-    servers
-        .management()
-        .delete_queue("shared-one", "never.there")
-        .await?;
+    servers.management().delete_queue("shared-one", "never.there").await?;
     servers.management().delete_vhost("shared-one").await?;
     Ok(())
 }
@@ -87,9 +64,7 @@ async fn shared_servers_make_databases_and_virtual_hosts() -> Outcome {
 #[tokio::test]
 async fn a_database_name_is_never_spliced_into_sql_unchecked() -> Outcome {
     let servers = Servers::shared().await?;
-    let refused = servers
-        .create_database("x\"; DROP ROLE ordersaga; --")
-        .await;
+    let refused = servers.create_database("x\"; DROP ROLE ordersaga; --").await;
     assert!(matches!(refused, Err(StackError::Setting(_))));
     Ok(())
 }

@@ -34,9 +34,7 @@ fn main() {
 /// A folder with stand-ins for all programs.
 fn stand_ins() -> Result<PathBuf, Box<dyn std::error::Error>> {
     static MADE: std::sync::Mutex<bool> = std::sync::Mutex::new(false);
-    let mut made = MADE
-        .lock()
-        .map_err(|_| "another test failed to make the stand-ins")?;
+    let mut made = MADE.lock().map_err(|_| "another test failed to make the stand-ins")?;
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("stand-ins");
     if *made {
         return Ok(folder);
@@ -47,21 +45,14 @@ fn stand_ins() -> Result<PathBuf, Box<dyn std::error::Error>> {
     let (source, built) = (ours("source"), ours("built"));
     std::fs::write(&source, STAND_IN)?;
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let compiled = Command::new(rustc)
-        .args(["--crate-type", "bin", "-o"])
-        .arg(&built)
-        .arg(&source)
-        .status()?;
+    let compiled = Command::new(rustc).args(["--crate-type", "bin", "-o"]).arg(&built).arg(&source).status()?;
     assert!(compiled.success(), "the stand-in compiles");
     // Never older than a source.
     let later = std::time::SystemTime::now() + Duration::from_secs(3600);
     for program in Program::ALL {
         let file = ours(program.name());
         std::fs::copy(&built, &file)?;
-        std::fs::File::options()
-            .append(true)
-            .open(&file)?
-            .set_modified(later)?;
+        std::fs::File::options().append(true).open(&file)?.set_modified(later)?;
         std::fs::rename(&file, folder.join(program.name()))?;
     }
     std::fs::remove_file(source)?;
@@ -71,20 +62,12 @@ fn stand_ins() -> Result<PathBuf, Box<dyn std::error::Error>> {
 }
 
 async fn get(url: &str) -> reqwest::Result<String> {
-    reqwest::Client::new()
-        .get(url)
-        .timeout(Duration::from_secs(1))
-        .send()
-        .await?
-        .text()
-        .await
+    reqwest::Client::new().get(url).timeout(Duration::from_secs(1)).send().await?.text().await
 }
 
 #[tokio::test]
 async fn processes_are_told_where_everything_is_and_nothing_else() -> Outcome {
-    let options = StackOptions::unique()
-        .programs_folder(Some(stand_ins()?))
-        .replicas(Service::Payment, 2);
+    let options = StackOptions::unique().programs_folder(Some(stand_ins()?)).replicas(Service::Payment, 2);
     let stack = Stack::up(options.env(Service::Order, "DEADLINE_MS", 2000)).await?;
 
     let order = get(&stack.url(Service::Order)?).await?;
@@ -95,41 +78,22 @@ async fn processes_are_told_where_everything_is_and_nothing_else() -> Outcome {
         format!("PAYMENT_URL={}", stack.url(Service::Payment)?),
         format!("INVENTORY_URL={}", stack.url(Service::Inventory)?),
     ] {
-        assert!(
-            order.lines().any(|line| line == expected),
-            "{expected} is among\n{order}"
-        );
+        assert!(order.lines().any(|line| line == expected), "{expected} is among\n{order}");
     }
-    assert!(
-        !order.contains("CARGO_"),
-        "nothing of our own environment leaks:\n{order}"
-    );
+    assert!(!order.contains("CARGO_"), "nothing of our own environment leaks:\n{order}");
     let payment = get(&stack.url((Service::Payment, 1))?).await?;
-    assert!(payment.contains(&format!(
-        "PROVIDER_URL={}",
-        stack.url(Program::SandboxProvider)?
-    )));
-    assert_ne!(
-        stack.url(Service::Payment)?,
-        stack.url((Service::Payment, 1))?
-    );
+    assert!(payment.contains(&format!("PROVIDER_URL={}", stack.url(Program::SandboxProvider)?)));
+    assert_ne!(stack.url(Service::Payment)?, stack.url((Service::Payment, 1))?);
     assert!(stack.url((Service::Payment, 2)).is_err());
     Ok(())
 }
 
 #[tokio::test]
 async fn a_process_can_be_killed_frozen_stopped_and_started_again() -> Outcome {
-    let stack = Stack::up(
-        StackOptions::unique()
-            .programs_folder(Some(stand_ins()?))
-            .only([Service::Inventory]),
-    )
-    .await?;
+    let stack =
+        Stack::up(StackOptions::unique().programs_folder(Some(stand_ins()?)).only([Service::Inventory])).await?;
     let url = stack.url(Service::Inventory)?;
-    assert!(
-        stack.url(Service::Order).is_err(),
-        "only what was asked for is started"
-    );
+    assert!(stack.url(Service::Order).is_err(), "only what was asked for is started");
 
     let first = stack.pid(Service::Inventory);
     stack.kill9(Service::Inventory).await?;
@@ -137,25 +101,16 @@ async fn a_process_can_be_killed_frozen_stopped_and_started_again() -> Outcome {
     assert!(get(&url).await.is_err());
     stack.set_env(Service::Inventory, "DRAIN_MS", Some("1"))?;
     stack.start(Service::Inventory).await?;
-    assert!(
-        get(&url).await?.contains("DRAIN_MS=1"),
-        "same port, new setting"
-    );
+    assert!(get(&url).await?.contains("DRAIN_MS=1"), "same port, new setting");
     assert_ne!(stack.pid(Service::Inventory), first);
 
     stack.pause(Service::Inventory)?;
-    assert!(
-        get(&url).await.is_err_and(|error| error.is_timeout()),
-        "a frozen process accepts and says nothing"
-    );
+    assert!(get(&url).await.is_err_and(|error| error.is_timeout()), "a frozen process accepts and says nothing");
     stack.resume(Service::Inventory)?;
     assert!(get(&url).await.is_ok());
 
     let status = stack.terminate(Service::Inventory).await?;
-    assert!(
-        status.to_string().contains("15"),
-        "the stand-in does not catch SIGTERM: {status}"
-    );
+    assert!(status.to_string().contains("15"), "the stand-in does not catch SIGTERM: {status}");
     stack.start(Service::Inventory).await?;
     let _ = get(&format!("{url}/exit")).await;
     assert_eq!(stack.ended(Service::Inventory).await?.code(), Some(3));
@@ -164,31 +119,21 @@ async fn a_process_can_be_killed_frozen_stopped_and_started_again() -> Outcome {
 
 #[tokio::test]
 async fn a_program_that_ends_while_starting_is_reported_with_its_last_words() -> Outcome {
-    let options = StackOptions::unique()
-        .programs_folder(Some(stand_ins()?))
-        .env(Service::Payment, "FAIL", 1);
+    let options = StackOptions::unique().programs_folder(Some(stand_ins()?)).env(Service::Payment, "FAIL", 1);
     let Err(StackError::Died { name, status, tail }) = Stack::up(options).await else {
         return Err("the stack started".into());
     };
-    assert_eq!(
-        (name.as_str(), status.code(), tail.as_str()),
-        ("payment-svc", Some(4), "told to fail")
-    );
+    assert_eq!((name.as_str(), status.code(), tail.as_str()), ("payment-svc", Some(4), "told to fail"));
     Ok(())
 }
 
 #[tokio::test]
 async fn a_lasting_stack_is_found_by_its_data_folder_until_it_ends() -> Outcome {
-    let data =
-        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("lasting-{}", std::process::id()));
+    let data = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("lasting-{}", std::process::id()));
     let start = async || -> Result<Stack, StackError> {
         let servers = Servers::in_folder(&Default::default(), &data).await?;
         let programs = stand_ins().map_err(|error| StackError::Setting(error.to_string()))?;
-        let stack = Stack::up_on(
-            servers.into(),
-            StackOptions::lasting().programs_folder(Some(programs)),
-        )
-        .await?;
+        let stack = Stack::up_on(servers.into(), StackOptions::lasting().programs_folder(Some(programs))).await?;
         stack.record().await.write()?;
         Ok(stack)
     };
@@ -200,17 +145,10 @@ async fn a_lasting_stack_is_found_by_its_data_folder_until_it_ends() -> Outcome 
     assert!(get(&found.endpoints().order).await.is_ok());
     let before = stack.endpoints();
     drop(stack);
-    assert!(matches!(
-        StackRecord::discover(&data),
-        Err(StackError::NotRunning(_))
-    ));
+    assert!(matches!(StackRecord::discover(&data), Err(StackError::NotRunning(_))));
 
     let again = start().await?;
-    assert_eq!(
-        again.endpoints(),
-        before,
-        "the same folder gives the same addresses"
-    );
+    assert_eq!(again.endpoints(), before, "the same folder gives the same addresses");
     drop(again);
     std::fs::remove_dir_all(data)?;
     Ok(())

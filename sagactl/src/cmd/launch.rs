@@ -9,9 +9,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::stack::{
-    self, Program, ServerSettings, Servers, Stack, StackError, StackOptions, StackRecord,
-};
+use crate::stack::{self, Program, ServerSettings, Servers, Stack, StackError, StackOptions, StackRecord};
 
 /// What to start, and where.
 #[derive(Debug, clap::Args)]
@@ -25,36 +23,16 @@ pub struct Launch {
     #[arg(long, env = "ORDER_PORT", value_name = "PORT", help_heading = "Ports")]
     order_port: Option<u16>,
     /// Port of payment-svc
-    #[arg(
-        long,
-        env = "PAYMENT_PORT",
-        value_name = "PORT",
-        help_heading = "Ports"
-    )]
+    #[arg(long, env = "PAYMENT_PORT", value_name = "PORT", help_heading = "Ports")]
     payment_port: Option<u16>,
     /// Port of inventory-svc
-    #[arg(
-        long,
-        env = "INVENTORY_PORT",
-        value_name = "PORT",
-        help_heading = "Ports"
-    )]
+    #[arg(long, env = "INVENTORY_PORT", value_name = "PORT", help_heading = "Ports")]
     inventory_port: Option<u16>,
     /// Port of notification-svc
-    #[arg(
-        long,
-        env = "NOTIFICATION_PORT",
-        value_name = "PORT",
-        help_heading = "Ports"
-    )]
+    #[arg(long, env = "NOTIFICATION_PORT", value_name = "PORT", help_heading = "Ports")]
     notification_port: Option<u16>,
     /// Port of sandbox-provider
-    #[arg(
-        long,
-        env = "SANDBOX_PORT",
-        value_name = "PORT",
-        help_heading = "Ports"
-    )]
+    #[arg(long, env = "SANDBOX_PORT", value_name = "PORT", help_heading = "Ports")]
     sandbox_port: Option<u16>,
     /// A setting for all services, such as DEADLINE_MS=5000; may be repeated
     #[arg(long = "set", env = "ORDERSAGA_SET", value_name = "NAME=VALUE", value_parser = assignment, value_delimiter = ',')]
@@ -86,10 +64,7 @@ impl Launch {
         say("Starting PostgreSQL and RabbitMQ ..");
         let servers = Arc::new(Servers::in_folder(&self.servers, &self.data).await?);
         StackRecord::remove(servers.data());
-        say(&format!(
-            "PostgreSQL and RabbitMQ are up ({}). Starting the services ..",
-            seconds(begun)
-        ));
+        say(&format!("PostgreSQL and RabbitMQ are up ({}). Starting the services ..", seconds(begun)));
         let begun = Instant::now();
         let stack = Stack::up_on(servers, self.options()).await?;
         stack.record().await.write()?;
@@ -99,12 +74,8 @@ impl Launch {
 
     fn options(&self) -> StackOptions {
         // The tap shows the last messages in RabbitMQ's management UI.
-        let options = StackOptions::lasting()
-            .programs_folder(self.programs.clone())
-            .env_all("TAP", true);
-        let options = self.set.iter().fold(options, |options, (name, value)| {
-            options.env_all(name, value)
-        });
+        let options = StackOptions::lasting().programs_folder(self.programs.clone()).env_all("TAP", true);
+        let options = self.set.iter().fold(options, |options, (name, value)| options.env_all(name, value));
         let ports = [
             (Program::OrderSvc, self.order_port),
             (Program::PaymentSvc, self.payment_port),
@@ -112,12 +83,10 @@ impl Launch {
             (Program::NotificationSvc, self.notification_port),
             (Program::SandboxProvider, self.sandbox_port),
         ];
-        ports
-            .into_iter()
-            .fold(options, |options, (program, port)| match port {
-                Some(port) => options.port(program, port),
-                None => options,
-            })
+        ports.into_iter().fold(options, |options, (program, port)| match port {
+            Some(port) => options.port(program, port),
+            None => options,
+        })
     }
 }
 
@@ -131,10 +100,7 @@ pub struct StopSignal {
 impl StopSignal {
     /// From now on these signals no longer end this process by themselves.
     pub fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
     /// Waits for the next one.
@@ -148,11 +114,8 @@ impl StopSignal {
 
 /// Waits for Ctrl-C and says which services end meanwhile.
 pub async fn serve(stack: &Stack, stop: &mut StopSignal) {
-    let mut ended: FuturesUnordered<_> = stack
-        .instances()
-        .into_iter()
-        .map(async |instance| (instance, stack.ended(instance).await))
-        .collect();
+    let mut ended: FuturesUnordered<_> =
+        stack.instances().into_iter().map(async |instance| (instance, stack.ended(instance).await)).collect();
     loop {
         tokio::select! {
             () = stop.received() => return,

@@ -46,32 +46,16 @@ pub fn addresses(record: &StackRecord) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     for process in &record.processes {
-        let docs = if process.database_url.is_some() {
-            "docs at /docs, metrics at /metrics"
-        } else {
-            ""
-        };
+        let docs = if process.database_url.is_some() { "docs at /docs, metrics at /metrics" } else { "" };
         table.add_row([process.program.name(), &process.url, docs]);
     }
     let management = &record.management;
-    table.add_row([
-        "RabbitMQ management",
-        &management.url,
-        &format!("virtual host {}", record.vhost),
-    ]);
-    table.add_row([
-        "",
-        &format!("user {}, password {}", management.user, management.password),
-        "",
-    ]);
+    table.add_row(["RabbitMQ management", &management.url, &format!("virtual host {}", record.vhost)]);
+    table.add_row(["", &format!("user {}, password {}", management.user, management.password), ""]);
     if let Some(metrics) = &record.broker_metrics_url {
         table.add_row(["RabbitMQ metrics", metrics, ""]);
     }
     table.add_row(["PostgreSQL", &record.postgres_url, ""]);
-    table.add_row([
-        "Data folder",
-        &record.data.display().to_string(),
-        "logs in log/, all of the above in stack.json",
-    ]);
+    table.add_row(["Data folder", &record.data.display().to_string(), "logs in log/, all of the above in stack.json"]);
     format!("\n{table}\n")
 }

@@ -63,11 +63,7 @@ impl Demo {
             serve(&stack, &mut stop).await;
         }
         shut_down(stack, &mut stop).await;
-        if as_expected {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        }
+        if as_expected { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }
 
@@ -79,10 +75,7 @@ async fn tour(stack: &Stack, begun: Instant) -> bool {
         say(&format!("\n{}. {}", number + 1, scene.title));
         let outcome = story::play(&client, scene).await;
         if number == 0 {
-            say(&format!(
-                "   The first order was decided {:.1} s after the start.",
-                begun.elapsed().as_secs_f64()
-            ));
+            say(&format!("   The first order was decided {:.1} s after the start.", begun.elapsed().as_secs_f64()));
         }
         outcomes.push(outcome);
     }
@@ -90,9 +83,6 @@ async fn tour(stack: &Stack, begun: Instant) -> bool {
     let report = audit::until_quiescent(&stack.audit_config(), RESTS_WITHIN).await;
     let clean = report.as_ref().is_ok_and(audit::AuditReport::is_clean);
     say(&summary::table(&outcomes));
-    say(&report.map_or_else(
-        |error| format!("Audit: {error}"),
-        |report| format!("Audit: {report}"),
-    ));
+    say(&report.map_or_else(|error| format!("Audit: {error}"), |report| format!("Audit: {report}")));
     clean && outcomes.iter().all(Outcome::as_expected)
 }

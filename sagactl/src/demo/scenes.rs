@@ -17,58 +17,24 @@ pub(super) fn all() -> Vec<Scene> {
     // New customers with every run: their wallets are full.
     let run = rand::random::<u16>();
     let customer = |name: &str| format!("{name}-{run:04x}");
-    let scene =
-        |title, customer: String, (sku, quantity): (&str, u32), method: &str, expected| Scene {
-            title,
-            order: NewOrder {
-                customer_id: customer,
-                currency: "EUR".into(),
-                items: vec![Item {
-                    sku: sku.into(),
-                    quantity,
-                }],
-                payment_method: method.into(),
-            },
-            cancel_while_charging: false,
-            expected,
-        };
+    let scene = |title, customer: String, (sku, quantity): (&str, u32), method: &str, expected| Scene {
+        title,
+        order: NewOrder {
+            customer_id: customer,
+            currency: "EUR".into(),
+            items: vec![Item { sku: sku.into(), quantity }],
+            payment_method: method.into(),
+        },
+        cancel_while_charging: false,
+        expected,
+    };
     let (confirmed, cancelled) = (OrderStatus::Confirmed, OrderStatus::Cancelled);
     vec![
-        scene(
-            "Paid from the wallet",
-            customer("wendy"),
-            ("TEA-SENCHA-100", 2),
-            "wallet",
-            confirmed.clone(),
-        ),
-        scene(
-            "Not enough in the wallet",
-            "poor-paula".into(),
-            ("MUG-STONE", 1),
-            "wallet",
-            cancelled.clone(),
-        ),
-        scene(
-            "Out of stock",
-            customer("walter"),
-            ("TEAPOT-CAST", 1),
-            "wallet",
-            cancelled.clone(),
-        ),
-        scene(
-            "Paid by card",
-            customer("carla"),
-            ("COFFEE-ETH-250", 3),
-            "pm_card_visa",
-            confirmed,
-        ),
-        scene(
-            "Card declined",
-            customer("carlo"),
-            ("KETTLE-GOOSE", 1),
-            "pm_card_chargeDeclined",
-            cancelled.clone(),
-        ),
+        scene("Paid from the wallet", customer("wendy"), ("TEA-SENCHA-100", 2), "wallet", confirmed.clone()),
+        scene("Not enough in the wallet", "poor-paula".into(), ("MUG-STONE", 1), "wallet", cancelled.clone()),
+        scene("Out of stock", customer("walter"), ("TEAPOT-CAST", 1), "wallet", cancelled.clone()),
+        scene("Paid by card", customer("carla"), ("COFFEE-ETH-250", 3), "pm_card_visa", confirmed),
+        scene("Card declined", customer("carlo"), ("KETTLE-GOOSE", 1), "pm_card_chargeDeclined", cancelled.clone()),
         Scene {
             cancel_while_charging: true,
             ..scene(

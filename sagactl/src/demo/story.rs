@@ -24,29 +24,15 @@ pub(super) async fn play(client: &Client, scene: Scene) -> Outcome {
         Ok(placed) => placed.order,
         Err(error) => return Outcome::failed(scene, error.to_string()),
     };
-    let (what, price) = (
-        &scene.order.items[0],
-        money(placed.amount_minor, &placed.currency),
-    );
-    say(&format!(
-        "   {} x {} for {price}, order {}",
-        what.quantity, what.sku, placed.id
-    ));
+    let (what, price) = (&scene.order.items[0], money(placed.amount_minor, &placed.currency));
+    say(&format!("   {} x {} for {price}, order {}", what.quantity, what.sku, placed.id));
 
-    let change_of_mind = async {
-        if scene.cancel_while_charging {
-            cancel_while_charging(client, placed.id).await
-        } else {
-            Ok(())
-        }
-    };
+    let change_of_mind =
+        async { if scene.cancel_while_charging { cancel_while_charging(client, placed.id).await } else { Ok(()) } };
     let (followed, cancelled) = tokio::join!(follow(client, &placed), change_of_mind);
     match cancelled.and(followed) {
         Ok(order) => {
-            let reason = order
-                .reason
-                .as_ref()
-                .map_or_else(String::new, |reason| format!(": {reason}"));
+            let reason = order.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
             say(&format!("   => {}{reason}", order.status));
             Outcome::ended(scene, order, begun.elapsed())
         }
@@ -94,11 +80,7 @@ async fn follow(client: &Client, placed: &Order) -> Result<Order, ClientError> {
         }
         if Instant::now() > deadline {
             let waited_ms = ENDS_WITHIN.as_millis();
-            return Err(ClientError::StillWaiting {
-                id: placed.id,
-                status: order.status.to_string(),
-                waited_ms,
-            });
+            return Err(ClientError::StillWaiting { id: placed.id, status: order.status.to_string(), waited_ms });
         }
         sleep(PAUSE).await;
     }
@@ -115,11 +97,7 @@ impl Told {
         let before = self.0.len();
         for entry in timeline.entries {
             // A step's verdict may change: from intent to done, from done to undone.
-            if self.0.insert((
-                entry.service.clone(),
-                entry.step.clone(),
-                entry.verdict.clone(),
-            )) {
+            if self.0.insert((entry.service.clone(), entry.step.clone(), entry.verdict.clone())) {
                 say(&line(&entry, placed));
             }
         }
@@ -131,14 +109,8 @@ fn line(entry: &TimelineEntry, placed: &Order) -> String {
     let after = (entry.at - placed.created_at).num_milliseconds();
     // A listener's step carries the id of the message; the name is enough here.
     let step = entry.step.split(':').next().unwrap_or_default();
-    let said = entry
-        .said
-        .as_ref()
-        .map_or(String::new(), |said| format!("says {}", said.kind));
+    let said = entry.said.as_ref().map_or(String::new(), |said| format!("says {}", said.kind));
     let detail = entry.detail.as_deref().unwrap_or_default();
-    let line = format!(
-        "   {after:>6} ms  {:<17} {step:<16} {:<15} {said} {detail}",
-        entry.service, entry.verdict
-    );
+    let line = format!("   {after:>6} ms  {:<17} {step:<16} {:<15} {said} {detail}", entry.service, entry.verdict);
     line.trim_end().to_owned()
 }

@@ -18,35 +18,19 @@ pub(super) struct Outcome {
 
 impl Outcome {
     pub(super) fn ended(scene: Scene, order: Order, took: Duration) -> Self {
-        Self {
-            title: scene.title,
-            expected: scene.expected,
-            became: Ok(order),
-            took,
-        }
+        Self { title: scene.title, expected: scene.expected, became: Ok(order), took }
     }
 
     pub(super) fn failed(scene: Scene, why: String) -> Self {
-        Self {
-            title: scene.title,
-            expected: scene.expected,
-            became: Err(why),
-            took: Duration::ZERO,
-        }
+        Self { title: scene.title, expected: scene.expected, became: Err(why), took: Duration::ZERO }
     }
 
     pub(super) fn as_expected(&self) -> bool {
-        self.became
-            .as_ref()
-            .is_ok_and(|order| order.status == self.expected)
+        self.became.as_ref().is_ok_and(|order| order.status == self.expected)
     }
 
     fn row(&self) -> [String; 6] {
-        let verdict = if self.as_expected() {
-            "as expected"
-        } else {
-            "WRONG"
-        };
+        let verdict = if self.as_expected() { "as expected" } else { "WRONG" };
         let (amount, became, reason) = match &self.became {
             Ok(order) => (
                 money(order.amount_minor, &order.currency),
@@ -56,23 +40,14 @@ impl Outcome {
             Err(why) => (String::new(), "failed".into(), why.clone()),
         };
         let took = format!("{} ms", self.took.as_millis());
-        [
-            self.title.into(),
-            amount,
-            became,
-            reason,
-            took,
-            verdict.into(),
-        ]
+        [self.title.into(), amount, became, reason, took, verdict.into()]
     }
 }
 
 /// One row for each order.
 pub(super) fn table(outcomes: &[Outcome]) -> String {
     let mut table = Table::new();
-    table
-        .load_style(presets::UTF8_FULL_CONDENSED)
-        .set_header(["order", "amount", "became", "reason", "took", ""]);
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["order", "amount", "became", "reason", "took", ""]);
     for outcome in outcomes {
         table.add_row(outcome.row());
     }
@@ -81,9 +56,5 @@ pub(super) fn table(outcomes: &[Outcome]) -> String {
 
 /// All demo prices are in euros and cents.
 pub(super) fn money(amount_minor: i64, currency: &str) -> String {
-    format!(
-        "{}.{:02} {currency}",
-        amount_minor / 100,
-        amount_minor % 100
-    )
+    format!("{}.{:02} {currency}", amount_minor / 100, amount_minor % 100)
 }

@@ -24,17 +24,14 @@ impl Account {
                 .lines()
                 .map(|line| line.split(':'))
                 .find_map(|mut it| (it.next() == Some(wanted)).then_some(it))?;
-            Some(Self {
-                uid: fields.nth(1)?.parse().ok()?,
-                gid: fields.next()?.parse().ok()?,
-            })
+            Some(Self { uid: fields.nth(1)?.parse().ok()?, gid: fields.next()?.parse().ok()? })
         };
         let missing = || {
-            StackError::Setting("PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as".into())
+            StackError::Setting(
+                "PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as".into(),
+            )
         };
-        named("postgres")
-            .or_else(|| named("nobody"))
-            .ok_or_else(missing)
+        named("postgres").or_else(|| named("nobody")).ok_or_else(missing)
     }
 
     pub(super) fn give(self, path: &Path) -> Result<(), StackError> {
@@ -70,18 +67,14 @@ pub(super) fn home(data: &DataDir, run_as: Option<Account>) -> Result<PathBuf, S
             }
             let mut hasher = DefaultHasher::new();
             data.path().hash(&mut hasher);
-            let elsewhere = PathBuf::from(format!(
-                "/var/tmp/ordersaga-postgres-{:016x}",
-                hasher.finish()
-            ));
+            let elsewhere = PathBuf::from(format!("/var/tmp/ordersaga-postgres-{:016x}", hasher.finish()));
             if elsewhere.exists() {
                 // Without the link it belongs to a data folder of that name that is gone.
                 fs::remove_dir_all(&elsewhere).doing_with("remove", &elsewhere)?;
             }
             fs::create_dir(&elsewhere).doing_with("create", &elsewhere)?;
             // Whatever our umask is, PostgreSQL's user must be able to pass.
-            fs::set_permissions(&elsewhere, Permissions::from_mode(0o711))
-                .doing_with("open", &elsewhere)?;
+            fs::set_permissions(&elsewhere, Permissions::from_mode(0o711)).doing_with("open", &elsewhere)?;
             symlink(&elsewhere, &inside).doing_with("create", &inside)?;
             Ok(elsewhere)
         }

@@ -32,17 +32,9 @@ impl Child {
     /// Starts `command`; `at_once` is the signal that ends it for good, sent by drop and by the kernel when this process dies.
     pub(super) async fn spawn(command: Command, at_once: Signal) -> io::Result<Self> {
         let (reply, answer) = oneshot::channel();
-        let request = Request {
-            command,
-            at_once,
-            reply,
-        };
-        spawner()
-            .send(request)
-            .map_err(|_| io::Error::other("the spawning thread is gone"))?;
-        answer
-            .await
-            .map_err(|_| io::Error::other("the spawning thread gave no answer"))?
+        let request = Request { command, at_once, reply };
+        spawner().send(request).map_err(|_| io::Error::other("the spawning thread is gone"))?;
+        answer.await.map_err(|_| io::Error::other("the spawning thread gave no answer"))?
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -115,12 +107,7 @@ fn spawner() -> &'static mpsc::Sender<Request> {
         let (sender, requests) = mpsc::channel::<Request>();
         // The sender is static, so the loop ends with the process only.
         let serve = move || {
-            for Request {
-                command,
-                at_once,
-                reply,
-            } in requests
-            {
+            for Request { command, at_once, reply } in requests {
                 // A refused reply (the asker is gone) drops the child, which ends it.
                 let _ = reply.send(start(command, at_once));
             }
@@ -137,18 +124,11 @@ fn start(mut command: Command, at_once: Signal) -> io::Result<Child> {
     unix::signal_when_spawner_ends(&mut command, at_once);
     let mut process = command.spawn()?;
     let (report, exit) = watch::channel(None);
-    let child = Child {
-        pid: process.id(),
-        at_once,
-        exit,
-    };
+    let child = Child { pid: process.id(), at_once, exit };
     let reap = move || {
         let status = process.wait().unwrap_or_default();
         report.send_replace(Some(status));
     };
-    thread::Builder::new()
-        .name("reaper".into())
-        .stack_size(128 * 1024)
-        .spawn(reap)?;
+    thread::Builder::new().name("reaper".into()).stack_size(128 * 1024).spawn(reap)?;
     Ok(child)
 }

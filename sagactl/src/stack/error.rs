@@ -103,16 +103,10 @@ pub(super) trait Doing<T> {
 
 impl<T> Doing<T> for io::Result<T> {
     fn doing(self, what: &str) -> Result<T, StackError> {
-        self.map_err(|source| StackError::Io {
-            doing: what.into(),
-            source,
-        })
+        self.map_err(|source| StackError::Io { doing: what.into(), source })
     }
 
     fn doing_with(self, what: &str, path: &Path) -> Result<T, StackError> {
-        self.map_err(|source| StackError::Io {
-            doing: format!("{what} {}", path.display()),
-            source,
-        })
+        self.map_err(|source| StackError::Io { doing: format!("{what} {}", path.display()), source })
     }
 }

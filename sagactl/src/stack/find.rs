@@ -8,14 +8,9 @@ use super::StackError;
 /// Where PostgreSQL's programs are: a setting, else PATH, else the newest of Debian's folders.
 pub(super) fn postgres_bin(setting: Option<&Path>) -> Result<PathBuf, StackError> {
     if let Some(folder) = setting {
-        return if has_postgres(folder) {
-            Ok(folder.into())
-        } else {
-            Err(not_there("initdb and postgres", folder))
-        };
+        return if has_postgres(folder) { Ok(folder.into()) } else { Err(not_there("initdb and postgres", folder)) };
     }
-    let found = on_path("initdb")
-        .and_then(|program| Some(program.canonicalize().ok()?.parent()?.to_path_buf()));
+    let found = on_path("initdb").and_then(|program| Some(program.canonicalize().ok()?.parent()?.to_path_buf()));
     found
         .filter(|folder| has_postgres(folder))
         .or_else(newest_debian_postgres)
@@ -37,28 +32,16 @@ pub(super) fn rabbitmq(setting: Option<&Path>) -> Result<RabbitPrograms, StackEr
             .ok_or_else(|| not_there("rabbitmq-server", folder))?,
         None => on_path("rabbitmq-server")
             .filter(|it| !is_debian_wrapper(it))
-            .or_else(|| {
-                Some(PathBuf::from("/usr/lib/rabbitmq/bin/rabbitmq-server"))
-                    .filter(|it| it.is_file())
-            })
+            .or_else(|| Some(PathBuf::from("/usr/lib/rabbitmq/bin/rabbitmq-server")).filter(|it| it.is_file()))
             .ok_or_else(|| StackError::Missing("RabbitMQ (rabbitmq-server)".into()))?,
     };
     let epmd = on_path("epmd")
+        .or_else(|| server.parent().map(|folder| folder.join("epmd")).filter(|it| it.is_file()))
         .or_else(|| {
-            server
-                .parent()
-                .map(|folder| folder.join("epmd"))
-                .filter(|it| it.is_file())
-        })
-        .or_else(|| {
-            [
-                "/usr/bin/epmd",
-                "/usr/lib/erlang/bin/epmd",
-                "/usr/local/lib/erlang/bin/epmd",
-            ]
-            .iter()
-            .map(PathBuf::from)
-            .find(|it| it.is_file())
+            ["/usr/bin/epmd", "/usr/lib/erlang/bin/epmd", "/usr/local/lib/erlang/bin/epmd"]
+                .iter()
+                .map(PathBuf::from)
+                .find(|it| it.is_file())
         })
         .ok_or_else(|| StackError::Missing("Erlang's epmd".into()))?;
     Ok(RabbitPrograms { server, epmd })
@@ -74,28 +57,17 @@ fn has_postgres(folder: &Path) -> bool {
 
 /// The wrapper refuses ordinary users, and as root it switches the user.
 fn is_debian_wrapper(program: &Path) -> bool {
-    program
-        .canonicalize()
-        .is_ok_and(|real| real.ends_with("rabbitmq-script-wrapper"))
+    program.canonicalize().is_ok_and(|real| real.ends_with("rabbitmq-script-wrapper"))
 }
 
 fn newest_debian_postgres() -> Option<PathBuf> {
     let version = |folder: &PathBuf| {
-        folder
-            .parent()
-            .and_then(Path::file_name)
-            .and_then(|name| name.to_str()?.parse::<u32>().ok())
+        folder.parent().and_then(Path::file_name).and_then(|name| name.to_str()?.parse::<u32>().ok())
     };
     let folders = std::fs::read_dir("/usr/lib/postgresql").ok()?;
-    folders
-        .flatten()
-        .map(|entry| entry.path().join("bin"))
-        .filter(|folder| has_postgres(folder))
-        .max_by_key(version)
+    folders.flatten().map(|entry| entry.path().join("bin")).filter(|folder| has_postgres(folder)).max_by_key(version)
 }
 
 pub(super) fn on_path(program: &str) -> Option<PathBuf> {
-    env::split_paths(&env::var_os("PATH")?)
-        .map(|folder| folder.join(program))
-        .find(|it| it.is_file())
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(program)).find(|it| it.is_file())
 }

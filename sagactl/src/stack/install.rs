@@ -11,7 +11,8 @@ use super::unix::effective_user;
 use super::{ServerSettings, Servers, StackError, find};
 
 const PACKAGES: [&str; 2] = ["postgresql", "rabbitmq-server"];
-const ELSEWHERE: &str = "or give running servers with --postgres-url, --amqp-url and --management-url, or use `docker compose up --wait`";
+const ELSEWHERE: &str =
+    "or give running servers with --postgres-url, --amqp-url and --management-url, or use `docker compose up --wait`";
 
 /// Makes sure that private servers can be started: with apt-get where that is the system's way and we are root, after saying so through
 /// `say`. The packages' own services are kept from starting.
@@ -29,13 +30,9 @@ pub async fn ensure_servers(settings: &ServerSettings, say: fn(&str)) -> Result<
         )));
     }
     if effective_user() != 0 {
-        return Err(StackError::Missing(format!(
-            "{what} is not installed: run `sudo {command}`, {ELSEWHERE}"
-        )));
+        return Err(StackError::Missing(format!("{what} is not installed: run `sudo {command}`, {ELSEWHERE}")));
     }
-    say(&format!(
-        "{what} is not installed: running `{command}`, without starting the packages' own services"
-    ));
+    say(&format!("{what} is not installed: running `{command}`, without starting the packages' own services"));
     let _quiet = NoServiceStarts::begin()?;
     apt_get(&["update", "-qq"]).await?;
     apt_get(&["install", "-y", "-qq", PACKAGES[0], PACKAGES[1]]).await?;
@@ -44,22 +41,10 @@ pub async fn ensure_servers(settings: &ServerSettings, say: fn(&str)) -> Result<
 
 async fn apt_get(arguments: &[&str]) -> Result<(), StackError> {
     let mut command = Command::new("apt-get");
-    command
-        .args(arguments)
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdout(std::process::Stdio::null());
+    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdout(std::process::Stdio::null());
     let status = command.status().await.doing("run apt-get")?;
-    let failed = || {
-        StackError::Missing(format!(
-            "`apt-get {}` failed ({status})",
-            arguments.join(" ")
-        ))
-    };
-    if status.success() {
-        Ok(())
-    } else {
-        Err(failed())
-    }
+    let failed = || StackError::Missing(format!("`apt-get {}` failed ({status})", arguments.join(" ")));
+    if status.success() { Ok(()) } else { Err(failed()) }
 }
 
 /// While it lives, Debian's packages do not start the services they install.
@@ -72,15 +57,9 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 impl NoServiceStarts {
     /// Leaves a policy that is there already alone.
     fn begin() -> Result<Self, StackError> {
-        let policy = fs::File::options()
-            .create_new(true)
-            .write(true)
-            .mode(0o755)
-            .open(POLICY);
+        let policy = fs::File::options().create_new(true).write(true).mode(0o755).open(POLICY);
         match policy {
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                Ok(Self { ours: false })
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(Self { ours: false }),
             opened => {
                 let ours = Self { ours: true };
                 let mut policy = opened.doing_with("create", Path::new(POLICY))?;

@@ -13,23 +13,12 @@ type Environment = BTreeMap<String, String>;
 
 impl Stack {
     /// Everything but running processes.
-    pub(super) async fn lay_out(
-        servers: Arc<Servers>,
-        options: StackOptions,
-    ) -> Result<Self, StackError> {
+    pub(super) async fn lay_out(servers: Arc<Servers>, options: StackOptions) -> Result<Self, StackError> {
         let programs = programs(&options)?;
         let vhost = options.vhost();
-        let (databases, amqp_url) =
-            tokio::try_join!(databases(&servers, &options), servers.create_vhost(&vhost))?;
+        let (databases, amqp_url) = tokio::try_join!(databases(&servers, &options), servers.create_vhost(&vhost))?;
         let provider_key = format!("sk_sandbox_{:016x}", rand::random::<u64>());
-        let mut stack = Self {
-            servers,
-            options,
-            databases,
-            amqp_url,
-            provider_key,
-            processes: BTreeMap::new(),
-        };
+        let mut stack = Self { servers, options, databases, amqp_url, provider_key, processes: BTreeMap::new() };
 
         let logs = stack.servers.logs(&stack.options.prefix)?;
         let ports = stack.ports()?;
@@ -37,10 +26,7 @@ impl Stack {
             if let Some(binary) = programs.get(&instance.program) {
                 let log = logs.join(format!("{instance}.log"));
                 let env = stack.environment(instance, &ports);
-                stack.processes.insert(
-                    instance,
-                    Process::new(instance, binary.clone(), port, log, env),
-                );
+                stack.processes.insert(instance, Process::new(instance, binary.clone(), port, log, env));
             }
         }
         Ok(stack)
@@ -53,10 +39,7 @@ impl Stack {
             for replica in 0..self.options.replicas.get(&program).copied().unwrap_or(1) {
                 let free = self.servers.take_port()?;
                 let wanted = self.options.ports.get(&program).filter(|_| replica == 0);
-                ports.insert(
-                    Instance { program, replica },
-                    wanted.copied().unwrap_or(free),
-                );
+                ports.insert(Instance { program, replica }, wanted.copied().unwrap_or(free));
             }
         }
         Ok(ports)
@@ -64,8 +47,7 @@ impl Stack {
 
     /// What a process is told. The stack's options have the last word.
     fn environment(&self, instance: Instance, ports: &BTreeMap<Instance, u16>) -> Environment {
-        let address =
-            |of: Instance| format!("127.0.0.1:{}", ports.get(&of).copied().unwrap_or_default());
+        let address = |of: Instance| format!("127.0.0.1:{}", ports.get(&of).copied().unwrap_or_default());
         let url = |program: Program| format!("http://{}", address(program.into()));
         let program = instance.program;
         let mut env = Environment::new();
@@ -86,10 +68,7 @@ impl Stack {
                 set("PROVIDER_KEY", self.provider_key.clone());
             }
             Program::SandboxProvider => {
-                let ledger = self
-                    .servers
-                    .data()
-                    .join(format!("{}ledger", self.options.prefix));
+                let ledger = self.servers.data().join(format!("{}ledger", self.options.prefix));
                 set("LEDGER", ledger.display().to_string());
                 set("PROVIDER_KEY", self.provider_key.clone());
             }
@@ -107,17 +86,10 @@ fn programs(options: &StackOptions) -> Result<BTreeMap<Program, PathBuf>, StackE
     options.programs.iter().map(current).collect()
 }
 
-async fn databases(
-    servers: &Servers,
-    options: &StackOptions,
-) -> Result<BTreeMap<Program, String>, StackError> {
-    let with_database = Program::ALL
-        .into_iter()
-        .filter_map(|program| Some((program, program.database()?)));
+async fn databases(servers: &Servers, options: &StackOptions) -> Result<BTreeMap<Program, String>, StackError> {
+    let with_database = Program::ALL.into_iter().filter_map(|program| Some((program, program.database()?)));
     let created = with_database.map(async |(program, name)| {
-        let url = servers
-            .create_database(&format!("{}{name}", options.prefix))
-            .await?;
+        let url = servers.create_database(&format!("{}{name}", options.prefix)).await?;
         Ok::<_, StackError>((program, url))
     });
     Ok(try_join_all(created).await?.into_iter().collect())

@@ -41,98 +41,61 @@ pub struct Queue {
 impl Management {
     /// Takes `http://user:password@host:port` apart.
     pub(super) fn parse(url: &str) -> Result<Self, StackError> {
-        let wrong = |_| {
-            StackError::Setting(
-                "the management URL must look like http://user:password@host:15672".into(),
-            )
-        };
+        let wrong = |_| StackError::Setting("the management URL must look like http://user:password@host:15672".into());
         let mut url = Url::parse(url).map_err(wrong)?;
-        let (user, password) = (
-            url.username().to_owned(),
-            url.password().unwrap_or_default().to_owned(),
-        );
+        let (user, password) = (url.username().to_owned(), url.password().unwrap_or_default().to_owned());
         // Neither fails on a URL that has a host.
         let _ = (url.set_username(""), url.set_password(None));
-        Ok(Self {
-            url: url.as_str().trim_end_matches('/').to_owned(),
-            user,
-            password,
-        })
+        Ok(Self { url: url.as_str().trim_end_matches('/').to_owned(), user, password })
     }
 
     /// Makes a virtual host if it is not there, with all rights for this user.
     pub async fn create_vhost(&self, vhost: &str) -> Result<(), StackError> {
         let all = json!({"configure": ".*", "write": ".*", "read": ".*"});
-        self.call(Method::PUT, &["vhosts", vhost], Some(json!({})))
-            .await?;
-        self.call(Method::PUT, &["permissions", vhost, &self.user], Some(all))
-            .await
-            .map(drop)
+        self.call(Method::PUT, &["vhosts", vhost], Some(json!({}))).await?;
+        self.call(Method::PUT, &["permissions", vhost, &self.user], Some(all)).await.map(drop)
     }
 
     /// Removes a virtual host with all that is in it. Not an error if there is none.
     pub async fn delete_vhost(&self, vhost: &str) -> Result<(), StackError> {
-        self.call(Method::DELETE, &["vhosts", vhost], None)
-            .await
-            .map(drop)
+        self.call(Method::DELETE, &["vhosts", vhost], None).await.map(drop)
     }
 
     /// The queues of a virtual host.
     pub async fn queues(&self, vhost: &str) -> Result<Vec<Queue>, StackError> {
         let queues = self.call(Method::GET, &["queues", vhost], None).await?;
         serde_json::from_value(queues).map_err(|error| {
-            StackError::Setting(format!(
-                "the management API lists queues in an unknown form: {error}"
-            ))
+            StackError::Setting(format!("the management API lists queues in an unknown form: {error}"))
         })
     }
 
     /// Deletes a queue with the messages in it, consumers or not. Not an error if there is none.
     pub async fn delete_queue(&self, vhost: &str, queue: &str) -> Result<(), StackError> {
-        self.call(Method::DELETE, &["queues", vhost, queue], None)
-            .await
-            .map(drop)
+        self.call(Method::DELETE, &["queues", vhost, queue], None).await.map(drop)
     }
 
     /// Throws away the messages that wait in a queue.
     pub async fn purge_queue(&self, vhost: &str, queue: &str) -> Result<(), StackError> {
-        self.call(Method::DELETE, &["queues", vhost, queue, "contents"], None)
-            .await
-            .map(drop)
+        self.call(Method::DELETE, &["queues", vhost, queue, "contents"], None).await.map(drop)
     }
 
     /// Closes every client connection of a virtual host, as an operator could. Returns how many.
     pub async fn close_connections(&self, vhost: &str) -> Result<usize, StackError> {
-        let connections = self
-            .call(Method::GET, &["vhosts", vhost, "connections"], None)
-            .await?;
-        let names: Vec<&str> = connections
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|it| it["name"].as_str())
-            .collect();
+        let connections = self.call(Method::GET, &["vhosts", vhost, "connections"], None).await?;
+        let names: Vec<&str> =
+            connections.as_array().into_iter().flatten().filter_map(|it| it["name"].as_str()).collect();
         for name in &names {
-            self.call(Method::DELETE, &["connections", name], None)
-                .await?;
+            self.call(Method::DELETE, &["connections", name], None).await?;
         }
         Ok(names.len())
     }
 
     /// One call of the API; a 404 of a DELETE is success.
-    async fn call(
-        &self,
-        method: Method,
-        path: &[&str],
-        body: Option<Value>,
-    ) -> Result<Value, StackError> {
+    async fn call(&self, method: Method, path: &[&str], body: Option<Value>) -> Result<Value, StackError> {
         let doing = format!("{method} /api/{}", path.join("/"));
-        let failed = |source| StackError::Management {
-            doing: doing.clone(),
-            source,
-        };
-        let mut url = Url::parse(&self.url)
-            .map_err(|error| StackError::Setting(format!("{} is no URL: {error}", self.url)))?;
+        let failed = |source| StackError::Management { doing: doing.clone(), source };
+        let mut url =
+            Url::parse(&self.url).map_err(|error| StackError::Setting(format!("{} is no URL: {error}", self.url)))?;
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().push("api").extend(path);
         }
@@ -143,9 +106,7 @@ impl Management {
             .timeout(Duration::from_secs(30))
             .build()
             .map_err(failed)?;
-        let mut request = client
-            .request(method.clone(), url)
-            .basic_auth(&self.user, Some(&self.password));
+        let mut request = client.request(method.clone(), url).basic_auth(&self.user, Some(&self.password));
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -153,12 +114,7 @@ impl Management {
         if method == Method::DELETE && response.status() == StatusCode::NOT_FOUND {
             return Ok(Value::Null);
         }
-        let bytes = response
-            .error_for_status()
-            .map_err(failed)?
-            .bytes()
-            .await
-            .map_err(failed)?;
+        let bytes = response.error_for_status().map_err(failed)?.bytes().await.map_err(failed)?;
         Ok(serde_json::from_slice(&bytes).unwrap_or_default())
     }
 }

@@ -34,10 +34,7 @@ impl StackOptions {
     /// One process of each program, with databases and a virtual host that no other stack has. They are removed with the stack.
     #[must_use]
     pub fn unique() -> Self {
-        Self {
-            prefix: format!("t{:08x}_", rand::random::<u32>()),
-            ..Self::lasting()
-        }
+        Self { prefix: format!("t{:08x}_", rand::random::<u32>()), ..Self::lasting() }
     }
 
     /// Starts these programs only. Databases are made for all, and URLs are known for all.
@@ -57,25 +54,15 @@ impl StackOptions {
 
     /// Sets an environment variable of one program, such as `DEADLINE_MS`.
     #[must_use]
-    pub fn env(
-        mut self,
-        program: impl Into<Program>,
-        variable: &str,
-        value: impl ToString,
-    ) -> Self {
-        self.env
-            .entry(program.into())
-            .or_default()
-            .insert(variable.into(), value.to_string());
+    pub fn env(mut self, program: impl Into<Program>, variable: &str, value: impl ToString) -> Self {
+        self.env.entry(program.into()).or_default().insert(variable.into(), value.to_string());
         self
     }
 
     /// Sets an environment variable of every program.
     #[must_use]
     pub fn env_all(self, variable: &str, value: impl ToString) -> Self {
-        Program::ALL.into_iter().fold(self, |options, program| {
-            options.env(program, variable, value.to_string())
-        })
+        Program::ALL.into_iter().fold(self, |options, program| options.env(program, variable, value.to_string()))
     }
 
     /// Gives a program's first process this port instead of a free one.
@@ -98,10 +85,6 @@ impl StackOptions {
     }
 
     pub(super) fn vhost(&self) -> String {
-        if self.is_unique() {
-            self.prefix.trim_end_matches('_').to_owned()
-        } else {
-            "ordersaga".to_owned()
-        }
+        if self.is_unique() { self.prefix.trim_end_matches('_').to_owned() } else { "ordersaga".to_owned() }
     }
 }

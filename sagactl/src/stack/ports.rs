@@ -28,14 +28,9 @@ struct Block {
 impl Ports {
     /// Takes the block that begins at `preferred` if nobody has it, any other one otherwise.
     pub(super) fn claim(preferred: Option<u16>) -> Result<Self, StackError> {
-        let kept = preferred
-            .filter(|base| (FIRST_BLOCK..=LAST_BLOCK).contains(base))
-            .and_then(Block::claim);
+        let kept = preferred.filter(|base| (FIRST_BLOCK..=LAST_BLOCK).contains(base)).and_then(Block::claim);
         let first = kept.or_else(Block::claim_any).ok_or(StackError::NoPorts)?;
-        Ok(Self {
-            first,
-            more: Vec::new(),
-        })
+        Ok(Self { first, more: Vec::new() })
     }
 
     /// Where the first block begins; give it to [`Ports::claim`] to get the same ports again.
@@ -59,19 +54,13 @@ impl Ports {
 impl Block {
     fn claim(base: u16) -> Option<Self> {
         let claim = listen(base)?;
-        Some(Self {
-            base,
-            used: 0,
-            _claim: claim,
-        })
+        Some(Self { base, used: 0, _claim: claim })
     }
 
     fn claim_any() -> Option<Self> {
         let blocks = (LAST_BLOCK - FIRST_BLOCK) / BLOCK_PORTS + 1;
         let start = rand::random_range(0..blocks);
-        (0..blocks)
-            .map(|step| FIRST_BLOCK + (start + step) % blocks * BLOCK_PORTS)
-            .find_map(Self::claim)
+        (0..blocks).map(|step| FIRST_BLOCK + (start + step) % blocks * BLOCK_PORTS).find_map(Self::claim)
     }
 
     fn take(&mut self) -> Option<u16> {
@@ -100,18 +89,10 @@ mod tests {
         let base = mine.base();
         let first = mine.take()?;
         let other = Ports::claim(Some(base))?;
-        assert_ne!(
-            other.base(),
-            base,
-            "a block that is owned cannot be claimed again"
-        );
+        assert_ne!(other.base(), base, "a block that is owned cannot be claimed again");
         drop(mine);
         let mut again = Ports::claim(Some(base))?;
-        assert_eq!(
-            (again.base(), again.take()?),
-            (base, first),
-            "a free block gives the same ports again"
-        );
+        assert_eq!((again.base(), again.take()?), (base, first), "a free block gives the same ports again");
         Ok(())
     }
 

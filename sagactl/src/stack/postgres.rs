@@ -49,17 +49,8 @@ pub(super) struct Cluster {
 
 impl Cluster {
     /// Makes the cluster if the data folder has none yet. Does not start it.
-    pub(super) async fn prepare(
-        bin: PathBuf,
-        data: &DataDir,
-        port: u16,
-        password: &str,
-    ) -> Result<Self, StackError> {
-        let run_as = if effective_user() == 0 {
-            Some(Account::for_postgres()?)
-        } else {
-            None
-        };
+    pub(super) async fn prepare(bin: PathBuf, data: &DataDir, port: u16, password: &str) -> Result<Self, StackError> {
+        let run_as = if effective_user() == 0 { Some(Account::for_postgres()?) } else { None };
         let home = home(data, run_as)?;
         let log = data.folder("log")?.join("postgres.log");
         let cluster = Self {
@@ -79,10 +70,7 @@ impl Cluster {
 
     /// The superuser's URL of a database.
     pub(super) fn url(&self, database: &str) -> String {
-        format!(
-            "postgres://{SUPERUSER}:{}@127.0.0.1:{}/{database}",
-            self.password, self.port
-        )
+        format!("postgres://{SUPERUSER}:{}@127.0.0.1:{}/{database}", self.password, self.port)
     }
 
     pub(super) async fn pid(&self) -> Option<u32> {
@@ -97,17 +85,12 @@ impl Cluster {
         }
         self.clear_stale_pid_file().await;
         let mut command = self.command("postgres", &self.cluster)?;
-        command
-            .arg("-D")
-            .arg(&self.cluster)
-            .args(["-p", &self.port.to_string()]);
+        command.arg("-D").arg(&self.cluster).args(["-p", &self.port.to_string()]);
         for setting in CONFIGURATION {
             command.args(["-c", setting]);
         }
         // Not SIGKILL: that would leave the backends behind for a moment, and the next start would meet them.
-        let child = Child::spawn(command, Signal::Quit)
-            .await
-            .doing("start postgres")?;
+        let child = Child::spawn(command, Signal::Quit).await.doing("start postgres")?;
         self.ready(&child).await?;
         *slot = Some(child);
         Ok(())
@@ -132,10 +115,7 @@ impl Cluster {
         if new.exists() {
             fs::remove_dir_all(&new).doing_with("remove", &new)?;
         }
-        fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&new)
-            .doing_with("create", &new)?;
+        fs::DirBuilder::new().mode(0o700).create(&new).doing_with("create", &new)?;
         let password_file = home.join("password");
         write_private(&password_file, self.password.as_bytes())?;
         if let Some(account) = self.run_as {
@@ -143,57 +123,24 @@ impl Cluster {
             account.give(&password_file)?;
         }
         let mut command = self.command("initdb", home)?;
-        command.arg("-D").arg(&new).args([
-            "-U",
-            SUPERUSER,
-            "-E",
-            "UTF8",
-            "--no-locale",
-            "--no-sync",
-        ]);
-        command
-            .args(["--auth-local=trust", "--auth-host=scram-sha-256"])
-            .arg("--pwfile")
-            .arg(&password_file);
-        let child = Child::spawn(command, Signal::Kill)
-            .await
-            .doing("start initdb")?;
+        command.arg("-D").arg(&new).args(["-U", SUPERUSER, "-E", "UTF8", "--no-locale", "--no-sync"]);
+        command.args(["--auth-local=trust", "--auth-host=scram-sha-256"]).arg("--pwfile").arg(&password_file);
+        let child = Child::spawn(command, Signal::Kill).await.doing("start initdb")?;
         let status = child.ended().await;
         let _ = fs::remove_file(&password_file);
         if !status.success() {
-            return Err(StackError::Died {
-                name: "initdb".into(),
-                status,
-                tail: tail(&self.log),
-            });
+            return Err(StackError::Died { name: "initdb".into(), status, tail: tail(&self.log) });
         }
         fs::rename(&new, &self.cluster).doing_with("create", &self.cluster)
     }
 
     fn command(&self, program: &str, folder: &Path) -> Result<Command, StackError> {
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(&self.log)
-            .doing_with("open", &self.log)?;
+        let log = File::options().create(true).append(true).open(&self.log).doing_with("open", &self.log)?;
         let errors = log.try_clone().doing_with("open", &self.log)?;
         let mut command = Command::new(self.bin.join(program));
         // The user it runs as may not be able to enter our own working directory.
-        command
-            .current_dir(folder)
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(errors);
-        for variable in [
-            "PGDATA",
-            "PGPORT",
-            "PGOPTIONS",
-            "PGHOST",
-            "PGUSER",
-            "PGDATABASE",
-            "PGPASSWORD",
-        ] {
+        command.current_dir(folder).env("LC_ALL", "C").stdin(Stdio::null()).stdout(log).stderr(errors);
+        for variable in ["PGDATA", "PGPORT", "PGOPTIONS", "PGHOST", "PGUSER", "PGDATABASE", "PGPASSWORD"] {
             command.env_remove(variable);
         }
         if let Some(account) = self.run_as {
@@ -209,8 +156,7 @@ impl Cluster {
         while let Ok(text) = fs::read_to_string(&file) {
             let pid = text.lines().next().unwrap_or_default();
             let command_line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let still_stopping =
-                String::from_utf8_lossy(&command_line).contains(&*self.cluster.to_string_lossy());
+            let still_stopping = String::from_utf8_lossy(&command_line).contains(&*self.cluster.to_string_lossy());
             if !still_stopping || Instant::now() > deadline {
                 let _ = fs::remove_file(&file);
                 return;
@@ -224,24 +170,14 @@ impl Cluster {
         let url = self.url("postgres");
         loop {
             if let Some(status) = child.status() {
-                return Err(StackError::Died {
-                    name: "postgres".into(),
-                    status,
-                    tail: tail(&self.log),
-                });
+                return Err(StackError::Died { name: "postgres".into(), status, tail: tail(&self.log) });
             }
-            let attempt = timeout(
-                Duration::from_secs(2),
-                tokio_postgres::connect(&url, tokio_postgres::NoTls),
-            );
+            let attempt = timeout(Duration::from_secs(2), tokio_postgres::connect(&url, tokio_postgres::NoTls));
             match attempt.await {
                 Ok(Ok(_)) => return Ok(()),
                 // A cluster of other hands: waiting will not make it ours.
                 Ok(Err(source)) if source.code() == Some(&SqlState::INVALID_PASSWORD) => {
-                    return Err(StackError::Postgres {
-                        doing: "enter its own cluster".into(),
-                        source,
-                    });
+                    return Err(StackError::Postgres { doing: "enter its own cluster".into(), source });
                 }
                 _ => {}
             }

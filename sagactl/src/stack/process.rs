@@ -20,14 +20,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOPS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Of our own environment, services see this only: a stray `DATABASE_URL` must not decide what a test does.
-const INHERITED: [&str; 6] = [
-    "PATH",
-    "HOME",
-    "TZ",
-    "TMPDIR",
-    "RUST_BACKTRACE",
-    "LLVM_PROFILE_FILE",
-];
+const INHERITED: [&str; 6] = ["PATH", "HOME", "TZ", "TMPDIR", "RUST_BACKTRACE", "LLVM_PROFILE_FILE"];
 
 /// A service process, running or not.
 #[derive(Debug)]
@@ -48,14 +41,7 @@ impl Process {
         log: PathBuf,
         env: BTreeMap<String, String>,
     ) -> Self {
-        Self {
-            instance,
-            port,
-            log,
-            binary,
-            env: Mutex::new(env),
-            child: Mutex::default(),
-        }
+        Self { instance, port, log, binary, env: Mutex::new(env), child: Mutex::default() }
     }
 
     pub(super) fn url(&self) -> String {
@@ -81,27 +67,13 @@ impl Process {
         if self.running().is_ok() {
             return Ok(());
         }
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(&self.log)
-            .doing_with("open", &self.log)?;
+        let log = File::options().create(true).append(true).open(&self.log).doing_with("open", &self.log)?;
         let errors = log.try_clone().doing_with("open", &self.log)?;
         let mut command = Command::new(&self.binary);
-        command
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(errors);
-        command.envs(
-            INHERITED
-                .iter()
-                .filter_map(|name| Some((name, std::env::var_os(name)?))),
-        );
+        command.env_clear().stdin(Stdio::null()).stdout(log).stderr(errors);
+        command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.envs(lock(&self.env).iter());
-        let child = Child::spawn(command, Signal::Kill)
-            .await
-            .doing_with("start", &self.binary)?;
+        let child = Child::spawn(command, Signal::Kill).await.doing_with("start", &self.binary)?;
         *lock(&self.child) = Some(Arc::new(child));
         Ok(())
     }
@@ -110,35 +82,19 @@ impl Process {
     pub(super) async fn ready(&self) -> Result<(), StackError> {
         let deadline = Instant::now() + READY_WITHIN;
         let url = format!("{}{}", self.url(), self.instance.program.ready_path());
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_secs(2))
-            .build();
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build();
         let http = http.map_err(|error| StackError::Setting(format!("no HTTP client: {error}")))?;
         loop {
             let child = self.child()?;
             if let Some(status) = child.status() {
-                return Err(StackError::Died {
-                    name: self.instance.to_string(),
-                    status,
-                    tail: tail(&self.log),
-                });
+                return Err(StackError::Died { name: self.instance.to_string(), status, tail: tail(&self.log) });
             }
-            if http
-                .get(&url)
-                .send()
-                .await
-                .is_ok_and(|answer| answer.status().is_success())
-            {
+            if http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
                 return Ok(());
             }
             if Instant::now() > deadline {
                 let seconds = READY_WITHIN.as_secs();
-                return Err(StackError::NotReady {
-                    name: self.instance.to_string(),
-                    seconds,
-                    tail: tail(&self.log),
-                });
+                return Err(StackError::NotReady { name: self.instance.to_string(), seconds, tail: tail(&self.log) });
             }
             sleep(Duration::from_millis(20)).await;
         }
@@ -173,13 +129,7 @@ impl Process {
     }
 
     fn running(&self) -> Result<Arc<Child>, StackError> {
-        self.child().and_then(|child| {
-            if child.status().is_none() {
-                Ok(child)
-            } else {
-                Err(self.not_running())
-            }
-        })
+        self.child().and_then(|child| if child.status().is_none() { Ok(child) } else { Err(self.not_running()) })
     }
 
     /// The last child, running or not.

@@ -24,13 +24,8 @@ pub enum Program {
 
 impl Program {
     /// All of them, in the order in which they are started.
-    pub const ALL: [Self; 5] = [
-        Self::SandboxProvider,
-        Self::OrderSvc,
-        Self::InventorySvc,
-        Self::PaymentSvc,
-        Self::NotificationSvc,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::SandboxProvider, Self::OrderSvc, Self::InventorySvc, Self::PaymentSvc, Self::NotificationSvc];
 
     /// The program's file name, also its name in logs: `order-svc`.
     #[must_use]
@@ -110,10 +105,7 @@ impl fmt::Display for Instance {
 
 impl From<Program> for Instance {
     fn from(program: Program) -> Self {
-        Self {
-            program,
-            replica: 0,
-        }
+        Self { program, replica: 0 }
     }
 }
 
@@ -125,9 +117,6 @@ impl From<Service> for Instance {
 
 impl<P: Into<Program>> From<(P, usize)> for Instance {
     fn from((program, replica): (P, usize)) -> Self {
-        Self {
-            program: program.into(),
-            replica,
-        }
+        Self { program: program.into(), replica }
     }
 }

@@ -62,30 +62,17 @@ impl Node {
         let folder = data.folder("rabbitmq")?;
         data.folder("rabbitmq/home")?;
         let log = data.folder("log")?.join("rabbitmq.log");
-        let node = Self {
-            programs,
-            folder,
-            log,
-            ports,
-            password: password.into(),
-            running: Mutex::default(),
-        };
+        let node = Self { programs, folder, log, ports, password: password.into(), running: Mutex::default() };
         node.configure()?;
         Ok(node)
     }
 
     pub(super) fn amqp_url(&self, vhost: &str) -> String {
-        format!(
-            "amqp://{USER}:{}@127.0.0.1:{}/{vhost}",
-            self.password, self.ports.amqp
-        )
+        format!("amqp://{USER}:{}@127.0.0.1:{}/{vhost}", self.password, self.ports.amqp)
     }
 
     pub(super) fn management_url(&self) -> String {
-        format!(
-            "http://{USER}:{}@127.0.0.1:{}",
-            self.password, self.ports.management
-        )
+        format!("http://{USER}:{}@127.0.0.1:{}", self.password, self.ports.management)
     }
 
     pub(super) fn prometheus_url(&self) -> String {
@@ -94,10 +81,7 @@ impl Node {
 
     pub(super) async fn pids(&self) -> Vec<u32> {
         let running = self.running.lock().await;
-        running
-            .iter()
-            .flat_map(|it| [it.broker.pid(), it.epmd.pid()])
-            .collect()
+        running.iter().flat_map(|it| [it.broker.pid(), it.epmd.pid()]).collect()
     }
 
     /// Starts the node and waits until it takes AMQP connections. Does nothing while it runs.
@@ -110,14 +94,10 @@ impl Node {
         if let Some(last) = slot.take() {
             last.epmd.kill().await;
         }
-        let epmd = Child::spawn(self.epmd_command()?, Signal::Kill)
-            .await
-            .doing("start epmd")?;
+        let epmd = Child::spawn(self.epmd_command()?, Signal::Kill).await.doing("start epmd")?;
         // RabbitMQ would start an epmd of its own, as a daemon that outlives everything, if it did not find ours.
         self.listens(&epmd, "epmd", self.ports.epmd).await?;
-        let broker = Child::spawn(self.command()?, Signal::Kill)
-            .await
-            .doing("start rabbitmq-server")?;
+        let broker = Child::spawn(self.command()?, Signal::Kill).await.doing("start rabbitmq-server")?;
         self.listens(&broker, "rabbitmq", self.ports.amqp).await?;
         *slot = Some(Running { broker, epmd });
         Ok(())
@@ -126,10 +106,7 @@ impl Node {
     /// The orderly stop; takes some seconds.
     pub(super) async fn stop(&self) {
         if let Some(running) = self.running.lock().await.take() {
-            running
-                .broker
-                .stop(Signal::Terminate, Duration::from_secs(60))
-                .await;
+            running.broker.stop(Signal::Terminate, Duration::from_secs(60)).await;
             running.epmd.kill().await;
         }
     }
@@ -157,12 +134,7 @@ impl Node {
     }
 
     fn configure(&self) -> Result<(), StackError> {
-        let NodePorts {
-            amqp,
-            management,
-            prometheus,
-            ..
-        } = self.ports;
+        let NodePorts { amqp, management, prometheus, .. } = self.ports;
         let definitions = self.folder.join("definitions.json");
         // Applied at every boot. With it, the node makes neither the user guest nor a default virtual host.
         let user = serde_json::json!({"users": [{"name": USER, "password": self.password, "tags": "administrator"}]});
@@ -181,14 +153,8 @@ impl Node {
             definitions.display()
         );
         self.write("rabbitmq.conf", &configuration)?;
-        self.write(
-            "advanced.config",
-            "[{rabbit, [{quorum_tick_interval, 1000}]}].\n",
-        )?;
-        self.write(
-            "enabled_plugins",
-            "[rabbitmq_management,rabbitmq_prometheus].\n",
-        )
+        self.write("advanced.config", "[{rabbit, [{quorum_tick_interval, 1000}]}].\n")?;
+        self.write("enabled_plugins", "[rabbitmq_management,rabbitmq_prometheus].\n")
     }
 
     fn write(&self, name: &str, text: &str) -> Result<(), StackError> {
@@ -216,62 +182,34 @@ impl Node {
             .env("RABBITMQ_MNESIA_BASE", at("mnesia"))
             .env("RABBITMQ_LOG_BASE", at("log"))
             .env("RABBITMQ_LOGS", "-")
-            .env(
-                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
-                "-kernel inet_dist_use_interface {127,0,0,1}",
-            );
+            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}");
         Ok(command)
     }
 
     fn epmd_command(&self) -> Result<Command, StackError> {
         let mut command = self.bare_command(&self.programs.epmd)?;
-        command.args([
-            "-port",
-            &self.ports.epmd.to_string(),
-            "-address",
-            "127.0.0.1",
-        ]);
+        command.args(["-port", &self.ports.epmd.to_string(), "-address", "127.0.0.1"]);
         Ok(command)
     }
 
     /// From an empty environment: several variables of the caller's would change what the script does.
     fn bare_command(&self, program: &Path) -> Result<Command, StackError> {
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(&self.log)
-            .doing_with("open", &self.log)?;
+        let log = File::options().create(true).append(true).open(&self.log).doing_with("open", &self.log)?;
         let errors = log.try_clone().doing_with("open", &self.log)?;
         let mut command = Command::new(program);
-        command.env_clear().env(
-            "PATH",
-            std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()),
-        );
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()));
         // The node keeps its cookie there, and dies in prelaunch without one.
-        command
-            .env("HOME", self.folder.join("home"))
-            .env("LANG", "C.UTF-8");
-        command
-            .current_dir(&self.folder)
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(errors);
+        command.env("HOME", self.folder.join("home")).env("LANG", "C.UTF-8");
+        command.current_dir(&self.folder).stdin(Stdio::null()).stdout(log).stderr(errors);
         Ok(command)
     }
 
     /// Waits for a port: the start script's exit code says nothing, it is 0 on every failure.
     async fn listens(&self, child: &Child, name: &str, port: u16) -> Result<(), StackError> {
         let deadline = Instant::now() + READY_WITHIN;
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port))
-            .await
-            .is_err()
-        {
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
             if let Some(status) = child.status() {
-                return Err(StackError::Died {
-                    name: name.into(),
-                    status,
-                    tail: tail(&self.log),
-                });
+                return Err(StackError::Died { name: name.into(), status, tail: tail(&self.log) });
             }
             if Instant::now() > deadline {
                 return Err(StackError::NotReady {

@@ -95,16 +95,12 @@ impl StackRecord {
             return Err(not_running());
         }
         let text = fs::read(data.join("stack.json")).map_err(|_| not_running())?;
-        serde_json::from_slice(&text)
-            .map_err(std::io::Error::other)
-            .doing_with("read stack.json in", data)
+        serde_json::from_slice(&text).map_err(std::io::Error::other).doing_with("read stack.json in", data)
     }
 
     /// Writes it where [`StackRecord::discover`] looks.
     pub fn write(&self) -> Result<(), StackError> {
-        let text = serde_json::to_vec_pretty(self)
-            .map_err(std::io::Error::other)
-            .doing("write stack.json")?;
+        let text = serde_json::to_vec_pretty(self).map_err(std::io::Error::other).doing("write stack.json")?;
         write_private(&self.data.join("stack.json"), &text)
     }
 
@@ -116,18 +112,12 @@ impl StackRecord {
     /// A program's first process.
     pub fn process(&self, program: impl Into<Program>) -> Option<&ProcessRecord> {
         let program = program.into();
-        self.processes
-            .iter()
-            .find(|it| it.program == program && it.replica == 0)
+        self.processes.iter().find(|it| it.program == program && it.replica == 0)
     }
 
     /// Where a client finds the services.
     pub fn endpoints(&self) -> Endpoints {
-        let url = |service: Service| {
-            self.process(service)
-                .map(|it| it.url.clone())
-                .unwrap_or_default()
-        };
+        let url = |service: Service| self.process(service).map(|it| it.url.clone()).unwrap_or_default();
         Endpoints {
             order: url(Service::Order),
             payment: url(Service::Payment),

@@ -75,9 +75,7 @@ impl Stack {
     /// A service's database, as its own role.
     pub fn database_url(&self, service: Service) -> &str {
         // Every service has one.
-        self.databases
-            .get(&service.into())
-            .map_or("", String::as_str)
+        self.databases.get(&service.into()).map_or("", String::as_str)
     }
 
     /// The virtual host's AMQP URL.
@@ -100,10 +98,7 @@ impl Stack {
             notification: url(Service::Notification),
         };
         let provider = self.url(Program::SandboxProvider).ok();
-        let provider = provider.map(|url| ProviderAccount {
-            url,
-            key: self.provider_key.clone(),
-        });
+        let provider = provider.map(|url| ProviderAccount { url, key: self.provider_key.clone() });
         AuditConfig::new(databases, provider)
     }
 
@@ -185,17 +180,12 @@ impl Stack {
 
     /// Asks all processes to drain and stop, and waits for that. Returns those that did not end with status 0.
     pub async fn stop(&self) -> Vec<(Instance, ExitStatus)> {
-        let (sandbox, services): (Vec<_>, Vec<_>) = self
-            .processes
-            .values()
-            .partition(|process| process.instance.program == Program::SandboxProvider);
+        let (sandbox, services): (Vec<_>, Vec<_>) =
+            self.processes.values().partition(|process| process.instance.program == Program::SandboxProvider);
         // The provider last: a draining payment-svc still calls it.
         let mut ended = stop_all(services).await;
         ended.extend(stop_all(sandbox).await);
-        ended
-            .into_iter()
-            .filter(|(_, status)| !status.success())
-            .collect()
+        ended.into_iter().filter(|(_, status)| !status.success()).collect()
     }
 
     pub(super) fn database_of(&self, program: Program) -> Option<String> {
@@ -208,16 +198,12 @@ impl Stack {
 
     fn process(&self, instance: impl Into<Instance>) -> Result<&Process, StackError> {
         let instance = instance.into();
-        self.processes
-            .get(&instance)
-            .ok_or_else(|| StackError::NoSuchService(instance.to_string()))
+        self.processes.get(&instance).ok_or_else(|| StackError::NoSuchService(instance.to_string()))
     }
 }
 
 async fn stop_all(processes: Vec<&Process>) -> Vec<(Instance, ExitStatus)> {
-    let stopping = processes
-        .into_iter()
-        .map(async |it| Some((it.instance, it.terminate().await.ok()?)));
+    let stopping = processes.into_iter().map(async |it| Some((it.instance, it.terminate().await.ok()?)));
     join_all(stopping).await.into_iter().flatten().collect()
 }
 
@@ -227,11 +213,7 @@ impl Drop for Stack {
             process.kill_blocking();
         }
         if self.options.is_unique() {
-            admin::remove_in_background(
-                self.servers.clone(),
-                &self.options.prefix,
-                self.options.vhost(),
-            );
+            admin::remove_in_background(self.servers.clone(), &self.options.prefix, self.options.vhost());
         }
     }
 }

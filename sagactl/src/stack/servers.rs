@@ -43,11 +43,7 @@ impl Servers {
     /// They end with the process. Settings are taken from the environment.
     pub async fn shared() -> Result<Arc<Self>, StackError> {
         static SHARED: OnceCell<Arc<Servers>> = OnceCell::const_new();
-        let start = async || {
-            Self::temporary(&ServerSettings::from_env()?)
-                .await
-                .map(Arc::new)
-        };
+        let start = async || Self::temporary(&ServerSettings::from_env()?).await.map(Arc::new);
         SHARED.get_or_try_init(start).await.cloned()
     }
 
@@ -95,16 +91,14 @@ impl Servers {
         let postgres = async {
             let Some(url) = &settings.postgres_url else {
                 let bin = find::postgres_bin(settings.postgres_bin.as_deref())?;
-                let cluster =
-                    Cluster::prepare(bin, &data, postgres_port, &postgres_password).await?;
+                let cluster = Cluster::prepare(bin, &data, postgres_port, &postgres_password).await?;
                 cluster.start().await?;
                 return Ok(Postgres::Private(cluster));
             };
             Ok(Postgres::Given(url.clone()))
         };
         let broker = async {
-            let (Some(amqp), Some(management)) = (&settings.amqp_url, &settings.management_url)
-            else {
+            let (Some(amqp), Some(management)) = (&settings.amqp_url, &settings.management_url) else {
                 let programs = find::rabbitmq(settings.rabbitmq_bin.as_deref())?;
                 let node = Node::prepare(programs, &data, node_ports, &broker_password)?;
                 node.start().await?;
@@ -114,13 +108,7 @@ impl Servers {
             Ok((Broker::Given(amqp.clone()), Management::parse(management)?))
         };
         let (postgres, (broker, management)) = tokio::try_join!(postgres, broker)?;
-        Ok(Self {
-            postgres,
-            broker,
-            management,
-            ports: ports.into(),
-            data,
-        })
+        Ok(Self { postgres, broker, management, ports: ports.into(), data })
     }
 
     /// The data folder.
@@ -148,10 +136,7 @@ impl Servers {
 
     /// A free port on 127.0.0.1 that nobody else is given.
     pub fn take_port(&self) -> Result<u16, StackError> {
-        self.ports
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .take()
+        self.ports.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
     }
 
     /// The administrator's URL of PostgreSQL.
@@ -180,8 +165,7 @@ impl Servers {
         match &self.broker {
             Broker::Private(node) => Ok(node.amqp_url(name)),
             Broker::Given(url) => {
-                let wrong =
-                    |error| StackError::Setting(format!("the AMQP URL is not one: {error}"));
+                let wrong = |error| StackError::Setting(format!("the AMQP URL is not one: {error}"));
                 let mut url = reqwest::Url::parse(url).map_err(wrong)?;
                 url.set_path(name);
                 Ok(url.into())
@@ -236,9 +220,7 @@ impl Servers {
 
     /// Stops PostgreSQL in its orderly way: open transactions are aborted, clients are cut off.
     pub async fn stop_postgres(&self) -> Result<(), StackError> {
-        self.cluster("stop PostgreSQL")?
-            .stop(Signal::Interrupt)
-            .await;
+        self.cluster("stop PostgreSQL")?.stop(Signal::Interrupt).await;
         Ok(())
     }
 

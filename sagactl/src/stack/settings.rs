@@ -10,29 +10,13 @@ use super::StackError;
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ServerSettings {
     /// Folder with initdb and postgres [default: PATH, then /usr/lib/postgresql/*/bin]
-    #[arg(
-        long,
-        env = "ORDERSAGA_POSTGRES_BIN",
-        value_name = "DIR",
-        help_heading = "Servers"
-    )]
+    #[arg(long, env = "ORDERSAGA_POSTGRES_BIN", value_name = "DIR", help_heading = "Servers")]
     pub postgres_bin: Option<PathBuf>,
     /// Folder with rabbitmq-server [default: PATH, then /usr/lib/rabbitmq/bin]
-    #[arg(
-        long,
-        env = "ORDERSAGA_RABBITMQ_BIN",
-        value_name = "DIR",
-        help_heading = "Servers"
-    )]
+    #[arg(long, env = "ORDERSAGA_RABBITMQ_BIN", value_name = "DIR", help_heading = "Servers")]
     pub rabbitmq_bin: Option<PathBuf>,
     /// Use this PostgreSQL instead of a private one; the user must be able to create roles and databases
-    #[arg(
-        long,
-        env = "POSTGRES_URL",
-        value_name = "URL",
-        hide_env_values = true,
-        help_heading = "Servers"
-    )]
+    #[arg(long, env = "POSTGRES_URL", value_name = "URL", hide_env_values = true, help_heading = "Servers")]
     pub postgres_url: Option<String>,
     /// Use this RabbitMQ instead of a private one
     #[arg(
@@ -55,23 +39,13 @@ pub struct ServerSettings {
     )]
     pub management_url: Option<String>,
     /// Port of the private RabbitMQ's management UI [default: one of its own]
-    #[arg(
-        long,
-        env = "MANAGEMENT_PORT",
-        value_name = "PORT",
-        help_heading = "Ports"
-    )]
+    #[arg(long, env = "MANAGEMENT_PORT", value_name = "PORT", help_heading = "Ports")]
     pub management_port: Option<u16>,
     /// Port of the private RabbitMQ [default: one of its own]
     #[arg(long, env = "AMQP_PORT", value_name = "PORT", help_heading = "Ports")]
     pub amqp_port: Option<u16>,
     /// Port of the private PostgreSQL [default: one of its own]
-    #[arg(
-        long,
-        env = "POSTGRES_PORT",
-        value_name = "PORT",
-        help_heading = "Ports"
-    )]
+    #[arg(long, env = "POSTGRES_PORT", value_name = "PORT", help_heading = "Ports")]
     pub postgres_port: Option<u16>,
 }
 
@@ -83,8 +57,7 @@ impl ServerSettings {
             #[command(flatten)]
             settings: ServerSettings,
         }
-        let parsed = Bare::try_parse_from(["servers"])
-            .map_err(|error| StackError::Setting(error.to_string()))?;
+        let parsed = Bare::try_parse_from(["servers"]).map_err(|error| StackError::Setting(error.to_string()))?;
         Ok(parsed.settings)
     }
 }

@@ -72,17 +72,12 @@ pub(super) fn signal_when_spawner_ends(command: &mut Command, signal: Signal) {
         let number = signal.number();
         let arm = move || {
             // SAFETY: two async-signal-safe calls that take integers, as is required between fork and exec.
-            let (armed, parent) =
-                unsafe { (libc::prctl(libc::PR_SET_PDEATHSIG, number), libc::getppid()) };
+            let (armed, parent) = unsafe { (libc::prctl(libc::PR_SET_PDEATHSIG, number), libc::getppid()) };
             if armed != 0 {
                 return Err(io::Error::last_os_error());
             }
             // The spawner may have died before the call above.
-            if parent != spawner {
-                Err(io::ErrorKind::BrokenPipe.into())
-            } else {
-                Ok(())
-            }
+            if parent != spawner { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
         };
         // SAFETY: the closure owns two integers, allocates nothing and takes no lock. It runs after std's setuid, which would undo it.
         unsafe { command.pre_exec(arm) };
