@@ -1,1 +1,75 @@
-//! stub
+//! payment-svc: charges wallets in its own database and cards at a payment provider, and gives the money back when an
+//! order fails. Open `participant` first: one screen shows all it reacts to. Its sandbox of a provider is [`sandbox`].
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod domain;
+mod http;
+mod participant;
+pub mod provider;
+pub mod sandbox;
+mod steps;
+mod store;
+
+pub use config::Config;
+
+use provider::{ClientError, ProviderClient};
+use saga_common::Service;
+use saga_common::db::DbError;
+
+/// The business tables.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// What the steps see.
+pub(crate) struct App {
+    /// Where cards are charged.
+    pub(crate) provider: ProviderClient,
+}
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The engine refused: a setting, the database, the broker or the address to listen on.
+    #[error(transparent)]
+    Engine(#[from] saga_common::StartError),
+    /// The payment provider's URL or key cannot work.
+    #[error(transparent)]
+    Provider(#[from] ClientError),
+}
+
+impl From<saga_common::config::SettingError> for StartError {
+    fn from(error: saga_common::config::SettingError) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
+impl From<saga_common::Error> for StartError {
+    fn from(error: saga_common::Error) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
+impl From<DbError> for StartError {
+    fn from(error: DbError) -> Self {
+        saga_common::Error::from(error).into()
+    }
+}
+
+/// Runs the service until it is told to stop.
+///
+/// # Errors
+/// When a setting is missing, or the database, the broker's URL or the address to listen on cannot be used. The
+/// provider is not asked: without it the service runs, and cards wait.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    let provider = config.provider()?;
+    let participant = participant::participant(App { provider }).map_err(saga_common::Error::from)?;
+    let reads = saga_common::db::reads(&config.engine.database_url()?)?;
+    let service = Service::prepare(participant, config.engine, &MIGRATOR).await?;
+    let saga = service.saga();
+    let unit = saga.begin().await?;
+    store::set_opening_balance(unit.tx(), config.opening_balance_minor).await?;
+    saga.commit(unit).await?;
+    let routes = http::routes(http::Desk { saga, reads });
+    Ok(service.serve("127.0.0.1:8081", routes).await?)
+}

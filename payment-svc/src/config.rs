@@ -1,0 +1,54 @@
+//! Settings of payment-svc.
+
+use crate::StartError;
+use crate::provider::{ProviderClient, ProviderKey, ProviderTimeouts};
+use clap::Parser;
+use order_contracts::Money;
+use std::path::PathBuf;
+
+/// payment-svc: charges wallets and cards.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "payment-svc", version)]
+pub struct Config {
+    /// The engine's settings.
+    #[command(flatten)]
+    pub engine: saga_common::Settings,
+
+    /// Base URL of the payment provider, in Stripe's wire form.
+    #[arg(long, env = "PROVIDER_URL", default_value = "http://127.0.0.1:8090")]
+    pub provider_url: String,
+
+    /// The provider's secret key.
+    #[arg(long, env = "PROVIDER_KEY", hide_env_values = true)]
+    provider_key: Option<ProviderKey>,
+
+    /// File that holds the provider's secret key instead.
+    #[arg(long, env = "PROVIDER_KEY_FILE")]
+    provider_key_file: Option<PathBuf>,
+
+    /// How long to wait for the provider.
+    #[command(flatten)]
+    pub provider_timeouts: ProviderTimeouts,
+
+    /// What a new customer's wallet holds, in minor units. The replica started last decides for all.
+    #[arg(long, env = "OPENING_BALANCE_MINOR", default_value_t = 100_000,
+        value_parser = clap::value_parser!(i64).range(0..=Money::MAX.minor()))]
+    pub opening_balance_minor: i64,
+}
+
+impl Config {
+    /// A client of the provider.
+    ///
+    /// # Errors
+    /// When the key is missing or its file cannot be read, or the URL or key cannot work.
+    pub fn provider(&self) -> Result<ProviderClient, StartError> {
+        let key = match &self.provider_key {
+            Some(key) => key.clone(),
+            None => {
+                let file = self.provider_key_file.as_ref();
+                ProviderKey::new(&saga_common::config::secret("PROVIDER_KEY", None, file)?)
+            }
+        };
+        Ok(ProviderClient::new(&self.provider_url, &key, self.provider_timeouts)?)
+    }
+}

@@ -1,0 +1,134 @@
+//! Payments and wallets over HTTP. Reads are single statements, checked at compile time; the one write goes through the
+//! engine's transaction.
+
+use crate::store::{self, Movement, MovementKind};
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::{Path, State};
+use order_contracts::{Currency, Money};
+use saga_common::Saga;
+use saga_common::http::{Problem, Reply};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) saga: Saga,
+    pub(crate) reads: sqlx::PgPool,
+}
+
+/// The payment of an order.
+#[derive(Serialize, ToSchema)]
+struct Payment {
+    /// The order.
+    order_id: Uuid,
+    /// `charging`, `charged`, `declined`, `refunding`, `refunded` or `voided`.
+    #[schema(example = "charged")]
+    status: String,
+    /// In minor units.
+    amount_minor: i64,
+    /// ISO 4217.
+    #[schema(example = "EUR")]
+    currency: String,
+    /// The provider's id of the charge; none for a wallet.
+    provider_reference: Option<String>,
+    /// Why it was declined.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// A customer's wallet.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Wallet {
+    /// In minor units.
+    #[schema(minimum = 0)]
+    balance_minor: i64,
+    /// ISO 4217.
+    #[schema(example = "EUR")]
+    currency: String,
+}
+
+pub(crate) fn routes(desk: Desk) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(show_payment)).routes(routes!(show_wallet, put_wallet)).with_state(desk)
+}
+
+/// The payment of an order, once stock was reserved for it.
+#[utoipa::path(get, path = "/payments/{order_id}", tag = "payments", params(("order_id" = Uuid, Path)),
+    responses((status = 200, body = Payment), (status = 404, body = Problem)))]
+async fn show_payment(State(desk): State<Desk>, order_id: Result<Path<Uuid>, PathRejection>) -> Reply<Json<Payment>> {
+    let Path(order_id) = order_id?;
+    let payment = sqlx::query_as!(
+        Payment,
+        "select order_id, status, amount_minor, currency, provider_reference, reason from payments where order_id = $1",
+        order_id
+    )
+    .fetch_optional(&desk.reads)
+    .await?;
+    payment.map(Json).ok_or_else(|| Problem::not_found("nobody has asked for a payment of this order"))
+}
+
+/// A customer's wallet. Whoever has none yet is shown what it will open with.
+#[utoipa::path(get, path = "/wallets/{customer_id}", tag = "wallets", params(("customer_id" = String, Path)),
+    responses((status = 200, body = Wallet), (status = 422, body = Problem)))]
+async fn show_wallet(
+    State(desk): State<Desk>,
+    customer_id: Result<Path<String>, PathRejection>,
+) -> Reply<Json<Wallet>> {
+    let customer_id = customer(customer_id?)?;
+    let wallet = sqlx::query_as!(
+        Wallet,
+        r#"select coalesce(w.balance_minor, o.balance_minor) as "balance_minor!", coalesce(w.currency, o.currency) as "currency!"
+           from opening o left join wallets w on w.customer_id = $1"#,
+        customer_id
+    )
+    .fetch_one(&desk.reads)
+    .await?;
+    Ok(Json(wallet))
+}
+
+/// Sets a wallet's balance; the difference is booked as an adjustment.
+#[utoipa::path(put, path = "/wallets/{customer_id}", tag = "wallets", params(("customer_id" = String, Path)),
+    request_body = Wallet, responses((status = 200, body = Wallet), (status = 422, body = Problem)))]
+async fn put_wallet(
+    State(desk): State<Desk>,
+    customer_id: Result<Path<String>, PathRejection>,
+    wallet: Result<Json<Wallet>, JsonRejection>,
+) -> Reply<Json<Wallet>> {
+    let customer_id = customer(customer_id?)?;
+    let Json(wallet) = wallet?;
+    let problems = [
+        Money::from_minor(wallet.balance_minor).err().map(|error| format!("balance_minor: {error}")),
+        Currency::try_from(wallet.currency.clone()).err().map(|error| format!("currency: {error}")),
+    ];
+    let problems: Vec<String> = problems.into_iter().flatten().collect();
+    if !problems.is_empty() {
+        return Err(Problem::invalid(problems));
+    }
+    let unit = desk.saga.begin().await?;
+    let before = store::open_and_lock(unit.tx(), &customer_id).await?;
+    let difference = Movement {
+        customer_id: &customer_id,
+        kind: MovementKind::Adjustment,
+        amount_minor: wallet.balance_minor - before.balance_minor,
+    };
+    if difference.amount_minor != 0 {
+        store::book(unit.tx(), &[difference]).await?;
+    }
+    if wallet.currency != before.currency {
+        store::set_currency(unit.tx(), &customer_id, &wallet.currency).await?;
+    }
+    desk.saga.commit(unit).await?;
+    Ok(Json(wallet))
+}
+
+fn customer(Path(customer_id): Path<String>) -> Reply<String> {
+    if customer_id.chars().any(char::is_control) {
+        return Err(Problem::invalid(vec!["customer_id: control characters belong in no name".to_owned()]));
+    }
+    Ok(customer_id)
+}

@@ -1,0 +1,213 @@
+//! The calls to the provider (R3). No money moves before the intent's id is stored with the job, and only the intent
+//! whose id is stored is ever confirmed: it can succeed once. What an answer leaves open is settled by asking for that
+//! intent, by the next attempt.
+
+use crate::App;
+use crate::domain::Status;
+use crate::provider::{IntentId, IntentState, NewIntent, ProviderClient, ProviderError, RefundOutcome, RefundState};
+use crate::store::{self, Payment};
+use order_contracts::{Currency, Money, OrderId, PaymentCharged, PaymentDeclined, StockReserved};
+use saga_common::{Cx, External, Job, Retry, StepResult, refuse, say};
+use serde::{Deserialize, Serialize};
+
+/// What is stored with the job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Card {
+    amount_minor: i64,
+    currency: String,
+    method: String,
+    /// The one intent that may be confirmed. Others may have been created, if an answer was lost; they stay as they are.
+    intent_id: Option<String>,
+}
+
+impl Card {
+    pub(super) fn to_charge(event: &StockReserved) -> Self {
+        Self {
+            amount_minor: event.amount_minor.minor(),
+            currency: event.currency.as_str().to_owned(),
+            method: event.payment_method.0.clone(),
+            intent_id: None,
+        }
+    }
+
+    pub(super) fn charged(payment: Payment) -> Self {
+        Self {
+            amount_minor: payment.amount_minor,
+            currency: payment.currency,
+            method: payment.method,
+            intent_id: payment.provider_reference,
+        }
+    }
+}
+
+/// Charges cards at the provider, and gives their money back.
+pub(crate) struct Cards;
+
+/// What became of a charge, for good.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Called {
+    Charged { intent_id: IntentId },
+    Declined { intent_id: Option<IntentId>, reason: String },
+}
+
+/// What became of a charge that was to be taken back, for good.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Reversed {
+    Voided { intent_id: Option<IntentId> },
+    Refunded { intent_id: IntentId },
+}
+
+impl External<App> for Cards {
+    type Says = PaymentCharged;
+    type Refuses = PaymentDeclined;
+    type Called = Called;
+    type Reversed = Reversed;
+
+    async fn call(&self, job: &Job<App>) -> Result<Called, Retry> {
+        let provider = &job.app().provider;
+        let mut card: Card = job.data()?;
+        let (id, found) = match card.intent_id.take() {
+            // An earlier attempt got this far: what it did, only the provider knows.
+            Some(id) => {
+                let id = IntentId::new(id)?;
+                let found = provider.retrieve(&id).await?;
+                (id, found)
+            }
+            None => match create(job, &card).await {
+                Ok(id) => {
+                    card.intent_id = Some(id.as_str().to_owned());
+                    // An error here ends it: the job is somebody else's now, and this intent must never be confirmed.
+                    job.store(&card).await?;
+                    (id, IntentState::Unconfirmed)
+                }
+                Err(ProviderError::Refused { message, code, .. }) => {
+                    return Ok(Called::Declined { intent_id: None, reason: refusal(message, code) });
+                }
+                Err(unknown) => return Err(unknown.into()),
+            },
+        };
+        let state = match found {
+            IntentState::Unconfirmed => provider.confirm(&id, &key(job, "confirm")).await,
+            already => Ok(already),
+        };
+        match state {
+            Ok(IntentState::Succeeded) => Ok(Called::Charged { intent_id: id }),
+            Ok(IntentState::Declined { reason }) => {
+                let reason = format!("card declined: {}", reason.replace('_', " "));
+                Ok(Called::Declined { intent_id: Some(id), reason })
+            }
+            Ok(IntentState::Canceled) => {
+                let reason = "the charge was cancelled at the provider".to_owned();
+                Ok(Called::Declined { intent_id: Some(id), reason })
+            }
+            Ok(IntentState::RequiresAction) => {
+                give_up(provider, id, "card declined: authentication required".to_owned()).await
+            }
+            Err(ProviderError::Refused { message, code, .. }) => give_up(provider, id, refusal(message, code)).await,
+            Ok(IntentState::Unconfirmed | IntentState::Processing) => {
+                Err(Retry::because("the provider has not finished the charge"))
+            }
+            Err(unknown) => Err(unknown.into()),
+        }
+    }
+
+    async fn settle(&self, cx: &mut Cx<App>, called: Called) -> StepResult<PaymentCharged, PaymentDeclined> {
+        let order_id = cx.saga_id().as_uuid();
+        match called {
+            Called::Charged { intent_id } => {
+                let change = (Status::Charging, Status::Charged);
+                let payment = store::turn(cx.tx(), order_id, change, Some(intent_id.as_str()), None).await?;
+                say(PaymentCharged {
+                    order_id: OrderId(order_id),
+                    amount_minor: Money::from_minor(payment.amount_minor)?,
+                    currency: Currency::try_from(payment.currency)?,
+                    provider_reference: payment.provider_reference,
+                })
+            }
+            Called::Declined { intent_id, reason } => {
+                let change = (Status::Charging, Status::Declined);
+                let reference = intent_id.as_ref().map(IntentId::as_str);
+                store::turn(cx.tx(), order_id, change, reference, Some(&reason)).await?;
+                refuse(PaymentDeclined { order_id: OrderId(order_id), reason })
+            }
+        }
+    }
+
+    async fn reverse(&self, job: &Job<App>) -> Result<Reversed, Retry> {
+        let provider = &job.app().provider;
+        let card: Card = job.data()?;
+        // Nothing was confirmed, and nothing can be: whoever creates an intent now cannot store it any more.
+        let Some(id) = card.intent_id else {
+            return Ok(Reversed::Voided { intent_id: None });
+        };
+        let id = IntentId::new(id)?;
+        // First the cancel: it decides between a charge that is still under way and us.
+        match provider.cancel(&id).await? {
+            IntentState::Canceled => Ok(Reversed::Voided { intent_id: Some(id) }),
+            IntentState::Succeeded => {
+                // An earlier attempt may have been heard without our knowing.
+                if job.attempt() == 1 || !is_given_back(provider, &id, card.amount_minor).await? {
+                    give_back(provider, &id, &key(job, "refund")).await?;
+                }
+                Ok(Reversed::Refunded { intent_id: id })
+            }
+            other => Err(Retry::because(format!("the charge can be neither cancelled nor refunded yet: {other:?}"))),
+        }
+    }
+
+    async fn settle_reversal(&self, cx: &mut Cx<App>, reversed: Reversed) -> Result<(), Retry> {
+        let (status, intent_id) = match &reversed {
+            Reversed::Voided { intent_id } => (Status::Voided, intent_id.as_ref()),
+            Reversed::Refunded { intent_id } => (Status::Refunded, Some(intent_id)),
+        };
+        let change = (Status::Refunding, status);
+        let reference = intent_id.map(IntentId::as_str);
+        store::turn(cx.tx(), cx.saga_id().as_uuid(), change, reference, None).await?;
+        Ok(())
+    }
+}
+
+/// A key of this attempt alone. A provider keeps the answer to a key, an error too, and would give it for ever; that
+/// nothing happens twice does not rest on keys but on the intent: it is confirmed once and refunded up to its amount.
+fn key(job: &Job<App>, what: &str) -> String {
+    format!("{}:{what}:{}", job.saga_id(), job.attempt())
+}
+
+async fn create(job: &Job<App>, card: &Card) -> Result<IntentId, ProviderError> {
+    let new = NewIntent {
+        order_id: job.saga_id().as_uuid(),
+        amount_minor: card.amount_minor,
+        currency: &card.currency,
+        payment_method: &card.method,
+    };
+    job.app().provider.create_intent(new, &key(job, "create")).await
+}
+
+/// Makes sure that the intent can never succeed before it is called declined.
+async fn give_up(provider: &ProviderClient, id: IntentId, reason: String) -> Result<Called, Retry> {
+    match provider.cancel(&id).await? {
+        IntentState::Canceled => Ok(Called::Declined { intent_id: Some(id), reason }),
+        IntentState::Succeeded => Ok(Called::Charged { intent_id: id }),
+        other => Err(Retry::because(format!("the charge cannot be called off yet: {other:?}"))),
+    }
+}
+
+async fn is_given_back(provider: &ProviderClient, id: &IntentId, amount_minor: i64) -> Result<bool, ProviderError> {
+    let refunds = provider.list_refunds(id).await?;
+    let standing = refunds.iter().filter(|refund| refund.state != RefundState::Failed);
+    Ok(standing.map(|refund| refund.amount_minor).sum::<i64>() >= amount_minor)
+}
+
+async fn give_back(provider: &ProviderClient, id: &IntentId, key: &str) -> Result<(), Retry> {
+    match provider.refund(id, key).await? {
+        RefundOutcome::Refunded(refund) if refund.state == RefundState::Failed => {
+            Err(Retry::because("the provider could not give the money back"))
+        }
+        RefundOutcome::Refunded(_) | RefundOutcome::AlreadyRefunded => Ok(()),
+    }
+}
+
+/// The reason for a customer whose card the provider does not take.
+fn refusal(message: String, code: String) -> String {
+    format!("card refused: {}", if message.is_empty() { code } else { message })
+}

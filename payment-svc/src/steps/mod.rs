@@ -1,0 +1,3 @@
+//! The steps, one module each: action and undo side by side.
+
+pub(crate) mod charge_payment;

@@ -1,0 +1,217 @@
+//! All transactional SQL of payment-svc.
+
+use crate::domain::{Status, Wallet};
+use saga_common::{DbError, Tx};
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// Opens the wallets of customers who have none. The first of two statements that run before a batch (R7); `$2`, the
+/// sagas, is named only because both statements are given both parameters.
+///
+/// Neither statement can be part of a deadlock: here transactions wait for each other's new wallets in the order of
+/// the customers, and hold nothing else of wallets; in [`LOCK_WALLETS`] they wait for old ones in the same order,
+/// because a wallet that somebody else has not yet committed is nobody's to wait for any more.
+pub(crate) const OPEN_WALLETS: &str = "
+    with opened as (
+        insert into wallets (customer_id, balance_minor, currency)
+        select k.customer_id, o.balance_minor, o.currency
+        from unnest($1::text[]) k(customer_id) cross join opening o
+        where $2::uuid[] is not null
+        order by k.customer_id
+        on conflict (customer_id) do nothing
+        returning customer_id, balance_minor)
+    insert into wallet_movements (customer_id, kind, amount_minor)
+    select customer_id, 'opening', balance_minor from opened";
+
+/// Locks the wallets that a batch may touch, in one order: those of the customers `$1` who are to pay, and those that
+/// have paid for the sagas `$2`, which may be about to be undone.
+pub(crate) const LOCK_WALLETS: &str = "
+    select 1
+    from (select unnest($1::text[]) as customer_id
+          union
+          select customer_id from payments where order_id = any($2::uuid[]) and method = 'wallet') k
+    join wallets w on w.customer_id = k.customer_id
+    order by w.customer_id
+    for no key update of w";
+
+/// A payment about to be recorded.
+#[derive(Debug)]
+pub(crate) struct NewPayment<'a> {
+    pub(crate) order_id: Uuid,
+    pub(crate) customer_id: &'a str,
+    pub(crate) amount_minor: i64,
+    pub(crate) currency: &'a str,
+    pub(crate) method: &'a str,
+    pub(crate) status: Status,
+    pub(crate) reason: Option<String>,
+}
+
+/// A payment on record.
+#[derive(Debug)]
+pub(crate) struct Payment {
+    pub(crate) customer_id: String,
+    pub(crate) amount_minor: i64,
+    pub(crate) currency: String,
+    pub(crate) method: String,
+    pub(crate) status: Status,
+    pub(crate) provider_reference: Option<String>,
+}
+
+/// Money into or out of a wallet.
+#[derive(Debug)]
+pub(crate) struct Movement<'a> {
+    pub(crate) customer_id: &'a str,
+    pub(crate) kind: MovementKind,
+    /// Below zero for what is taken out.
+    pub(crate) amount_minor: i64,
+}
+
+/// Why money moves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum MovementKind {
+    /// Somebody set the balance.
+    Adjustment,
+    /// This order was paid.
+    Charge(Uuid),
+    /// This order failed.
+    Refund(Uuid),
+}
+
+impl MovementKind {
+    fn columns(self) -> (&'static str, Option<Uuid>) {
+        match self {
+            Self::Adjustment => ("adjustment", None),
+            Self::Charge(order_id) => ("charge", Some(order_id)),
+            Self::Refund(order_id) => ("refund", Some(order_id)),
+        }
+    }
+}
+
+/// What new wallets will hold.
+pub(crate) async fn set_opening_balance(tx: &Tx, balance_minor: i64) -> Result<(), DbError> {
+    let set = "update opening set balance_minor = $1 where balance_minor <> $1";
+    tx.execute(set, &[&balance_minor]).await?;
+    Ok(())
+}
+
+/// Opens a customer's wallet if there is none, locks it, and returns it: for a change outside of any saga.
+pub(crate) async fn open_and_lock(tx: &Tx, customer_id: &str) -> Result<Wallet, DbError> {
+    let (customers, sagas): (&[&str], &[Uuid]) = (&[customer_id], &[]);
+    for statement in [OPEN_WALLETS, LOCK_WALLETS] {
+        tx.query(statement, &[&customers, &sagas]).await?;
+    }
+    let wallet = wallets(tx, &BTreeSet::from([customer_id])).await?.remove(customer_id);
+    wallet.ok_or_else(|| DbError::Broken(format!("the wallet of {customer_id} was opened, but is not there")))
+}
+
+/// Changes what a locked wallet's balance is counted in.
+pub(crate) async fn set_currency(tx: &Tx, customer_id: &str, currency: &str) -> Result<(), DbError> {
+    tx.execute("update wallets set currency = $2 where customer_id = $1", &[&customer_id, &currency]).await?;
+    Ok(())
+}
+
+/// The wallets of these customers.
+pub(crate) async fn wallets(tx: &Tx, customers: &BTreeSet<&str>) -> Result<BTreeMap<String, Wallet>, DbError> {
+    if customers.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let customers: Vec<&str> = customers.iter().copied().collect();
+    let find = "select customer_id, balance_minor, currency from wallets where customer_id = any($1)";
+    let rows = tx.query(find, &[&customers]).await?;
+    let wallet = |row: &tokio_postgres::Row| Wallet { balance_minor: row.get(1), currency: row.get(2) };
+    Ok(rows.iter().map(|row| (row.get(0), wallet(row))).collect())
+}
+
+/// Books movements: the lines and the balances they change, by one statement.
+///
+/// # Errors
+/// When a customer has no wallet or a balance would fall below zero; the transaction can then only be dropped.
+pub(crate) async fn book(tx: &Tx, movements: &[Movement<'_>]) -> Result<(), DbError> {
+    if movements.is_empty() {
+        return Ok(());
+    }
+    let customers: Vec<&str> = movements.iter().map(|m| m.customer_id).collect();
+    let (kinds, orders): (Vec<_>, Vec<_>) = movements.iter().map(|m| m.kind.columns()).unzip();
+    let amounts: Vec<i64> = movements.iter().map(|m| m.amount_minor).collect();
+    let changed = tx
+        .execute(
+            "with booked as (
+                insert into wallet_movements (customer_id, order_id, kind, amount_minor)
+                select * from unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[])
+                returning customer_id, amount_minor)
+             update wallets w set balance_minor = w.balance_minor + b.total
+             from (select customer_id, sum(amount_minor)::bigint as total from booked group by customer_id) b
+             where w.customer_id = b.customer_id",
+            &[&customers, &orders, &kinds, &amounts],
+        )
+        .await?;
+    let wallets = customers.iter().collect::<BTreeSet<_>>().len();
+    if changed == wallets as u64 {
+        return Ok(());
+    }
+    Err(DbError::Broken(format!("{changed} of {wallets} wallets could be booked on")))
+}
+
+/// Records new payments.
+pub(crate) async fn record(tx: &Tx, payments: &[NewPayment<'_>]) -> Result<(), DbError> {
+    let orders: Vec<Uuid> = payments.iter().map(|p| p.order_id).collect();
+    let customers: Vec<&str> = payments.iter().map(|p| p.customer_id).collect();
+    let amounts: Vec<i64> = payments.iter().map(|p| p.amount_minor).collect();
+    let currencies: Vec<&str> = payments.iter().map(|p| p.currency).collect();
+    let methods: Vec<&str> = payments.iter().map(|p| p.method).collect();
+    let statuses: Vec<&str> = payments.iter().map(|p| p.status.as_str()).collect();
+    let reasons: Vec<Option<&str>> = payments.iter().map(|p| p.reason.as_deref()).collect();
+    tx.execute(
+        "insert into payments (order_id, customer_id, amount_minor, currency, method, status, reason)
+         select * from unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[])",
+        &[&orders, &customers, &amounts, &currencies, &methods, &statuses, &reasons],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The payment of an order; none if nobody has asked for it.
+pub(crate) async fn payment(tx: &Tx, order_id: Uuid) -> Result<Option<Payment>, DbError> {
+    let find = "select customer_id, amount_minor, currency, method, status, provider_reference
+                from payments where order_id = $1";
+    let row = tx.query_opt(find, &[&order_id]).await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// Moves a payment on, by compare-and-set, and returns it as it is now. A reference or reason given is kept.
+///
+/// # Errors
+/// When its status is not `from`: the caller's transaction is mistaken and must not be committed.
+pub(crate) async fn turn(
+    tx: &Tx,
+    order_id: Uuid,
+    (from, to): (Status, Status),
+    provider_reference: Option<&str>,
+    reason: Option<&str>,
+) -> Result<Payment, DbError> {
+    let row = tx
+        .query_opt(
+            "update payments
+             set status = $3, provider_reference = coalesce($4, provider_reference), reason = coalesce($5, reason),
+                 updated_at = clock_timestamp()
+             where order_id = $1 and status = $2
+             returning customer_id, amount_minor, currency, method, status, provider_reference",
+            &[&order_id, &from.as_str(), &to.as_str(), &provider_reference, &reason],
+        )
+        .await?;
+    let mistaken =
+        || DbError::Broken(format!("the payment of order {order_id} is not {from}, so it cannot become {to}"));
+    read(&row.ok_or_else(mistaken)?)
+}
+
+fn read(row: &tokio_postgres::Row) -> Result<Payment, DbError> {
+    let status: &str = row.get(4);
+    Ok(Payment {
+        customer_id: row.get(0),
+        amount_minor: row.get(1),
+        currency: row.get(2),
+        method: row.get(3),
+        status: status.parse().map_err(|unknown: crate::domain::UnknownStatus| DbError::Broken(unknown.to_string()))?,
+        provider_reference: row.get(5),
+    })
+}
