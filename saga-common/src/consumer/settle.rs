@@ -67,28 +67,53 @@ pub(super) async fn settle<App: Send + Sync + 'static>(
     events: Vec<(Envelope, bool)>,
     stop: &CancellationToken,
 ) -> bool {
-    // Without its database the engine consumes nothing and counts nothing: it holds what it has and asks again.
-    loop {
-        match attempt(engine, role, events.clone()).await {
-            Ok(()) => return true,
-            Err(why) => tracing::warn!(events = events.len(), error = %why, "the database is away; holding on"),
+    if role == QueueRole::Parked {
+        return hold_on(stop, || dead_letters(engine, &events)).await.is_some();
+    }
+    // Each stage is held on to by itself: an outage during a later one must not count suspicions again.
+    let Some(Sorted { together, alone }) = hold_on(stop, || sort(engine, role, &events)).await else { return false };
+    if hold_on(stop, || run_together(engine, role, together.clone())).await.is_none() {
+        return false;
+    }
+    for (inbound, attempts) in alone {
+        if hold_on(stop, || run_suspect(engine, role, inbound.clone(), attempts)).await.is_none() {
+            return false;
         }
-        tokio::select! { () = tokio::time::sleep(DATABASE_WAIT) => {}, () = stop.cancelled() => return false }
+    }
+    true
+}
+
+/// Without its database the engine consumes nothing and counts nothing: it holds what it has and asks again. `None` if
+/// the service stops before the database is back.
+async fn hold_on<T, F: Future<Output = Result<T, String>>>(
+    stop: &CancellationToken,
+    mut attempt: impl FnMut() -> F,
+) -> Option<T> {
+    loop {
+        match attempt().await {
+            Ok(done) => return Some(done),
+            Err(why) => tracing::warn!(error = %why, "the database is away; holding on"),
+        }
+        tokio::select! { () = tokio::time::sleep(DATABASE_WAIT) => {}, () = stop.cancelled() => return None }
     }
 }
 
-/// `Err`: the database is gone.
-async fn attempt<App: Send + Sync + 'static>(
+/// A batch of deliveries by how they have to be run.
+struct Sorted {
+    together: Vec<Inbound>,
+    /// Those that were suspect before, with how often.
+    alone: Vec<(Inbound, u32)>,
+}
+
+/// Marks what was delivered again as suspect, once. `Err`: the database is gone.
+async fn sort<App: Send + Sync + 'static>(
     engine: &Arc<Engine<App>>,
     role: QueueRole,
-    events: Vec<(Envelope, bool)>,
-) -> Result<(), String> {
-    if role == QueueRole::Parked {
-        return dead_letters(engine, events).await;
-    }
-    let (redelivered, fresh): (Vec<_>, Vec<_>) = events.into_iter().partition(|(_, redelivered)| *redelivered);
+    events: &[(Envelope, bool)],
+) -> Result<Sorted, String> {
+    let (redelivered, fresh): (Vec<_>, Vec<_>) = events.iter().partition(|(_, redelivered)| *redelivered);
     let mut together: Vec<Inbound> =
-        fresh.into_iter().map(|(envelope, _)| Inbound { envelope, has_row: false }).collect();
+        fresh.into_iter().map(|(envelope, _)| Inbound { envelope: envelope.clone(), has_row: false }).collect();
     let mut alone = Vec::new();
     if !redelivered.is_empty() {
         let entries: Vec<Entry> = redelivered.iter().map(|(e, _)| suspect_entry(engine, role, e)).collect();
@@ -103,11 +128,7 @@ async fn attempt<App: Send + Sync + 'static>(
             }
         }
     }
-    run_together(engine, role, together).await?;
-    for (inbound, attempts) in alone {
-        run_suspect(engine, role, inbound, attempts).await?;
-    }
-    Ok(())
+    Ok(Sorted { together, alone })
 }
 
 /// Runs events as one batch; if it fails, one by one, so that only the guilty suffer.
@@ -298,12 +319,12 @@ fn saga(envelope: &Envelope) -> String {
 /// The backstop: what the broker itself gave up becomes parked rows, which are the truth.
 async fn dead_letters<App: Send + Sync + 'static>(
     engine: &Arc<Engine<App>>,
-    events: Vec<(Envelope, bool)>,
+    events: &[(Envelope, bool)],
 ) -> Result<(), String> {
     for (envelope, _) in events {
         let known = engine.participant.reacting_to(&envelope.event_type).is_some();
         let role = if known { QueueRole::Events } else { QueueRole::Failures };
-        park(engine, role, &envelope, "the broker gave the message up".to_owned(), true).await?;
+        park(engine, role, envelope, "the broker gave the message up".to_owned(), true).await?;
     }
     Ok(())
 }
