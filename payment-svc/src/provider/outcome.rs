@@ -1,0 +1,117 @@
+//! What the provider did, in types that keep apart what money depends on: what *is* ([`IntentState`]), what was definitely not
+//! done ([`ProviderError::Refused`]), and what nobody can tell yet ([`ProviderError::Unknown`]).
+
+/// Where a payment intent stands at the provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IntentState {
+    /// Created and never confirmed: no money has moved, and none will before a confirm.
+    Unconfirmed,
+    /// The provider is still at it; ask again later.
+    Processing,
+    /// The money has moved.
+    Succeeded,
+    /// The payment was declined. `reason` is the provider's decline code, such as `insufficient_funds`.
+    Declined {
+        /// The provider's word for it.
+        reason: String,
+    },
+    /// The customer would have to act (a bank's challenge). Nobody is there to do so: treat it as a decline, and cancel the intent.
+    RequiresAction,
+    /// Cancelled: it can never succeed any more.
+    Canceled,
+}
+
+/// How a refund stands at the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefundState {
+    /// The money is back.
+    Succeeded,
+    /// Accepted and on its way.
+    Pending,
+    /// It did not work out, and counts as never made.
+    Failed,
+}
+
+/// One refund of a payment intent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refund {
+    /// The provider's id of the refund.
+    pub id: String,
+    /// How much went back, in minor units.
+    pub amount_minor: i64,
+    /// How it stands.
+    pub state: RefundState,
+}
+
+/// What became of a request to refund.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RefundOutcome {
+    /// This request (or the earlier one with the same key) made this refund.
+    Refunded(Refund),
+    /// Everything had been refunded before.
+    AlreadyRefunded,
+}
+
+/// Why there is no result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProviderError {
+    /// Timeout, lost connection, 5xx, 409, 429, or an answer that cannot be read: the request may or may not have had its effect.
+    /// Never "failed": settle it later, by `retrieve` of the stored id.
+    #[error("the provider's answer is unknown: {why}")]
+    Unknown {
+        /// What was seen instead of an answer.
+        why: String,
+    },
+    /// A definite no: this request changed nothing, and asking again with the same words gives the same answer.
+    /// It says nothing about earlier requests whose answers were lost.
+    #[error("the provider refused the request with {status} {code}: {message}")]
+    Refused {
+        /// The HTTP status, 4xx.
+        status: u16,
+        /// The provider's code, such as `resource_missing`; its error type where it gave no code.
+        code: String,
+        /// The provider's sentence for humans.
+        message: String,
+    },
+    /// 401 or 403: our key is wrong or lacks a right. Nothing was done, and nothing is wrong with the payment:
+    /// keep the job and alert an operator, never decline.
+    #[error("the provider does not accept our key ({status}): {message}")]
+    Unauthorized {
+        /// The HTTP status.
+        status: u16,
+        /// The provider's sentence for humans.
+        message: String,
+    },
+}
+
+impl ProviderError {
+    pub(super) fn unknown(why: impl Into<String>) -> Self {
+        Self::Unknown { why: why.into() }
+    }
+}
+
+/// A payment intent's id at the provider, safe to put into a path.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IntentId(String);
+
+/// The text is not a payment intent id: 1 to 255 ASCII letters, digits, `_` or `-`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a payment intent id is 1 to 255 ASCII letters, digits, '_' or '-'")]
+pub struct InvalidIntentId;
+
+impl IntentId {
+    /// Checks an id that was stored or received.
+    ///
+    /// # Errors
+    /// [`InvalidIntentId`] when the text could not have come from a provider.
+    pub fn new(text: impl Into<String>) -> Result<Self, InvalidIntentId> {
+        let text = text.into();
+        let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+        if plain && (1..=255).contains(&text.len()) { Ok(Self(text)) } else { Err(InvalidIntentId) }
+    }
+
+    /// The id as text, to be stored.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
