@@ -118,20 +118,25 @@ fn open_plain(raw: RawMessage) -> Envelope {
         Some(id) => id.parse::<SagaId>().map_err(|_| Malformed::BadSaga),
     };
     let header = |name: &str| raw.headers.get(name).map(String::as_str);
-    let event_type = raw.event_type.unwrap_or_default();
+    let event_type = storable(raw.event_type.unwrap_or_default());
     Envelope {
         message_id: given_id.unwrap_or_else(|| {
             let correlation = raw.correlation_id.as_deref().unwrap_or_default();
             MessageId::of_content(&[event_type.as_bytes(), correlation.as_bytes(), &raw.body].join(&0))
         }),
         saga_id,
-        source: raw.app_id.unwrap_or_default(),
+        source: storable(raw.app_id.unwrap_or_default()),
         causation_id: header(CAUSATION_ID).and_then(|id| id.parse().ok()),
-        traceparent: header(TRACEPARENT).map(str::to_owned),
+        traceparent: header(TRACEPARENT).map(str::to_owned).map(storable),
         announcement: header(ANNOUNCEMENT).and_then(|n| n.parse().ok()).unwrap_or(0),
         event_type,
         body: raw.body,
     }
+}
+
+/// Text that the database can hold: PostgreSQL's has no NUL.
+pub(crate) fn storable(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
 impl Bundled {
@@ -139,10 +144,10 @@ impl Bundled {
         Envelope {
             message_id: self.id,
             saga_id: Ok(self.subject),
-            event_type: self.event_type,
-            source: self.source,
+            event_type: storable(self.event_type),
+            source: storable(self.source),
             causation_id: self.causationid,
-            traceparent: self.traceparent,
+            traceparent: self.traceparent.map(storable),
             announcement: self.announcement,
             body: self.data.get().as_bytes().to_vec(),
         }
@@ -196,5 +201,12 @@ mod tests {
         assert_eq!(first[0].saga_id, Err(Malformed::BadSaga));
         let bundle = RawMessage { content_type: Some(BUNDLE.to_owned()), body: b"[1]".to_vec(), ..plain() };
         assert_eq!(open(bundle)[0].saga_id, Err(Malformed::BadBundle));
+    }
+
+    #[test]
+    fn no_text_of_a_message_is_one_that_the_database_refuses() {
+        let raw = RawMessage { event_type: Some("bad\0type".to_owned()), app_id: Some("\0".to_owned()), ..plain() };
+        let opened = open(raw);
+        assert_eq!((opened[0].event_type.as_str(), opened[0].source.as_str()), ("bad\u{fffd}type", "\u{fffd}"));
     }
 }

@@ -4,7 +4,7 @@
 //! delay queues, and redrive never publishes: it sets the row due.
 
 use crate::db::{Db, DbError, Tx};
-use crate::envelope::{Envelope, Malformed};
+use crate::envelope::{Envelope, Malformed, storable};
 use crate::ids::{MessageId, SagaId};
 use crate::topology::QueueRole;
 use std::collections::BTreeMap;
@@ -132,7 +132,8 @@ async fn write(db: &Db, sql: &str, entries: &[Entry]) -> Result<Vec<Row>, DbErro
         entries.iter().map(|e| i32::try_from(e.envelope.announcement).unwrap_or(i32::MAX)).collect();
     let bodies: Vec<&[u8]> = entries.iter().map(|e| e.envelope.body.as_slice()).collect();
     let states: Vec<&str> = entries.iter().map(|e| e.state.as_str()).collect();
-    let reasons: Vec<&str> = entries.iter().map(|e| e.reason.as_str()).collect();
+    // A reason may quote what came over the wire.
+    let reasons: Vec<String> = entries.iter().map(|e| storable(e.reason.clone())).collect();
     let redrivable: Vec<bool> = entries.iter().map(|e| e.redrivable).collect();
     let due: Vec<f64> = entries.iter().map(|e| e.due_in.as_secs_f64() * 1_000.0).collect();
     db.query(
