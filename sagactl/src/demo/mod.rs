@@ -13,6 +13,7 @@ use crate::stack::Stack;
 mod scenes;
 mod story;
 mod summary;
+mod told;
 
 use summary::Outcome;
 
@@ -83,6 +84,9 @@ async fn tour(stack: &Stack, begun: Instant) -> bool {
     let report = audit::until_quiescent(&stack.audit_config(), RESTS_WITHIN).await;
     let clean = report.as_ref().is_ok_and(audit::AuditReport::is_clean);
     say(&summary::table(&outcomes));
-    say(&report.map_or_else(|error| format!("Audit: {error}"), |report| format!("Audit: {report}")));
+    say(&match report {
+        Ok(report) => format!("Audit: {}\n{report}", summary::counts(&report.counts)),
+        Err(error) => format!("Audit: {error}"),
+    });
     clean && outcomes.iter().all(Outcome::as_expected)
 }

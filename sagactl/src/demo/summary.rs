@@ -1,5 +1,6 @@
 //! How the tour went.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use comfy_table::{Table, presets};
@@ -52,6 +53,12 @@ pub(super) fn table(outcomes: &[Outcome]) -> String {
         table.add_row(outcome.row());
     }
     format!("\n{table}\n")
+}
+
+/// What an audit looked at: a clean report about nothing would prove nothing.
+pub(super) fn counts(counts: &BTreeMap<String, u64>) -> String {
+    let counts: Vec<String> = counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
+    counts.join(", ")
 }
 
 /// All demo prices are in euros and cents.
