@@ -1,0 +1,96 @@
+//! notification-svc alone, as a process on real servers: the test plays order-svc.
+
+use lapin::options::BasicPublishOptions;
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use order_contracts::{OrderCancelled, OrderConfirmed, OrderId};
+use saga_common::event::{Event, EventType};
+use saga_common::{MessageId, SagaId};
+use sagactl::client::{Client, Notification, Service};
+use sagactl::stack::{Stack, StackOptions};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_notification-svc");
+
+async fn up() -> Outcome<Stack> {
+    let folder = Path::new(PROGRAM).parent().map(Path::to_path_buf);
+    Ok(Stack::up(StackOptions::unique().only([Service::Notification]).programs_folder(folder)).await?)
+}
+
+/// SIGTERM; it must end in order, and in time.
+async fn ends(stack: Stack) -> Outcome {
+    let begun = Instant::now();
+    let status = stack.terminate(Service::Notification).await?;
+    assert!(status.success(), "{status}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "drained only after {:?}", begun.elapsed());
+    Ok(())
+}
+
+async fn say<E: Event>(channel: &Channel, message_id: MessageId, saga_id: SagaId, event: &E) -> Outcome {
+    let event_type = EventType::of::<E>()?;
+    let properties = BasicProperties::default()
+        .with_type(event_type.as_str().into())
+        .with_message_id(message_id.to_string().into())
+        .with_correlation_id(saga_id.to_string().into())
+        .with_delivery_mode(2);
+    let (exchange, key) = ("saga.events".into(), event_type.routing_key().into());
+    let body = serde_json::to_vec(event)?;
+    channel.basic_publish(exchange, key, BasicPublishOptions::default(), &body, properties).await?.await?;
+    Ok(())
+}
+
+/// Waits for as many notes of an order as there should be.
+async fn notes(client: &Client, order_id: Uuid, expected: usize) -> Outcome<Vec<Notification>> {
+    let begun = Instant::now();
+    loop {
+        let notes = client.notifications(order_id).await?;
+        if notes.len() >= expected {
+            return Ok(notes);
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "{} of {expected} notes", notes.len());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn it_starts_and_drains_in_time() -> Outcome {
+    let stack = up().await?;
+    let url = stack.url(Service::Notification)?;
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    assert_eq!(http.get(format!("{url}/livez")).send().await?.status(), 200);
+    stack.client().ready(Service::Notification).await?;
+    let steps = stack.client().choreography(Service::Notification).await?.steps;
+    assert_eq!(steps.iter().map(|it| it.step.as_str()).collect::<Vec<_>>(), ["notify", "notify"]);
+    assert_eq!(http.get(format!("{url}/notifications?order_id=7")).send().await?.status(), 400);
+    ends(stack).await
+}
+
+#[tokio::test]
+async fn every_message_is_noted_once() -> Outcome {
+    let stack = up().await?;
+    let client = stack.client();
+    let connection = Connection::connect(stack.amqp_url(), ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    let (confirmed, cancelled) = (SagaId::new(), SagaId::new());
+    let order = OrderConfirmed { order_id: OrderId(confirmed.as_uuid()), customer_id: "anna".into() };
+    let message_id = MessageId::new();
+    // A repeated announcement has the id of the first one.
+    for _ in 0..3 {
+        say(&channel, message_id, confirmed, &order).await?;
+    }
+    let reason = "out of stock".to_owned();
+    let order = OrderCancelled { order_id: OrderId(cancelled.as_uuid()), customer_id: "anna".into(), reason };
+    say(&channel, MessageId::new(), cancelled, &order).await?;
+
+    let of_cancelled = notes(&client, cancelled.as_uuid(), 1).await?;
+    assert_eq!(of_cancelled[0].text, format!("Your order {cancelled} is cancelled: out of stock."));
+    let of_confirmed = notes(&client, confirmed.as_uuid(), 1).await?;
+    assert_eq!(of_confirmed.len(), 1, "{of_confirmed:?}");
+    assert_eq!((of_confirmed[0].message_id, of_confirmed[0].kind.as_str()), (message_id.as_uuid(), "confirmed"));
+    let story = client.saga(Service::Notification, confirmed.as_uuid()).await?;
+    assert_eq!((story.steps.len(), story.steps[0].verdict.as_str()), (1, "done"));
+    ends(stack).await
+}
