@@ -6,8 +6,8 @@ use crate::steps::collect_answers::{answering, collect};
 use crate::steps::confirm_order::confirm;
 use crate::steps::place_order::{PLACE_ORDER, withdraw};
 use order_contracts::OrderPlaced;
-use saga_common::participant::ChoreographyError;
 use saga_common::Participant;
+use saga_common::participant::ChoreographyError;
 
 pub(crate) fn participant(app: App) -> Result<Participant<App>, ChoreographyError> {
     Participant::new("order", app)
@@ -37,7 +37,9 @@ mod tests {
             .map()
             .steps
             .into_iter()
-            .map(|s| (s.step, s.reacts_to.unwrap_or_default(), s.says.unwrap_or_default(), s.refuses.unwrap_or_default()))
+            .map(|s| {
+                (s.step, s.reacts_to.unwrap_or_default(), s.says.unwrap_or_default(), s.refuses.unwrap_or_default())
+            })
             .collect();
         let row = |a: &str, b: &str, c: &str, d: &str| (a.to_owned(), b.to_owned(), c.to_owned(), d.to_owned());
         assert_eq!(

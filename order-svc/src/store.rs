@@ -58,9 +58,7 @@ pub(crate) async fn confirm(tx: &Tx, charged: &PaymentCharged) -> Result<Confirm
         )
         .await?;
     match row {
-        Some(row) if row.get::<_, &str>(0) == "confirmed" => {
-            Ok(Confirmed::Yes { customer_id: CustomerId(row.get(1)) })
-        }
+        Some(row) if row.get::<_, &str>(0) == "confirmed" => Ok(Confirmed::Yes { customer_id: CustomerId(row.get(1)) }),
         Some(_) => Ok(Confirmed::OtherAmount),
         None if exists(tx, charged.order_id).await? => Ok(Confirmed::Decided),
         None => Ok(Confirmed::NoSuchOrder),

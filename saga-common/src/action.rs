@@ -87,10 +87,13 @@ pub trait Form: 'static {
     type Refuses: Said;
 }
 
+/// Names types without owning values of them.
+type Types<E, S, R> = fn() -> (E, S, R);
+
 /// The form of an action that takes one event.
-pub struct One<E, S, R>(PhantomData<fn() -> (E, S, R)>);
+pub struct One<E, S, R>(PhantomData<Types<E, S, R>>);
 /// The form of an action that takes a batch.
-pub struct Set<E, S, R>(PhantomData<fn() -> (E, S, R)>);
+pub struct Set<E, S, R>(PhantomData<Types<E, S, R>>);
 
 impl<E: Event, S: Said, R: Said> Form for One<E, S, R> {
     type On = E;
@@ -161,11 +164,7 @@ pub(crate) trait Action<App>: Send + Sync {
     /// Reads the body; the text says what is wrong with it.
     fn decode(&self, envelope: &Envelope) -> Result<AnyEvent, String>;
     /// Runs the action over events of its own step, one outcome each, in order.
-    fn run<'a>(
-        &'a self,
-        cx: &'a mut Cx<App>,
-        items: Vec<ActionItem>,
-    ) -> BoxFuture<'a, Result<Vec<Ended>, StepError>>;
+    fn run<'a>(&'a self, cx: &'a mut Cx<App>, items: Vec<ActionItem>) -> BoxFuture<'a, Result<Vec<Ended>, StepError>>;
 }
 
 struct Typed<F, M> {
@@ -185,11 +184,7 @@ where
         decode::<E>(envelope)
     }
 
-    fn run<'a>(
-        &'a self,
-        cx: &'a mut Cx<App>,
-        items: Vec<ActionItem>,
-    ) -> BoxFuture<'a, Result<Vec<Ended>, StepError>> {
+    fn run<'a>(&'a self, cx: &'a mut Cx<App>, items: Vec<ActionItem>) -> BoxFuture<'a, Result<Vec<Ended>, StepError>> {
         Box::pin(async move {
             let mut ended = Vec::with_capacity(items.len());
             for item in items {
@@ -215,11 +210,7 @@ where
         decode::<E>(envelope)
     }
 
-    fn run<'a>(
-        &'a self,
-        cx: &'a mut Cx<App>,
-        items: Vec<ActionItem>,
-    ) -> BoxFuture<'a, Result<Vec<Ended>, StepError>> {
+    fn run<'a>(&'a self, cx: &'a mut Cx<App>, items: Vec<ActionItem>) -> BoxFuture<'a, Result<Vec<Ended>, StepError>> {
         Box::pin(async move {
             let mut events = Vec::with_capacity(items.len());
             for item in items {

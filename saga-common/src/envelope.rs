@@ -185,7 +185,9 @@ mod tests {
         let (a, b) = (MessageId::new(), MessageId::new());
         let saga = SagaId::new();
         let event = |id: MessageId, n: u32| {
-            format!(r#"{{"id":"{id}","subject":"{saga}","type":"order.placed.v1","source":"order","data":{{"n": {n}}},"future":1}}"#)
+            format!(
+                r#"{{"id":"{id}","subject":"{saga}","type":"order.placed.v1","source":"order","data":{{"n": {n}}},"future":1}}"#
+            )
         };
         let body = format!("[{},{}]", event(a, 1), event(b, 2)).into_bytes();
         let opened = open(RawMessage { content_type: Some(BUNDLE.to_owned()), body, ..plain() });

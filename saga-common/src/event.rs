@@ -198,6 +198,8 @@ mod tests {
         for refused in [EventType::of::<Unnamed>().is_err(), EventType::of::<String>().is_err()] {
             assert!(refused);
         }
-        assert!(!is_wire_type("Stock.v1") && !is_wire_type("stock") && !is_wire_type("stock.v0") && !is_wire_type(".v1"));
+        assert!(
+            !is_wire_type("Stock.v1") && !is_wire_type("stock") && !is_wire_type("stock.v0") && !is_wire_type(".v1")
+        );
     }
 }

@@ -80,7 +80,9 @@ mod tests {
     fn nothing_after_the_pivot_is_parked_for_failing() {
         let policy = RetryPolicy::default();
         for attempt in 1..10_000 {
-            assert!(matches!(policy.after(attempt, Patience::Endless, 0.0), Decision::Wait(w) if w <= policy.longest_wait));
+            assert!(
+                matches!(policy.after(attempt, Patience::Endless, 0.0), Decision::Wait(w) if w <= policy.longest_wait)
+            );
         }
     }
 }

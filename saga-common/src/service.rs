@@ -106,8 +106,8 @@ impl<App: Send + Sync + 'static> Service<App> {
         let (database_url, owner_url) = (settings.database_url()?, settings.owner_url()?);
         let amqp_url = settings.amqp_url()?;
         let db = Db::new(&database_url, settings.database_connections).map_err(Error::from)?;
-        let drain = Drain::on_signals()
-            .map_err(|source| Error::Io { what: "listening for signals".to_owned(), source })?;
+        let drain =
+            Drain::on_signals().map_err(|source| Error::Io { what: "listening for signals".to_owned(), source })?;
         let (outbox, outbox_ends) = Outbox::new(Uuid::now_v7(), settings.outbox_lease());
         let engine = Engine {
             participant,
@@ -158,9 +158,13 @@ impl<App: Send + Sync + 'static> Service<App> {
     /// # Errors
     /// When the broker's URL or the address to listen on cannot be used.
     #[cfg(feature = "http")]
-    pub async fn serve(self, default_listen: &str, routes: utoipa_axum::router::OpenApiRouter) -> Result<(), StartError> {
+    pub async fn serve(
+        self,
+        default_listen: &str,
+        routes: utoipa_axum::router::OpenApiRouter,
+    ) -> Result<(), StartError> {
         let engine = Arc::clone(&self.engine);
-        let listener = crate::http::listen(engine.settings.listen, default_listen).await.map_err(Error::from)?;
+        let listener = crate::http::listen(engine.settings.listen, default_listen).await?;
         let running = self.begin()?;
         let app = crate::http::app(&engine, Arc::clone(&running.health), routes)?;
         // Half of the time for open requests, so that the other half is there for what they began.
@@ -289,7 +293,11 @@ async fn keep_partitions<App>(engine: &Engine<App>, owner_url: &str) -> Result<(
     partitions::keep(owner_url, days, unfinished, &engine.window).await
 }
 
-async fn partitions_task<App: Send + Sync + 'static>(engine: Arc<Engine<App>>, owner_url: String, stop: CancellationToken) {
+async fn partitions_task<App: Send + Sync + 'static>(
+    engine: Arc<Engine<App>>,
+    owner_url: String,
+    stop: CancellationToken,
+) {
     loop {
         tokio::select! { () = tokio::time::sleep(PARTITIONS_EVERY) => {}, () = stop.cancelled() => return }
         if let Err(error) = keep_partitions(&engine, &owner_url).await {

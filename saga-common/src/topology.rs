@@ -229,6 +229,11 @@ mod tests {
     #[test]
     fn who_undoes_nothing_has_no_failures_queue() {
         let listener = Topology { undoes: false, ..inventory(QueueType::Quorum) };
-        assert!(!listener.declarations().iter().any(|d| matches!(d, Declaration::Binding { exchange: "saga.failures", .. })));
+        assert!(
+            !listener
+                .declarations()
+                .iter()
+                .any(|d| matches!(d, Declaration::Binding { exchange: "saga.failures", .. }))
+        );
     }
 }

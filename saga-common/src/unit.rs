@@ -120,8 +120,7 @@ impl Unit {
     /// When the event cannot be written.
     pub fn fail<E: Event>(&mut self, step: &str, saga_id: SagaId, event: &E) -> Result<(), Error> {
         let event_type = event::EventType::of::<E>()?;
-        let message =
-            Outgoing::new(saga_id, Route::Fanout, event_type.as_str(), None, None, event.encode()?);
+        let message = Outgoing::new(saga_id, Route::Fanout, event_type.as_str(), None, None, event.encode()?);
         self.ends.verdicts.push(Settled {
             key: (saga_id, step.to_owned()),
             was: Verdict::Done,

@@ -125,8 +125,7 @@ async fn write(db: &Db, sql: &str, entries: &[Entry]) -> Result<Vec<Row>, DbErro
         entries.iter().map(|e| e.envelope.saga_id.as_ref().ok().map(SagaId::as_uuid)).collect();
     let types: Vec<&str> = entries.iter().map(|e| e.envelope.event_type.as_str()).collect();
     let sources: Vec<&str> = entries.iter().map(|e| e.envelope.source.as_str()).collect();
-    let causes: Vec<Option<Uuid>> =
-        entries.iter().map(|e| e.envelope.causation_id.map(|id| id.as_uuid())).collect();
+    let causes: Vec<Option<Uuid>> = entries.iter().map(|e| e.envelope.causation_id.map(|id| id.as_uuid())).collect();
     let traces: Vec<Option<&str>> = entries.iter().map(|e| e.envelope.traceparent.as_deref()).collect();
     let announcements: Vec<i32> =
         entries.iter().map(|e| i32::try_from(e.envelope.announcement).unwrap_or(i32::MAX)).collect();
@@ -139,8 +138,20 @@ async fn write(db: &Db, sql: &str, entries: &[Entry]) -> Result<Vec<Row>, DbErro
     db.query(
         sql,
         &[
-            &ids, &steps, &queues, &sagas, &types, &sources, &causes, &traces, &announcements, &bodies, &states,
-            &reasons, &redrivable, &due,
+            &ids,
+            &steps,
+            &queues,
+            &sagas,
+            &types,
+            &sources,
+            &causes,
+            &traces,
+            &announcements,
+            &bodies,
+            &states,
+            &reasons,
+            &redrivable,
+            &due,
         ],
     )
     .await

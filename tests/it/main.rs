@@ -1,1 +1,17 @@
-fn main() {}
+//! Whole-stack tests: real PostgreSQL, real RabbitMQ, the services as processes, orders over HTTP. Each test has databases
+//! and a virtual host of its own, and ends with the audit.
+
+mod cancellation;
+mod compensation;
+mod duplicates;
+mod external_money;
+mod happy_path;
+mod idempotency;
+mod lost_messages;
+mod poison;
+mod reordering;
+mod replicas;
+mod restarts;
+mod validation;
+mod wire;
+mod world;

@@ -16,10 +16,7 @@ use uuid::Uuid;
 /// An order.
 #[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = Uuid, Path)),
     responses((status = 200, body = Order), (status = 404, body = Problem)))]
-pub(super) async fn show(
-    State(shop): State<Shop>,
-    id: Result<Path<Uuid>, PathRejection>,
-) -> Reply<Json<Order>> {
+pub(super) async fn show(State(shop): State<Shop>, id: Result<Path<Uuid>, PathRejection>) -> Reply<Json<Order>> {
     let Path(id) = id?;
     Ok(Json(body::load(&shop.reads, id).await?))
 }
@@ -90,6 +87,8 @@ pub(super) async fn cancel(
     let order = body::load(&shop.reads, id).await?;
     match order.status.as_str() {
         "cancelling" | "cancelled" => Ok((StatusCode::ACCEPTED, Json(order))),
-        status => Err(Problem::conflict(format!("the order is {status}: it can be returned, but not cancelled any more"))),
+        status => {
+            Err(Problem::conflict(format!("the order is {status}: it can be returned, but not cancelled any more")))
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Shop;
 use super::body::{self, Order};
-use crate::domain::{self, Price, WantedLine, Wanted};
+use crate::domain::{self, Price, Wanted, WantedLine};
 use crate::placement::{NotPlaced, Placed, Placement};
 use axum::Json;
 use axum::extract::State;

@@ -54,10 +54,7 @@ pub(super) async fn list(State(shop): State<Shop>) -> Reply<Json<ProductList>> {
 /// A product.
 #[utoipa::path(get, path = "/products/{sku}", tag = "products", params(("sku" = String, Path)),
     responses((status = 200, body = Product), (status = 404, body = Problem)))]
-pub(super) async fn show(
-    State(shop): State<Shop>,
-    sku: Result<Path<String>, PathRejection>,
-) -> Reply<Json<Product>> {
+pub(super) async fn show(State(shop): State<Shop>, sku: Result<Path<String>, PathRejection>) -> Reply<Json<Product>> {
     let Path(sku) = sku?;
     sqlx::query_as!(Product, "select sku, name, unit_price_minor, currency from products where sku = $1", sku)
         .fetch_optional(&shop.reads)

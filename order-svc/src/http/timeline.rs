@@ -106,10 +106,7 @@ struct PartWaiting {
 /// The story of an order.
 #[utoipa::path(get, path = "/orders/{id}/timeline", tag = "orders", params(("id" = Uuid, Path)),
     responses((status = 200, body = Timeline), (status = 404, body = Problem)))]
-pub(super) async fn show(
-    State(shop): State<Shop>,
-    id: Result<Path<Uuid>, PathRejection>,
-) -> Reply<Json<Timeline>> {
+pub(super) async fn show(State(shop): State<Shop>, id: Result<Path<Uuid>, PathRejection>) -> Reply<Json<Timeline>> {
     let Path(id) = id?;
     let status = body::load(&shop.reads, id).await?.status;
     let mut timeline =

@@ -28,7 +28,13 @@ impl Link {
         uri.query.connection_timeout = Some(5_000);
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let name = format!("{service}/{role}@{}:{}", host.trim(), std::process::id());
-        Ok(Arc::new(Self { uri, service: service.to_owned(), name, making: tokio::sync::Mutex::default(), current: std::sync::Mutex::default() }))
+        Ok(Arc::new(Self {
+            uri,
+            service: service.to_owned(),
+            name,
+            making: tokio::sync::Mutex::default(),
+            current: std::sync::Mutex::default(),
+        }))
     }
 
     /// The service whose link it is.

@@ -31,7 +31,10 @@ struct Unfit {
     redrivable: bool,
 }
 
-pub(super) async fn run<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>, batch: Vec<Inbound>) -> Result<(), Failed> {
+pub(super) async fn run<App: Send + Sync + 'static>(
+    engine: &Arc<Engine<App>>,
+    batch: Vec<Inbound>,
+) -> Result<(), Failed> {
     let mut ends = Ends::default();
     let mut ready: Vec<Ready<App>> = Vec::with_capacity(batch.len());
     let mut by_key: BTreeMap<Key, usize> = BTreeMap::new();

@@ -217,7 +217,9 @@ async fn run<App: Send + Sync + 'static>(
     });
     match unit.await {
         Ok(ended) => ended,
-        Err(panic) => Err(Failed::Own(StepError::Retry(crate::step::Retry::because(format!("the step panicked: {panic}"))))),
+        Err(panic) => {
+            Err(Failed::Own(StepError::Retry(crate::step::Retry::because(format!("the step panicked: {panic}")))))
+        }
     }
 }
 
@@ -239,10 +241,8 @@ pub(super) async fn give_up<App: Send + Sync + 'static>(
 }
 
 fn patience<App: Send + Sync + 'static>(engine: &Engine<App>, role: QueueRole, envelope: &Envelope) -> Patience {
-    let after_pivot = engine
-        .participant
-        .reacting_to(&envelope.event_type)
-        .is_some_and(|step| step.kind == StepKind::Retriable);
+    let after_pivot =
+        engine.participant.reacting_to(&envelope.event_type).is_some_and(|step| step.kind == StepKind::Retriable);
     if role == QueueRole::Failures || after_pivot { Patience::Endless } else { Patience::Bounded }
 }
 

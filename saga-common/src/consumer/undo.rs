@@ -21,7 +21,10 @@ use crate::unit::{Ends, Unit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub(super) async fn run<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>, batch: Vec<Inbound>) -> Result<(), Failed> {
+pub(super) async fn run<App: Send + Sync + 'static>(
+    engine: &Arc<Engine<App>>,
+    batch: Vec<Inbound>,
+) -> Result<(), Failed> {
     let mut ends = Ends::default();
     // One failure a saga is enough; of several, one that asks for an answer again.
     let mut failures: BTreeMap<SagaId, Envelope> = BTreeMap::new();
@@ -184,13 +187,8 @@ pub(crate) fn answer<App: Send + Sync + 'static>(
         CompensationOutcome::NothingToUndo => Verdict::NothingToUndo,
         CompensationOutcome::Fenced => Verdict::Fenced,
     };
-    let settled = Settled {
-        key: (saga_id, COMPENSATE.to_owned()),
-        was,
-        verdict,
-        said: Some(message.recorded()),
-        detail: None,
-    };
+    let settled =
+        Settled { key: (saga_id, COMPENSATE.to_owned()), was, verdict, said: Some(message.recorded()), detail: None };
     count_verdict(&settled);
     ends.verdicts.push(settled);
     ends.outgoing.push(message);

@@ -69,8 +69,7 @@ fn of_postgres(error: &tokio_postgres::Error) -> Trouble {
         // No SQL state: the answer never came.
         return Trouble::Gone;
     };
-    let passing =
-        [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::LOCK_NOT_AVAILABLE];
+    let passing = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::LOCK_NOT_AVAILABLE];
     if passing.contains(state) {
         return Trouble::Passing;
     }
@@ -106,8 +105,7 @@ impl Db {
             .connect_timeout(Duration::from_secs(5))
             .keepalives_idle(Duration::from_secs(10))
             .tcp_user_timeout(Duration::from_secs(15));
-        let manager =
-            Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
         let bound = Some(Duration::from_secs(10));
         let pool = Pool::builder(manager)
             .max_size(connections)

@@ -32,9 +32,7 @@ const REQUEST_BYTES: usize = 1_048_576;
 /// Binds the address of the settings, or else the service's default.
 pub(crate) async fn listen(setting: Option<SocketAddr>, default: &str) -> Result<TcpListener, Error> {
     let address = setting.map_or_else(|| default.to_owned(), |address| address.to_string());
-    TcpListener::bind(&address)
-        .await
-        .map_err(|source| Error::Io { what: format!("listening on {address}"), source })
+    TcpListener::bind(&address).await.map_err(|source| Error::Io { what: format!("listening on {address}"), source })
 }
 
 /// The service's routes inside the engine's frame.

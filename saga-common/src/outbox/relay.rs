@@ -99,7 +99,8 @@ pub(crate) async fn sweep(outbox: Outbox, db: Db, link: Arc<Link>, done: Cancell
             continue;
         }
         loop {
-            let leased = store::lease(&db, outbox.instance(), &outbox.in_flight_ids(), outbox.lease(), SWEEP_ROWS).await;
+            let leased =
+                store::lease(&db, outbox.instance(), &outbox.in_flight_ids(), outbox.lease(), SWEEP_ROWS).await;
             let batch = match leased {
                 Ok(batch) if batch.is_empty() => break,
                 Ok(batch) => batch,

@@ -8,12 +8,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 /// Inserts the rows of a unit. A row that is there already (an answer being repeated) is left alone.
-pub(crate) async fn insert(
-    tx: &Tx,
-    messages: &[Outgoing],
-    owner: Uuid,
-    lease: Duration,
-) -> Result<(), DbError> {
+pub(crate) async fn insert(tx: &Tx, messages: &[Outgoing], owner: Uuid, lease: Duration) -> Result<(), DbError> {
     if messages.is_empty() {
         return Ok(());
     }

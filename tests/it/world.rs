@@ -1,0 +1,130 @@
+//! What every scenario needs: a stack of its own, orders, waiting for what must come, and the audit at the end.
+
+use sagactl::audit::{self, ExpectedParked};
+use sagactl::client::{Client, Item, NewOrder, Order, OrderStatus};
+use sagactl::stack::{ServerSettings, Servers, Stack, StackOptions};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
+pub(crate) type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// Nothing in these tests takes longer, unless something is wrong.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+pub(crate) const TEA: &str = "TEA-SENCHA-100";
+pub(crate) const MUG: &str = "MUG-STONE";
+pub(crate) const COFFEE: &str = "COFFEE-ETH-250";
+/// Always out of stock.
+pub(crate) const TEAPOT: &str = "TEAPOT-CAST";
+/// Her wallet is empty.
+pub(crate) const POOR: &str = "poor-paula";
+
+/// A stack and a client of it.
+pub(crate) struct World {
+    pub(crate) stack: Stack,
+    pub(crate) client: Client,
+}
+
+impl World {
+    /// The usual stack, on the servers all tests of this process share.
+    pub(crate) async fn start() -> Fallible<Self> {
+        Self::with(StackOptions::unique()).await
+    }
+
+    pub(crate) async fn with(options: StackOptions) -> Fallible<Self> {
+        Self::on(Servers::shared().await?, options).await
+    }
+
+    /// A stack on servers of its own, which the test may kill.
+    pub(crate) async fn alone(options: StackOptions) -> Fallible<Self> {
+        let servers = Servers::temporary(&ServerSettings::from_env()?).await?;
+        Self::on(Arc::new(servers), options).await
+    }
+
+    async fn on(servers: Arc<Servers>, options: StackOptions) -> Fallible<Self> {
+        let stack = Stack::up_on(servers, options).await?;
+        let client = stack.client();
+        Ok(Self { stack, client })
+    }
+
+    pub(crate) async fn place(&self, order: &NewOrder) -> Fallible<Order> {
+        Ok(self.client.place_order(order, None, None).await?.order)
+    }
+
+    /// Waits until the order is terminal, and it must be in this status.
+    pub(crate) async fn ends(&self, id: Uuid, status: OrderStatus) -> Fallible<Order> {
+        let order = self.client.wait_terminal(id, LIMIT).await?;
+        if order.status != status {
+            let timeline = serde_json::to_string_pretty(&self.client.timeline(id).await?)?;
+            return Err(format!("order {id} ended {}, not {status}:\n{timeline}", order.status).into());
+        }
+        Ok(order)
+    }
+
+    /// Places orders until told otherwise, and waits until all are terminal.
+    pub(crate) async fn place_all(&self, orders: &[NewOrder]) -> Fallible<Vec<Uuid>> {
+        let mut ids = Vec::with_capacity(orders.len());
+        for order in orders {
+            ids.push(self.place(order).await?.id);
+        }
+        Ok(ids)
+    }
+
+    /// Waits until nothing is under way, then audits everything: each scenario's last line.
+    pub(crate) async fn assert_consistent(&self) -> Outcome {
+        self.assert_consistent_with(ExpectedParked::Nothing).await
+    }
+
+    /// As [`World::assert_consistent`], with messages that should be parked.
+    pub(crate) async fn assert_consistent_with(&self, parked: ExpectedParked) -> Outcome {
+        let config = audit::AuditConfig { parked, ..self.stack.audit_config() };
+        let report = audit::until_quiescent(&config, LIMIT).await?;
+        if report.is_clean() {
+            return Ok(());
+        }
+        let failed: Vec<_> = report.failed().collect();
+        Err(format!("the audit found:\n{}", serde_json::to_string_pretty(&failed)?).into())
+    }
+
+    /// A connection to one service's database.
+    pub(crate) async fn database(&self, service: sagactl::client::Service) -> Fallible<tokio_postgres::Client> {
+        let (client, connection) =
+            tokio_postgres::connect(self.stack.database_url(service), tokio_postgres::NoTls).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+}
+
+/// An order of one line.
+pub(crate) fn order(customer: &str, sku: &str, quantity: u32, method: &str) -> NewOrder {
+    order_of(customer, &[(sku, quantity)], method)
+}
+
+pub(crate) fn order_of(customer: &str, items: &[(&str, u32)], method: &str) -> NewOrder {
+    NewOrder {
+        customer_id: customer.to_owned(),
+        currency: "EUR".to_owned(),
+        items: items.iter().map(|(sku, quantity)| Item { sku: (*sku).to_owned(), quantity: *quantity }).collect(),
+        payment_method: method.to_owned(),
+    }
+}
+
+/// Asks again until it is so, at most [`LIMIT`] long: how these tests wait for what another process does.
+pub(crate) async fn eventually<T, Fut>(what: &str, mut ask: impl FnMut() -> Fut) -> Fallible<T>
+where
+    Fut: Future<Output = Fallible<Option<T>>>,
+{
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        match ask().await {
+            Ok(Some(answer)) => return Ok(answer),
+            Err(error) if Instant::now() > deadline => return Err(format!("{what}: {error}").into()),
+            Ok(None) if Instant::now() > deadline => return Err(format!("{what}: not within {LIMIT:?}").into()),
+            _ => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
