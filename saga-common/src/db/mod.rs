@@ -184,6 +184,7 @@ pub fn reads(url: &str) -> Result<sqlx::PgPool, DbError> {
     let pool = sqlx::postgres::PgPoolOptions::new()
         .max_connections(8)
         .acquire_timeout(Duration::from_secs(5))
-        .connect_lazy(url)?;
+        .connect_lazy(url)
+        .map_err(|error| DbError::Url(error.to_string()))?;
     Ok(pool)
 }
