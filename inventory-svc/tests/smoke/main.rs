@@ -1,5 +1,6 @@
 //! inventory-svc alone, as a process on real servers: the test plays everybody else.
 
+mod storm;
 mod wire;
 
 use order_contracts::{CustomerId, Line, Money, OrderConfirmed, OrderId, OrderPlaced};
@@ -21,8 +22,13 @@ struct Inventory {
 
 impl Inventory {
     async fn up() -> Outcome<Self> {
+        Self::up_as(1).await
+    }
+
+    async fn up_as(replicas: usize) -> Outcome<Self> {
         let folder = Path::new(PROGRAM).parent().map(Path::to_path_buf);
         let options = StackOptions::unique().only([Service::Inventory]).programs_folder(folder);
+        let options = options.replicas(Service::Inventory, replicas);
         let stack = Stack::up(options.env(Service::Inventory, "LOG", "info,saga_common=debug")).await?;
         let wire = Wire::connect(stack.amqp_url()).await?;
         Ok(Self { client: stack.client(), wire, stack })

@@ -22,6 +22,7 @@ pub(crate) struct Wire {
 
 /// What the service said.
 pub(crate) struct Heard {
+    pub(crate) saga_id: SagaId,
     pub(crate) event_type: String,
     pub(crate) exchange: String,
     pub(crate) causation_id: Option<String>,
@@ -92,6 +93,13 @@ impl Wire {
 
     /// The next that the service says, which must be about this saga.
     pub(crate) async fn hears(&mut self, saga_id: SagaId) -> Outcome<Heard> {
+        let heard = self.listen().await?;
+        assert_eq!(heard.saga_id, saga_id);
+        Ok(heard)
+    }
+
+    /// The next that the service says.
+    pub(crate) async fn listen(&mut self) -> Outcome<Heard> {
         loop {
             let next = tokio::time::timeout(PATIENCE, self.ears.next()).await;
             let delivery = next.map_err(|_| "the service says nothing")?.ok_or("the broker went away")??;
@@ -100,10 +108,11 @@ impl Wire {
             if properties.app_id().is_none() {
                 continue;
             }
-            assert_eq!(properties.correlation_id().as_ref().map(|id| id.as_str()), Some(saga_id.to_string().as_str()));
+            let saga_id = properties.correlation_id().as_ref().ok_or("a message of no saga")?.as_str().parse()?;
             let headers = properties.headers().clone().unwrap_or_default();
             let causation_id = headers.inner().get("causation-id").and_then(|id| id.as_long_string());
             return Ok(Heard {
+                saga_id,
                 event_type: properties.kind().as_ref().map(ToString::to_string).unwrap_or_default(),
                 exchange: delivery.exchange.to_string(),
                 causation_id: causation_id.map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned()),
