@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// An amount in minor units (cents) of some [`Currency`].
+/// An amount in minor units (cents) of some [`Currency`]; on the wire a number, which is refused where it is no amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "i64", into = "i64")]
 pub struct Money(i64);
 
 /// An amount or a currency that cannot be.
@@ -72,6 +72,19 @@ impl Money {
     }
 }
 
+impl TryFrom<i64> for Money {
+    type Error = MoneyError;
+    fn try_from(minor: i64) -> Result<Self, MoneyError> {
+        Self::from_minor(minor)
+    }
+}
+
+impl From<Money> for i64 {
+    fn from(amount: Money) -> Self {
+        amount.0
+    }
+}
+
 /// An ISO 4217 currency code.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -117,6 +130,16 @@ mod tests {
         assert_eq!(price.times(-1), Err(MoneyError::Negative));
         assert_eq!(Money::MAX.plus(price), Err(MoneyError::Overflow));
         assert_eq!(Money::from_minor(-1), Err(MoneyError::Negative));
+    }
+
+    #[test]
+    fn an_amount_that_cannot_be_is_not_read() {
+        let price = Money::from_minor(1_290).expect("an amount");
+        assert_eq!(serde_json::to_string(&price).expect("a number"), "1290");
+        assert_eq!(serde_json::from_str::<Money>("1290").expect("an amount"), price);
+        for bad in ["-1", "9007199254740992", "1.5", "\"1290\""] {
+            assert!(serde_json::from_str::<Money>(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]
