@@ -8,7 +8,7 @@ use clap::Parser;
 use crate::audit;
 use crate::cmd::launch::{Launch, StopSignal, refused, say, serve, shut_down};
 use crate::cmd::up::addresses;
-use crate::stack::Stack;
+use crate::stack::{Stack, default_data};
 
 mod scenes;
 mod story;
@@ -60,7 +60,9 @@ impl Demo {
         };
         if !self.once {
             say(&addresses(&stack.record().await));
-            say("Serving until Ctrl-C. In another terminal, try `cargo sagactl order list`.");
+            let data = stack.servers().data();
+            let at = if data == default_data() { String::new() } else { format!("--data {} ", data.display()) };
+            say(&format!("Serving until Ctrl-C. In another terminal, try `cargo sagactl {at}order list`."));
             serve(&stack, &mut stop).await;
         }
         shut_down(stack, &mut stop).await;
