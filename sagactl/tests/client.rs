@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sagactl::client::{
-    Client, ClientError, Endpoints, Item, NewOrder, OrderFilter, OrderStatus, Service,
-};
+use sagactl::client::{Client, ClientError, Endpoints, Item, NewOrder, OrderFilter, OrderStatus, Service};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -19,21 +17,13 @@ const ORDER: &str = r#"{"id":"019a0000-0000-7000-8000-0000000000a1","customer_id
 async fn service(answers: Vec<String>) -> (Client, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
-    let endpoints = Endpoints {
-        order: url.clone(),
-        payment: url.clone(),
-        inventory: url.clone(),
-        notification: url,
-    };
+    let endpoints = Endpoints { order: url.clone(), payment: url.clone(), inventory: url.clone(), notification: url };
     let requests = tokio::spawn(async move {
         let mut requests = Vec::new();
         for answer in answers {
             let (mut socket, _) = listener.accept().await.expect("a client");
             requests.push(request(&mut socket).await);
-            socket
-                .write_all(answer.as_bytes())
-                .await
-                .expect("a patient client");
+            socket.write_all(answer.as_bytes()).await.expect("a patient client");
         }
         requests
     });
@@ -49,9 +39,7 @@ async fn request(socket: &mut TcpStream) -> String {
         let Some((head, body)) = text.split_once("\r\n\r\n") else {
             continue;
         };
-        let length = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "));
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
         if body.len() >= length.map_or(0, |length| length.parse().expect("a number")) {
             return text.into_owned();
         }
@@ -73,10 +61,7 @@ fn new_order() -> NewOrder {
     NewOrder {
         customer_id: "anna".to_owned(),
         currency: "EUR".to_owned(),
-        items: vec![Item {
-            sku: "TEA-SENCHA-100".to_owned(),
-            quantity: 2,
-        }],
+        items: vec![Item { sku: "TEA-SENCHA-100".to_owned(), quantity: 2 }],
         payment_method: "wallet".to_owned(),
     }
 }
@@ -86,59 +71,32 @@ async fn an_order_is_placed_with_its_key_its_patience_and_the_token() {
     let accepted = answer("202 Accepted", &ORDER.replace("STATUS", "pending"));
     let (client, requests) = service(vec![accepted]).await;
     let client = client.with_token(Some("secret".to_owned()));
-    let placed = client
-        .place_order(&new_order(), Some("key-1"), Some(5))
-        .await
-        .expect("an order");
-    assert_eq!(
-        (placed.status, placed.location.as_deref()),
-        (202, Some("/orders/1"))
-    );
+    let placed = client.place_order(&new_order(), Some("key-1"), Some(5)).await.expect("an order");
+    assert_eq!((placed.status, placed.location.as_deref()), (202, Some("/orders/1")));
     assert_eq!(placed.order.status, OrderStatus::Pending);
 
     let request = &requests.await.expect("served")[0];
-    for wanted in [
-        "POST /orders HTTP/1.1",
-        "idempotency-key: key-1",
-        "prefer: wait=5",
-        "authorization: Bearer secret",
-    ] {
+    for wanted in ["POST /orders HTTP/1.1", "idempotency-key: key-1", "prefer: wait=5", "authorization: Bearer secret"]
+    {
         assert!(request.contains(wanted), "{wanted} is not in {request}");
     }
     assert!(
-        request.ends_with(
-            r#""items":[{"sku":"TEA-SENCHA-100","quantity":2}],"payment_method":"wallet"}"#
-        ),
+        request.ends_with(r#""items":[{"sku":"TEA-SENCHA-100","quantity":2}],"payment_method":"wallet"}"#),
         "{request}"
     );
 }
 
 #[tokio::test]
 async fn ids_are_escaped_and_filters_become_a_query() {
-    let stock = answer(
-        "200 OK",
-        r#"{"sku":"A/B C","available":1,"reserved":0,"sold":0}"#,
-    );
+    let stock = answer("200 OK", r#"{"sku":"A/B C","available":1,"reserved":0,"sold":0}"#);
     let orders = answer("200 OK", r#"{"orders":[]}"#);
     let (client, requests) = service(vec![stock, orders]).await;
     client.stock("A/B C").await.expect("stock");
-    let filter = OrderFilter {
-        status: Some("pending".to_owned()),
-        limit: Some(3),
-        cursor: None,
-    };
+    let filter = OrderFilter { status: Some("pending".to_owned()), limit: Some(3), cursor: None };
     client.orders(&filter).await.expect("orders");
     let requests = requests.await.expect("served");
-    assert!(
-        requests[0].starts_with("GET /stock/A%2FB%20C HTTP/1.1"),
-        "{}",
-        requests[0]
-    );
-    assert!(
-        requests[1].starts_with("GET /orders?status=pending&limit=3 HTTP/1.1"),
-        "{}",
-        requests[1]
-    );
+    assert!(requests[0].starts_with("GET /stock/A%2FB%20C HTTP/1.1"), "{}", requests[0]);
+    assert!(requests[1].starts_with("GET /orders?status=pending&limit=3 HTTP/1.1"), "{}", requests[1]);
     assert!(!requests[1].contains("authorization"), "{}", requests[1]);
 }
 
@@ -148,69 +106,36 @@ async fn a_problem_is_not_a_transport_error() {
     let (client, _requests) = service(vec![answer("409 Conflict", problem)]).await;
     let error = client.cancel(Uuid::now_v7()).await.expect_err("a conflict");
     assert_eq!((error.status(), error.is_transient()), (Some(409), false));
-    assert_eq!(
-        error.to_string(),
-        "order-svc answered 409 Conflict: the order is confirmed"
-    );
+    assert_eq!(error.to_string(), "order-svc answered 409 Conflict: the order is confirmed");
 }
 
 #[tokio::test]
 async fn a_service_that_is_not_there_or_silent_is_a_transport_error() {
-    let nowhere = Endpoints {
-        order: "http://127.0.0.1:1".to_owned(),
-        ..Endpoints::default()
-    };
-    let error = Client::new(nowhere)
-        .order(Uuid::now_v7())
-        .await
-        .expect_err("nobody there");
+    let nowhere = Endpoints { order: "http://127.0.0.1:1".to_owned(), ..Endpoints::default() };
+    let error = Client::new(nowhere).order(Uuid::now_v7()).await.expect_err("nobody there");
     assert!(
-        matches!(
-            &error,
-            ClientError::Transport {
-                service: Service::Order,
-                ..
-            }
-        ) && error.is_transient(),
+        matches!(&error, ClientError::Transport { service: Service::Order, .. }) && error.is_transient(),
         "{error}"
     );
 
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let silent = Endpoints {
-        order: format!("http://{}", listener.local_addr().expect("bound")),
-        ..Endpoints::default()
-    };
+    let silent =
+        Endpoints { order: format!("http://{}", listener.local_addr().expect("bound")), ..Endpoints::default() };
     let client = Client::new(silent).with_timeout(Duration::from_millis(100));
     let error = client.order(Uuid::now_v7()).await.expect_err("no answer");
     assert!(error.to_string().ends_with("no answer in time"), "{error}");
 
-    let garbled = Endpoints {
-        order: "not a url".to_owned(),
-        ..Endpoints::default()
-    };
-    let error = Client::new(garbled)
-        .order(Uuid::now_v7())
-        .await
-        .expect_err("no url");
-    assert_eq!(
-        error.to_string(),
-        "`not a url` is not a usable URL for order-svc"
-    );
+    let garbled = Endpoints { order: "not a url".to_owned(), ..Endpoints::default() };
+    let error = Client::new(garbled).order(Uuid::now_v7()).await.expect_err("no url");
+    assert_eq!(error.to_string(), "`not a url` is not a usable URL for order-svc");
 }
 
 #[tokio::test]
 async fn waiting_goes_on_until_the_order_is_terminal_even_through_a_failing_service() {
-    let (client, _requests) = service(vec![
-        order("pending"),
-        answer("503 Service Unavailable", ""),
-        order("cancelling"),
-        order("cancelled"),
-    ])
-    .await;
-    let order = client
-        .wait_terminal(Uuid::now_v7(), Duration::from_secs(10))
-        .await
-        .expect("an end");
+    let (client, _requests) =
+        service(vec![order("pending"), answer("503 Service Unavailable", ""), order("cancelling"), order("cancelled")])
+            .await;
+    let order = client.wait_terminal(Uuid::now_v7(), Duration::from_secs(10)).await.expect("an end");
     assert_eq!(order.status, OrderStatus::Cancelled);
 }
 
@@ -218,20 +143,11 @@ async fn waiting_goes_on_until_the_order_is_terminal_even_through_a_failing_serv
 async fn waiting_ends_in_time_and_a_missing_order_ends_it_at_once() {
     let begun = Instant::now();
     let (client, _requests) = service(vec![order("confirmed"); 50]).await;
-    let error = client
-        .wait_closed(Uuid::now_v7(), Duration::from_millis(300))
-        .await
-        .expect_err("it is not closed");
-    assert!(
-        matches!(&error, ClientError::StillWaiting { status, .. } if status == "confirmed"),
-        "{error}"
-    );
+    let error = client.wait_closed(Uuid::now_v7(), Duration::from_millis(300)).await.expect_err("it is not closed");
+    assert!(matches!(&error, ClientError::StillWaiting { status, .. } if status == "confirmed"), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(5));
 
     let (client, _requests) = service(vec![answer("404 Not Found", "")]).await;
-    let error = client
-        .wait_terminal(Uuid::now_v7(), Duration::from_secs(60))
-        .await
-        .expect_err("no such order");
+    let error = client.wait_terminal(Uuid::now_v7(), Duration::from_secs(60)).await.expect_err("no such order");
     assert!(error.is_not_found(), "{error}");
 }

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, IsolationLevel, NoTls, Row, Transaction};
+use uuid::Uuid;
 
 use super::AuditError;
 
@@ -25,12 +26,7 @@ pub enum Database {
 
 impl Database {
     /// All of them; orders first, because what is decided there must already be true of the others.
-    pub const ALL: [Database; 4] = [
-        Database::Orders,
-        Database::Inventory,
-        Database::Payment,
-        Database::Notification,
-    ];
+    pub const ALL: [Database; 4] = [Database::Orders, Database::Inventory, Database::Payment, Database::Notification];
 }
 
 impl fmt::Display for Database {
@@ -85,9 +81,7 @@ impl Connection {
     pub(super) async fn open(database: Database, urls: &DatabaseUrls) -> Result<Self, AuditError> {
         let unreachable = |error| AuditError::unreachable(database, &error);
         let mut config: Config = urls.of(database).parse().map_err(unreachable)?;
-        config
-            .application_name("saga-audit")
-            .connect_timeout(CONNECT_TIMEOUT);
+        config.application_name("saga-audit").connect_timeout(CONNECT_TIMEOUT);
         let (client, connection) = config.connect(NoTls).await.map_err(unreachable)?;
         // Ends when the client is dropped; what breaks it also fails the query under way, which reports it.
         tokio::spawn(connection);
@@ -97,42 +91,41 @@ impl Connection {
     /// One consistent view, until it is dropped.
     pub(super) async fn snapshot(&mut self) -> Result<Snapshot<'_>, AuditError> {
         let database = self.database;
-        let begin = self
-            .client
-            .build_transaction()
-            .isolation_level(IsolationLevel::RepeatableRead)
-            .read_only(true);
-        let transaction = begin
-            .start()
-            .await
-            .map_err(|error| AuditError::unreachable(database, &error))?;
-        Ok(Snapshot {
-            database,
-            transaction,
-        })
+        let begin = self.client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
+        let transaction = begin.start().await.map_err(|error| AuditError::unreachable(database, &error))?;
+        let mut snapshot = Snapshot { database, remembers_from: Uuid::nil(), transaction };
+        let oldest = snapshot.query("its oldest partition", OLDEST_PARTITION, &[]).await?;
+        if let Some(bound) = oldest.first().and_then(|row| row.get::<_, Option<Uuid>>(0)) {
+            snapshot.remembers_from = bound;
+        }
+        Ok(snapshot)
     }
 }
+
+/// The lower bound of the oldest partition of guard rows; none if it has none.
+const OLDEST_PARTITION: &str = r"SELECT substring(pg_get_expr(c.relpartbound, c.oid) from 'FROM \(''([0-9a-f-]{36})''\)')::uuid AS bound
+      FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+      WHERE i.inhparent = 'saga.idempotency_keys'::regclass
+      ORDER BY bound NULLS FIRST LIMIT 1";
 
 /// A consistent, read-only view of one database.
 pub(super) struct Snapshot<'a> {
     pub(super) database: Database,
+    /// Guard rows of older sagas have been dropped with their partition.
+    pub(super) remembers_from: Uuid,
     transaction: Transaction<'a>,
 }
 
 impl Snapshot<'_> {
-    /// Runs one query. Of `params` it gets as many as it names.
+    /// Runs one query.
     pub(super) async fn query(
         &self,
         purpose: &str,
         sql: &str,
-        params: &[&(dyn ToSql + Sync)],
+        params: &[(&(dyn ToSql + Sync), Type)],
     ) -> Result<Vec<Row>, AuditError> {
         let failed = |error| AuditError::query(self.database, purpose, &error);
-        let statement = self.transaction.prepare(sql).await.map_err(failed)?;
-        let named = statement.params().len();
-        self.transaction
-            .query(&statement, &params[..named])
-            .await
-            .map_err(failed)
+        // Types are given, so that a query need not use every parameter.
+        self.transaction.query_typed(sql, params).await.map_err(failed)
     }
 }

@@ -52,25 +52,16 @@ pub enum AuditError {
 
 impl AuditError {
     pub(super) fn unreachable(database: Database, error: &tokio_postgres::Error) -> Self {
-        Self::Unreachable {
-            database,
-            reason: sentence(error),
-        }
+        Self::Unreachable { database, reason: sentence(error) }
     }
 
     pub(super) fn query(database: Database, purpose: &str, error: &tokio_postgres::Error) -> Self {
         let reason = sentence(error);
         match error.code() {
-            Some(
-                &SqlState::UNDEFINED_TABLE
-                | &SqlState::UNDEFINED_COLUMN
-                | &SqlState::INVALID_SCHEMA_NAME,
-            ) => Self::MissingTable { database, reason },
-            Some(_) => Self::Query {
-                database,
-                purpose: purpose.to_owned(),
-                reason,
-            },
+            Some(&SqlState::UNDEFINED_TABLE | &SqlState::UNDEFINED_COLUMN | &SqlState::INVALID_SCHEMA_NAME) => {
+                Self::MissingTable { database, reason }
+            }
+            Some(_) => Self::Query { database, purpose: purpose.to_owned(), reason },
             None => Self::Unreachable { database, reason },
         }
     }

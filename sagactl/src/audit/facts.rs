@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tokio_postgres::Row;
+use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::database::Snapshot;
@@ -22,6 +23,8 @@ pub(super) struct Saga {
     /// Kinds of the notifications that were written.
     pub(super) notified: Vec<String>,
     pub(super) intents: Vec<Intent>,
+    /// So old that its guard rows have been dropped.
+    pub(super) guards_forgotten: bool,
 }
 
 /// How an order's saga ended.
@@ -99,6 +102,8 @@ pub(super) struct Parked {
 pub(super) struct Facts {
     pub(super) sagas: BTreeMap<Uuid, Saga>,
     pub(super) parked: Vec<Parked>,
+    /// Older sagas have no guard rows any more, in one database at least.
+    pub(super) remembers_from: Uuid,
     /// Whether the provider was asked.
     pub(super) has_ledger: bool,
 }
@@ -108,51 +113,27 @@ impl Facts {
     pub(super) async fn read(&mut self, snapshot: &Snapshot<'_>) -> Result<(), AuditError> {
         match snapshot.database {
             Database::Orders => {
-                self.each(snapshot, rows::ORDERS, |saga, row| {
-                    saga.order = Some(rows::order(row))
-                })
-                .await?;
+                self.each(snapshot, rows::ORDERS, |saga, row| saga.order = Some(rows::order(row))).await?;
             }
             Database::Inventory => {
-                self.each(snapshot, rows::RESERVATIONS, |saga, row| {
-                    saga.reservations = Some(rows::reservations(row))
-                })
-                .await?;
-                self.each(snapshot, rows::GUARDS, |saga, row| {
-                    saga.inventory_guards = Some(rows::guards(row))
-                })
-                .await?;
+                self.each(snapshot, rows::RESERVATIONS, |saga, row| saga.reservations = Some(rows::reservations(row)))
+                    .await?;
+                self.each(snapshot, rows::GUARDS, |saga, row| saga.inventory_guards = Some(rows::guards(row))).await?;
             }
             Database::Payment => {
-                self.each(snapshot, rows::PAYMENTS, |saga, row| {
-                    saga.payment = Some(rows::payment(row))
-                })
-                .await?;
-                self.each(snapshot, rows::MOVEMENTS, |saga, row| {
-                    saga.movements = Some(rows::movements(row))
-                })
-                .await?;
-                self.each(snapshot, rows::GUARDS, |saga, row| {
-                    saga.payment_guards = Some(rows::guards(row))
-                })
-                .await?;
+                self.each(snapshot, rows::PAYMENTS, |saga, row| saga.payment = Some(rows::payment(row))).await?;
+                self.each(snapshot, rows::MOVEMENTS, |saga, row| saga.movements = Some(rows::movements(row))).await?;
+                self.each(snapshot, rows::GUARDS, |saga, row| saga.payment_guards = Some(rows::guards(row))).await?;
             }
             Database::Notification => {
-                self.each(snapshot, rows::NOTIFICATIONS, |saga, row| {
-                    saga.notified = row.get(1)
-                })
-                .await?;
+                self.each(snapshot, rows::NOTIFICATIONS, |saga, row| saga.notified = row.get(1)).await?;
             }
         }
+        self.remembers_from = self.remembers_from.max(snapshot.remembers_from);
         let (purpose, sql) = rows::PARKED;
         for row in snapshot.query(purpose, sql, &[]).await? {
             let database = snapshot.database;
-            self.parked.push(Parked {
-                database,
-                message_id: row.get(0),
-                step: row.get(1),
-                reason: row.get(2),
-            });
+            self.parked.push(Parked { database, message_id: row.get(0), step: row.get(1), reason: row.get(2) });
         }
         Ok(())
     }
@@ -165,25 +146,22 @@ impl Facts {
         }
     }
 
+    /// Marks sagas whose guard rows have been dropped. Call it when all databases are read.
+    pub(super) fn mark_forgotten(&mut self) {
+        for (_, saga) in self.sagas.range_mut(..self.remembers_from) {
+            saga.guards_forgotten = true;
+        }
+    }
+
     /// Drops sagas whose order was placed after the orders were read.
-    pub(super) async fn forget_later_orders(
-        &mut self,
-        snapshot: &Snapshot<'_>,
-    ) -> Result<(), AuditError> {
-        let without: Vec<Uuid> = self
-            .sagas
-            .iter()
-            .filter(|(_, saga)| saga.order.is_none())
-            .map(|(id, _)| *id)
-            .collect();
+    pub(super) async fn forget_later_orders(&mut self, snapshot: &Snapshot<'_>) -> Result<(), AuditError> {
+        let without: Vec<Uuid> =
+            self.sagas.iter().filter(|(_, saga)| saga.order.is_none()).map(|(id, _)| *id).collect();
         if without.is_empty() {
             return Ok(());
         }
         let later = "SELECT id FROM orders WHERE id = ANY($1)";
-        for row in snapshot
-            .query("orders placed meanwhile", later, &[&without])
-            .await?
-        {
+        for row in snapshot.query("orders placed meanwhile", later, &[(&without, Type::UUID_ARRAY)]).await? {
             self.sagas.remove(&row.get::<_, Uuid>(0));
         }
         Ok(())
@@ -198,17 +176,8 @@ impl Facts {
                 add("orders".to_owned(), 1);
                 add(format!("orders {}", order.status), 1);
             }
-            if let Some(Reservations {
-                held,
-                released,
-                sold,
-                ..
-            }) = &saga.reservations
-            {
-                add(
-                    "reservations".to_owned(),
-                    (held + released + sold).unsigned_abs(),
-                );
+            if let Some(Reservations { held, released, sold, .. }) = &saga.reservations {
+                add("reservations".to_owned(), (held + released + sold).unsigned_abs());
             }
             if let Some(payment) = &saga.payment {
                 add("payments".to_owned(), 1);

@@ -51,12 +51,7 @@ impl AuditConfig {
     /// The strictest audit: nothing may be under way, nothing parked.
     #[must_use]
     pub fn new(databases: DatabaseUrls, provider: Option<ProviderAccount>) -> Self {
-        Self {
-            databases,
-            provider,
-            grace: Duration::ZERO,
-            parked: ExpectedParked::Nothing,
-        }
+        Self { databases, provider, grace: Duration::ZERO, parked: ExpectedParked::Nothing }
     }
 }
 
@@ -87,6 +82,7 @@ pub async fn run(config: &AuditConfig) -> Result<AuditReport, AuditError> {
         within::check(&snapshot, config.grace, &mut report).await?;
         facts.read(&snapshot).await?;
     }
+    facts.mark_forgotten();
     if let Some(provider) = &config.provider {
         facts.add_ledger(provider.ledger().await?);
     }

@@ -26,9 +26,7 @@ pub struct ProviderAccount {
 /// The key is a secret.
 impl fmt::Debug for ProviderAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProviderAccount")
-            .field("url", &self.url)
-            .finish_non_exhaustive()
+        f.debug_struct("ProviderAccount").field("url", &self.url).finish_non_exhaustive()
     }
 }
 
@@ -52,11 +50,7 @@ impl Intent {
 
     /// What the provider has taken and kept.
     pub(super) fn kept_minor(&self) -> i64 {
-        let taken = if self.succeeded() {
-            self.amount_minor
-        } else {
-            0
-        };
+        let taken = if self.succeeded() { self.amount_minor } else { 0 };
         taken - self.refunded_minor
     }
 }
@@ -117,32 +111,17 @@ impl ProviderAccount {
     }
 
     async fn list<T: Listed>(&self) -> Result<Vec<T>, AuditError> {
-        let failed = |error: reqwest::Error| AuditError::Provider {
-            url: self.url.clone(),
-            reason: error.to_string(),
-        };
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(REQUEST_TIMEOUT)
-            .build()
-            .map_err(failed)?;
+        let failed = |error: reqwest::Error| AuditError::Provider { url: self.url.clone(), reason: error.to_string() };
+        let http = reqwest::Client::builder().no_proxy().timeout(REQUEST_TIMEOUT).build().map_err(failed)?;
         let url = format!("{}{}", self.url.trim_end_matches('/'), T::PATH);
 
         let mut all: Vec<T> = Vec::new();
         loop {
-            let mut request = http
-                .get(&url)
-                .bearer_auth(&self.key)
-                .query(&[("limit", PAGE)]);
+            let mut request = http.get(&url).bearer_auth(&self.key).query(&[("limit", PAGE)]);
             if let Some(last) = all.last() {
                 request = request.query(&[("starting_after", last.id())]);
             }
-            let response = request
-                .send()
-                .await
-                .map_err(failed)?
-                .error_for_status()
-                .map_err(failed)?;
+            let response = request.send().await.map_err(failed)?.error_for_status().map_err(failed)?;
             let page: Page<T> = response.json().await.map_err(failed)?;
             let stuck = page.data.is_empty();
             all.extend(page.data);
@@ -163,28 +142,12 @@ fn ledger(intents: Vec<IntentObject>, refunds: Vec<RefundObject>) -> Ledger {
     }
 
     let mut ledger = Ledger::new();
-    for IntentObject {
-        id,
-        amount: amount_minor,
-        currency,
-        status,
-        metadata,
-    } in intents
-    {
-        let Some(order_id) = metadata
-            .get("order_id")
-            .and_then(|id| Uuid::parse_str(id).ok())
-        else {
+    for IntentObject { id, amount: amount_minor, currency, status, metadata } in intents {
+        let Some(order_id) = metadata.get("order_id").and_then(|id| Uuid::parse_str(id).ok()) else {
             continue;
         };
         let refunded_minor = refunded.remove(&id).unwrap_or(0);
-        let intent = Intent {
-            id,
-            status,
-            currency,
-            amount_minor,
-            refunded_minor,
-        };
+        let intent = Intent { id, status, currency, amount_minor, refunded_minor };
         ledger.entry(order_id).or_default().push(intent);
     }
     ledger
@@ -207,11 +170,7 @@ mod tests {
         let refunds = serde_json::from_str(refunds).expect("refunds in the provider's form");
 
         let ledger = ledger(intents, refunds);
-        assert_eq!(
-            ledger.len(),
-            1,
-            "an intent without an order is somebody else's"
-        );
+        assert_eq!(ledger.len(), 1, "an intent without an order is somebody else's");
         assert_eq!(ledger[&order][0].kept_minor(), 300);
     }
 }

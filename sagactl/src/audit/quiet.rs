@@ -20,12 +20,13 @@ const ENGINE: &str = "SELECT 'unsent messages', count(*), true FROM saga.outbox
     UNION ALL SELECT 'parked messages', count(*), false FROM saga.waiting WHERE state = 'parked'
     UNION ALL SELECT 'guard rows', count(*), false FROM saga.idempotency_keys";
 
-const ORDERS: &str = "SELECT 'orders ' || status, count(*), status IN ('pending', 'cancelling') FROM orders GROUP BY status
+const ORDERS: &str =
+    "SELECT 'orders ' || status, count(*), status IN ('pending', 'cancelling') FROM orders GROUP BY status
     UNION ALL SELECT 'confirmed orders not closed', count(*), true FROM orders
         WHERE status IN ('confirmed', 'shipped', 'delivered') AND closed_at IS NULL";
-const INVENTORY: &str =
-    "SELECT 'held reservations', count(*), false FROM reservations WHERE state = 'held'";
-const PAYMENT: &str = "SELECT 'payments ' || status, count(*), status IN ('charging', 'refunding') FROM payments GROUP BY status";
+const INVENTORY: &str = "SELECT 'held reservations', count(*), false FROM reservations WHERE state = 'held'";
+const PAYMENT: &str =
+    "SELECT 'payments ' || status, count(*), status IN ('charging', 'refunding') FROM payments GROUP BY status";
 const NOTIFICATION: &str = "SELECT 'notifications', count(*), false FROM notifications";
 
 /// Counts of everything that moves.
@@ -42,10 +43,7 @@ struct Scan {
 ///
 /// # Errors
 /// As [`run`].
-pub async fn until_quiescent(
-    config: &AuditConfig,
-    timeout: Duration,
-) -> Result<AuditReport, AuditError> {
+pub async fn until_quiescent(config: &AuditConfig, timeout: Duration) -> Result<AuditReport, AuditError> {
     let deadline = Instant::now() + timeout;
     let mut previous: Option<Scan> = None;
     let in_flight = loop {
@@ -67,18 +65,10 @@ pub async fn until_quiescent(
     };
 
     let mut report = run(config).await?;
-    let finding = |(what, count): (String, i64)| Finding {
-        id: what,
-        expected: "0".to_owned(),
-        actual: count.to_string(),
-    };
+    let finding =
+        |(what, count): (String, i64)| Finding { id: what, expected: "0".to_owned(), actual: count.to_string() };
     let findings: Vec<Finding> = in_flight.into_iter().map(finding).collect();
-    report.add(
-        "quiescent",
-        "the system has come to rest",
-        findings.len() as u64,
-        findings,
-    );
+    report.add("quiescent", "the system has come to rest", findings.len() as u64, findings);
     Ok(report)
 }
 
@@ -92,11 +82,8 @@ async fn scan(config: &AuditConfig) -> Result<Scan, AuditError> {
             Database::Notification => NOTIFICATION,
         };
         let mut connection = Connection::open(database, &config.databases).await?;
-        let rows = connection
-            .snapshot()
-            .await?
-            .query("its counts", &format!("{ENGINE} UNION ALL {business}"), &[])
-            .await?;
+        let rows =
+            connection.snapshot().await?.query("its counts", &format!("{ENGINE} UNION ALL {business}"), &[]).await?;
         for row in rows {
             let (what, count, in_flight): (&str, i64, bool) = (row.get(0), row.get(1), row.get(2));
             let what = format!("{database}: {what}");

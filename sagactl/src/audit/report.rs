@@ -68,13 +68,7 @@ impl AuditReport {
             Some(at) => &mut self.checks[at],
             None => {
                 let (name, claim) = (name.to_owned(), claim.to_owned());
-                self.checks.push(Check {
-                    name,
-                    claim,
-                    passed: true,
-                    violations: 0,
-                    findings: Vec::new(),
-                });
+                self.checks.push(Check { name, claim, passed: true, violations: 0, findings: Vec::new() });
                 self.checks.last_mut().expect("just pushed")
             }
         };
@@ -91,17 +85,8 @@ impl fmt::Display for AuditReport {
         let failed = self.failed().count();
         write!(f, "{} checks, {failed} failed", self.checks.len())?;
         for check in self.failed() {
-            write!(
-                f,
-                "\n{} ({}): {}",
-                check.name, check.violations, check.claim
-            )?;
-            for Finding {
-                id,
-                expected,
-                actual,
-            } in &check.findings
-            {
+            write!(f, "\n{} ({}): {}", check.name, check.violations, check.claim)?;
+            for Finding { id, expected, actual } in &check.findings {
                 write!(f, "\n  {id}: expected {expected}; found {actual}")?;
             }
             let more = check.violations.saturating_sub(check.findings.len() as u64);
@@ -118,11 +103,7 @@ mod tests {
     use super::*;
 
     fn finding(id: u32) -> Finding {
-        Finding {
-            id: id.to_string(),
-            expected: "1".into(),
-            actual: "2".into(),
-        }
+        Finding { id: id.to_string(), expected: "1".into(), actual: "2".into() }
     }
 
     #[test]
@@ -130,26 +111,13 @@ mod tests {
         let mut report = AuditReport::default();
         report.add("outbox-drains", "nothing is left", 0, Vec::new());
         assert!(report.is_clean());
-        report.add(
-            "outbox-drains",
-            "nothing is left",
-            30,
-            (0..15).map(finding).collect(),
-        );
-        report.add(
-            "outbox-drains",
-            "nothing is left",
-            15,
-            (0..15).map(finding).collect(),
-        );
+        report.add("outbox-drains", "nothing is left", 30, (0..15).map(finding).collect());
+        report.add("outbox-drains", "nothing is left", 15, (0..15).map(finding).collect());
         report.add("stock-balances", "it balances", 0, Vec::new());
 
         assert_eq!(report.checks.len(), 2);
         let check = report.check("outbox-drains").expect("made");
-        assert_eq!(
-            (check.violations, check.findings.len(), check.passed),
-            (45, MAX_FINDINGS, false)
-        );
+        assert_eq!((check.violations, check.findings.len(), check.passed), (45, MAX_FINDINGS, false));
         assert!(report.to_string().contains("and 25 more"), "{report}");
     }
 }

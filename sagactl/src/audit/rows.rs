@@ -47,12 +47,7 @@ pub(super) const RESERVATIONS: Query = (
 );
 
 pub(super) fn reservations(row: &Row) -> Reservations {
-    Reservations {
-        held: row.get(1),
-        released: row.get(2),
-        sold: row.get(3),
-        contents: row.get(4),
-    }
+    Reservations { held: row.get(1), released: row.get(2), sold: row.get(3), contents: row.get(4) }
 }
 
 pub(super) const PAYMENTS: Query = (
@@ -79,10 +74,7 @@ pub(super) const MOVEMENTS: Query = (
 );
 
 pub(super) fn movements(row: &Row) -> Movements {
-    Movements {
-        charged: row.get(1),
-        refunded: row.get(2),
-    }
+    Movements { charged: row.get(1), refunded: row.get(2) }
 }
 
 pub(super) const GUARDS: Query = (
@@ -93,18 +85,11 @@ pub(super) const GUARDS: Query = (
 );
 
 pub(super) fn guards(row: &Row) -> Guards {
-    Guards {
-        all_done: row.get(1),
-        all_undone: row.get(2),
-        answered: row.get(3),
-        text: row.get(4),
-    }
+    Guards { all_done: row.get(1), all_undone: row.get(2), answered: row.get(3), text: row.get(4) }
 }
 
-pub(super) const NOTIFICATIONS: Query = (
-    "notifications",
-    "SELECT order_id, array_agg(kind ORDER BY created_at) FROM notifications GROUP BY order_id",
-);
+pub(super) const NOTIFICATIONS: Query =
+    ("notifications", "SELECT order_id, array_agg(kind ORDER BY created_at) FROM notifications GROUP BY order_id");
 
 pub(super) const PARKED: Query = (
     "parked messages",

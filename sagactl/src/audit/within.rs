@@ -1,8 +1,11 @@
 //! Checks inside one database: SQL queries that return offenders.
 //!
-//! Each query gives `id`, `expected` and `actual` as text, one row per offender, and may use `$1`, the grace in seconds.
+//! Each query gives `id`, `expected` and `actual` as text, one row per offender, and may use `$1`, the grace in
+//! seconds, and `$2`, the oldest saga id whose guard rows are still kept.
 
 use std::time::Duration;
+
+use tokio_postgres::types::{ToSql, Type};
 
 use super::database::Snapshot;
 use super::report::{AuditReport, Finding, MAX_FINDINGS};
@@ -86,6 +89,12 @@ const CHECKS: &[Within] = &[
         offenders: include_str!("sql/orders_end_once.sql"),
     },
     Within {
+        name: "order-steps-agree",
+        claim: "an order's status is what the verdicts of order-svc's own steps say",
+        databases: ORDERS,
+        offenders: include_str!("sql/order_steps_agree.sql"),
+    },
+    Within {
         name: "cancelled-orders-are-answered",
         claim: "an order is cancelled only when every participant that must answer has",
         databases: ORDERS,
@@ -149,41 +158,23 @@ pub(super) async fn check(
     report: &mut AuditReport,
 ) -> Result<(), AuditError> {
     let database = snapshot.database;
-    for check in CHECKS
-        .iter()
-        .filter(|check| check.databases.contains(&database))
-    {
+    let (grace_seconds, remembers_from) = (grace.as_secs_f64(), snapshot.remembers_from);
+    let params: [(&(dyn ToSql + Sync), Type); 2] = [(&grace_seconds, Type::FLOAT8), (&remembers_from, Type::UUID)];
+    for check in CHECKS.iter().filter(|check| check.databases.contains(&database)) {
         let first_offenders = format!(
             "SELECT id, expected, actual, count(*) OVER () FROM ({}) AS offenders ORDER BY id LIMIT {MAX_FINDINGS}",
             check.offenders
         );
-        let rows = snapshot
-            .query(check.name, &first_offenders, &[&grace.as_secs_f64()])
-            .await?;
+        let rows = snapshot.query(check.name, &first_offenders, &params).await?;
 
-        let violations = rows
-            .first()
-            .map_or(0, |row| row.get::<_, i64>(3).unsigned_abs());
+        let violations = rows.first().map_or(0, |row| row.get::<_, i64>(3).unsigned_abs());
         let everywhere = check.databases.len() > 1;
         let finding = |row: &tokio_postgres::Row| {
             let id: &str = row.get(0);
-            let id = if everywhere {
-                format!("{database}: {id}")
-            } else {
-                id.to_owned()
-            };
-            Finding {
-                id,
-                expected: row.get(1),
-                actual: row.get(2),
-            }
+            let id = if everywhere { format!("{database}: {id}") } else { id.to_owned() };
+            Finding { id, expected: row.get(1), actual: row.get(2) }
         };
-        report.add(
-            check.name,
-            check.claim,
-            violations,
-            rows.iter().map(finding).collect(),
-        );
+        report.add(check.name, check.claim, violations, rows.iter().map(finding).collect());
     }
     Ok(())
 }

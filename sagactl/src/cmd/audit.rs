@@ -14,13 +14,7 @@ use crate::stack::{Program, StackRecord};
 #[derive(Debug, clap::Args)]
 pub struct Audit {
     /// The orders database
-    #[arg(
-        long,
-        env = "ORDERS_DATABASE_URL",
-        hide_env_values = true,
-        value_name = "URL",
-        help_heading = "Databases"
-    )]
+    #[arg(long, env = "ORDERS_DATABASE_URL", hide_env_values = true, value_name = "URL", help_heading = "Databases")]
     orders_database_url: Option<String>,
     /// The inventory database
     #[arg(
@@ -32,13 +26,7 @@ pub struct Audit {
     )]
     inventory_database_url: Option<String>,
     /// The payment database
-    #[arg(
-        long,
-        env = "PAYMENT_DATABASE_URL",
-        hide_env_values = true,
-        value_name = "URL",
-        help_heading = "Databases"
-    )]
+    #[arg(long, env = "PAYMENT_DATABASE_URL", hide_env_values = true, value_name = "URL", help_heading = "Databases")]
     payment_database_url: Option<String>,
     /// The notification database
     #[arg(
@@ -50,33 +38,17 @@ pub struct Audit {
     )]
     notification_database_url: Option<String>,
     /// The payment provider; without it the money outside is not checked
-    #[arg(
-        long,
-        env = "PROVIDER_URL",
-        value_name = "URL",
-        help_heading = "Payment provider"
-    )]
+    #[arg(long, env = "PROVIDER_URL", value_name = "URL", help_heading = "Payment provider")]
     provider_url: Option<String>,
     /// Its secret key
-    #[arg(
-        long,
-        env = "PROVIDER_KEY",
-        hide_env_values = true,
-        value_name = "KEY",
-        help_heading = "Payment provider"
-    )]
+    #[arg(long, env = "PROVIDER_KEY", hide_env_values = true, value_name = "KEY", help_heading = "Payment provider")]
     provider_key: Option<String>,
 
     /// Audit a system at work, without waiting for it to come to rest: what is younger than this is under way, not stuck
     #[arg(long, value_name = "SECONDS")]
     live: Option<u64>,
     /// Wait at most this long for the system to come to rest
-    #[arg(
-        long,
-        default_value_t = 30,
-        value_name = "SECONDS",
-        conflicts_with = "live"
-    )]
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", conflicts_with = "live")]
     wait: u64,
     /// How many messages should be parked
     #[arg(long, default_value_t = 0, value_name = "COUNT")]
@@ -98,11 +70,7 @@ impl Audit {
             None => audit::until_quiescent(&config, wait).await?,
         };
         session.print(&report, people)?;
-        Ok(if report.is_clean() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
+        Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     fn config(self, stack: Option<&StackRecord>) -> Result<AuditConfig, Failure> {
@@ -116,21 +84,9 @@ impl Audit {
             given.or_else(found).ok_or_else(missing)
         };
         let databases = DatabaseUrls {
-            orders: database(
-                self.orders_database_url,
-                Program::OrderSvc,
-                "orders-database-url",
-            )?,
-            inventory: database(
-                self.inventory_database_url,
-                Program::InventorySvc,
-                "inventory-database-url",
-            )?,
-            payment: database(
-                self.payment_database_url,
-                Program::PaymentSvc,
-                "payment-database-url",
-            )?,
+            orders: database(self.orders_database_url, Program::OrderSvc, "orders-database-url")?,
+            inventory: database(self.inventory_database_url, Program::InventorySvc, "inventory-database-url")?,
+            payment: database(self.payment_database_url, Program::PaymentSvc, "payment-database-url")?,
             notification: database(
                 self.notification_database_url,
                 Program::NotificationSvc,
@@ -140,16 +96,11 @@ impl Audit {
         let provider = match (self.provider_url, self.provider_key) {
             (Some(url), Some(key)) => Some(ProviderAccount { url, key }),
             (Some(_), None) => {
-                return Err(Failure::Usage(
-                    "--provider-url needs --provider-key".to_owned(),
-                ));
+                return Err(Failure::Usage("--provider-url needs --provider-key".to_owned()));
             }
             (None, _) => stack.and_then(|stack| {
                 let url = stack.process(Program::SandboxProvider)?.url.clone();
-                Some(ProviderAccount {
-                    url,
-                    key: stack.provider_key.clone(),
-                })
+                Some(ProviderAccount { url, key: stack.provider_key.clone() })
             }),
         };
         let parked = match (self.parked, self.parked_message) {
@@ -157,27 +108,16 @@ impl Audit {
             (count, ids) if ids.is_empty() => ExpectedParked::Count(count),
             (_, ids) => ExpectedParked::Messages(ids),
         };
-        Ok(AuditConfig {
-            parked,
-            ..AuditConfig::new(databases, provider)
-        })
+        Ok(AuditConfig { parked, ..AuditConfig::new(databases, provider) })
     }
 }
 
 fn people(report: &AuditReport) -> String {
     let mut checks = table(["check", "", "claim"], &[]);
     for check in &report.checks {
-        let verdict = if check.passed {
-            "ok".to_owned()
-        } else {
-            format!("{} WRONG", check.violations)
-        };
+        let verdict = if check.passed { "ok".to_owned() } else { format!("{} WRONG", check.violations) };
         checks.add_row([check.name.clone(), verdict, check.claim.clone()]);
     }
-    let counts: Vec<String> = report
-        .counts
-        .iter()
-        .map(|(what, n)| format!("{n} {what}"))
-        .collect();
+    let counts: Vec<String> = report.counts.iter().map(|(what, n)| format!("{n} {what}")).collect();
     format!("{checks}\n{}\n{report}", counts.join(", "))
 }

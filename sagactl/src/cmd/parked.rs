@@ -56,41 +56,27 @@ impl Parked {
             Parked::List { service, limit } => {
                 let answers = ask(service, |service| client.parked(service, limit)).await;
                 let (lists, errors) = split(answers);
-                let all: Vec<Held<ParkedMessage>> = lists
+                let mut all: Vec<Held<ParkedMessage>> = lists
                     .into_iter()
-                    .flat_map(
-                        |Held {
-                             service,
-                             message: list,
-                         }| {
-                            list.into_iter()
-                                .map(move |message| Held { service, message })
-                        },
-                    )
+                    .flat_map(|Held { service, message: list }| {
+                        list.into_iter().map(move |message| Held { service, message })
+                    })
                     .collect();
+                all.sort_by_key(|held| held.message.first_seen_at);
                 if errors.is_empty() || !all.is_empty() {
                     session.print(&all, |all| list(all))?;
                 }
                 incomplete(errors)
             }
-            Parked::Show {
-                message_id,
-                service,
-            } => {
+            Parked::Show { message_id, service } => {
                 let answers = ask(service, |service| client.parked_show(service, message_id)).await;
                 let (found, errors) = split(answers);
                 some(&found, message_id, &errors)?;
-                session.print(&found, |found| {
-                    found.iter().map(one).collect::<Vec<_>>().join("\n")
-                })?;
+                session.print(&found, |found| found.iter().map(one).collect::<Vec<_>>().join("\n"))?;
                 incomplete(errors)
             }
-            Parked::Redrive {
-                message_ids,
-                service,
-            } => {
-                let (mut redriven, mut errors): (Vec<Held<Redriven>>, Vec<ClientError>) =
-                    Default::default();
+            Parked::Redrive { message_ids, service } => {
+                let (mut redriven, mut errors): (Vec<Held<Redriven>>, Vec<ClientError>) = Default::default();
                 for message_id in message_ids {
                     let answers = ask(service, |service| client.redrive(service, message_id)).await;
                     let (found, failed) = split(answers);
@@ -99,9 +85,8 @@ impl Parked {
                     errors.extend(failed);
                 }
                 session.print(&redriven, |redriven| {
-                    let line = |held: &Held<Redriven>| {
-                        format!("{}: {} is due now", held.service, held.message.message_id)
-                    };
+                    let line =
+                        |held: &Held<Redriven>| format!("{}: {} is due now", held.service, held.message.message_id);
                     redriven.iter().map(line).collect::<Vec<_>>().join("\n")
                 })?;
                 incomplete(errors)
@@ -111,10 +96,7 @@ impl Parked {
 }
 
 /// Asks one service, or all at once.
-async fn ask<T, F>(
-    service: Option<Service>,
-    question: impl Fn(Service) -> F,
-) -> Vec<(Service, Result<T, ClientError>)>
+async fn ask<T, F>(service: Option<Service>, question: impl Fn(Service) -> F) -> Vec<(Service, Result<T, ClientError>)>
 where
     F: Future<Output = Result<T, ClientError>>,
 {
@@ -138,9 +120,7 @@ fn split<T>(answers: Vec<(Service, Result<T, ClientError>)>) -> (Vec<Held<T>>, V
 
 fn some<T>(found: &[Held<T>], message_id: Uuid, errors: &[ClientError]) -> Result<(), Failure> {
     match (found, errors) {
-        ([], []) => Err(Failure::Failed(format!(
-            "no service has message {message_id} parked"
-        ))),
+        ([], []) => Err(Failure::Failed(format!("no service has message {message_id} parked"))),
         ([], [error, ..]) => Err(Failure::Failed(error.to_string())),
         _ => Ok(()),
     }
@@ -149,23 +129,14 @@ fn some<T>(found: &[Held<T>], message_id: Uuid, errors: &[ClientError]) -> Resul
 /// An answer without all services is shown, but it is not success.
 fn incomplete(errors: Vec<ClientError>) -> Result<ExitCode, Failure> {
     let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    if errors.is_empty() {
-        Ok(ExitCode::SUCCESS)
-    } else {
-        Err(Failure::Failed(errors.join("; ")))
-    }
+    if errors.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(Failure::Failed(errors.join("; "))) }
 }
 
 fn list(all: &[Held<ParkedMessage>]) -> String {
     if all.is_empty() {
         return "nothing is parked".to_owned();
     }
-    let mut parked = table(
-        [
-            "service", "message", "type", "step", "attempts", "since", "reason",
-        ],
-        &["attempts"],
-    );
+    let mut parked = table(["service", "message", "type", "step", "attempts", "since", "reason"], &["attempts"]);
     for Held { service, message } in all {
         parked.add_row([
             service.to_string(),
@@ -181,30 +152,15 @@ fn list(all: &[Held<ParkedMessage>]) -> String {
 }
 
 fn one(Held { service, message }: &Held<ParkedMessage>) -> String {
-    let saga = message
-        .saga_id
-        .map_or("(none)".to_owned(), |id| id.to_string());
-    let hopeless = if message.redrivable {
-        ""
-    } else {
-        " (trying again cannot help)"
-    };
+    let saga = message.saga_id.map_or("(none)".to_owned(), |id| id.to_string());
+    let hopeless = if message.redrivable { "" } else { " (trying again cannot help)" };
     let (attempts, since) = (message.attempts, moment(message.first_seen_at));
     [
-        format!(
-            "message   {} at {service}, {}",
-            message.message_id, message.state
-        ),
+        format!("message   {} at {service}, {}", message.message_id, message.state),
         format!("type      {}", message.kind.as_deref().unwrap_or("(none)")),
         format!("saga      {saga}"),
-        format!(
-            "step      {}, {attempts} attempts since {since}",
-            message.step
-        ),
-        format!(
-            "reason    {}{hopeless}",
-            message.reason.as_deref().unwrap_or("(none)")
-        ),
+        format!("step      {}, {attempts} attempts since {since}", message.step),
+        format!("reason    {}{hopeless}", message.reason.as_deref().unwrap_or("(none)")),
         format!("body      {}", message.body.as_deref().unwrap_or("(none)")),
     ]
     .join("\n")

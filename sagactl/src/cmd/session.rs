@@ -19,49 +19,19 @@ pub(super) struct Global {
     #[arg(long, global = true, env = "ORDERSAGA_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
     /// Base URL of order-svc
-    #[arg(
-        long,
-        global = true,
-        env = "ORDER_URL",
-        value_name = "URL",
-        help_heading = "Services"
-    )]
+    #[arg(long, global = true, env = "ORDER_URL", value_name = "URL", help_heading = "Services")]
     order_url: Option<String>,
     /// Base URL of payment-svc
-    #[arg(
-        long,
-        global = true,
-        env = "PAYMENT_URL",
-        value_name = "URL",
-        help_heading = "Services"
-    )]
+    #[arg(long, global = true, env = "PAYMENT_URL", value_name = "URL", help_heading = "Services")]
     payment_url: Option<String>,
     /// Base URL of inventory-svc
-    #[arg(
-        long,
-        global = true,
-        env = "INVENTORY_URL",
-        value_name = "URL",
-        help_heading = "Services"
-    )]
+    #[arg(long, global = true, env = "INVENTORY_URL", value_name = "URL", help_heading = "Services")]
     inventory_url: Option<String>,
     /// Base URL of notification-svc
-    #[arg(
-        long,
-        global = true,
-        env = "NOTIFICATION_URL",
-        value_name = "URL",
-        help_heading = "Services"
-    )]
+    #[arg(long, global = true, env = "NOTIFICATION_URL", value_name = "URL", help_heading = "Services")]
     notification_url: Option<String>,
     /// Bearer token to send to the services
-    #[arg(
-        long,
-        global = true,
-        env = "ORDERSAGA_TOKEN",
-        hide_env_values = true,
-        help_heading = "Services"
-    )]
+    #[arg(long, global = true, env = "ORDERSAGA_TOKEN", hide_env_values = true, help_heading = "Services")]
     token: Option<String>,
 }
 
@@ -79,9 +49,7 @@ impl Session {
     /// Finds the services: a URL that was given, else those of a running private stack, else the default ports.
     pub(super) fn open(global: Global) -> Result<Self, Failure> {
         let stack = discover(global.data.as_deref())?;
-        let found = stack
-            .as_ref()
-            .map_or_else(Endpoints::default, StackRecord::endpoints);
+        let found = stack.as_ref().map_or_else(Endpoints::default, StackRecord::endpoints);
         let endpoints = Endpoints {
             order: global.order_url.unwrap_or(found.order),
             payment: global.payment_url.unwrap_or(found.payment),
@@ -89,22 +57,13 @@ impl Session {
             notification: global.notification_url.unwrap_or(found.notification),
         };
         let client = Client::new(endpoints).with_token(global.token);
-        Ok(Self {
-            client,
-            stack,
-            json: global.json,
-        })
+        Ok(Self { client, stack, json: global.json })
     }
 
     /// Prints `value` as JSON, or what `people` makes of it.
-    pub fn print<T: Serialize>(
-        &self,
-        value: &T,
-        people: impl FnOnce(&T) -> String,
-    ) -> Result<ExitCode, Failure> {
+    pub fn print<T: Serialize>(&self, value: &T, people: impl FnOnce(&T) -> String) -> Result<ExitCode, Failure> {
         let text = if self.json {
-            serde_json::to_string_pretty(value)
-                .map_err(|error| Failure::Failed(error.to_string()))?
+            serde_json::to_string_pretty(value).map_err(|error| Failure::Failed(error.to_string()))?
         } else {
             people(value)
         };
@@ -155,10 +114,6 @@ impl Failure {
     /// 2 when the command itself was wrong, else 1.
     #[must_use]
     pub fn status(&self) -> ExitCode {
-        ExitCode::from(if matches!(self, Failure::Usage(_)) {
-            2
-        } else {
-            1
-        })
+        ExitCode::from(if matches!(self, Failure::Usage(_)) { 2 } else { 1 })
     }
 }

@@ -6,9 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 /// A table with these headings; columns named in `numbers` are aligned to the right.
 pub(super) fn table<const N: usize>(headings: [&str; N], numbers: &[&str]) -> Table {
     let mut table = Table::new();
-    table
-        .load_style(presets::UTF8_FULL_CONDENSED)
-        .set_header(headings);
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(headings);
     for (index, heading) in headings.iter().enumerate() {
         if let (true, Some(column)) = (numbers.contains(heading), table.column_mut(index)) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -26,18 +24,10 @@ pub(super) fn money(amount_minor: i64, currency: &str) -> String {
         _ => 2,
     };
     let unit = 10_u64.pow(digits);
-    let (sign, amount) = (
-        if amount_minor < 0 { "-" } else { "" },
-        amount_minor.unsigned_abs(),
-    );
+    let (sign, amount) = (if amount_minor < 0 { "-" } else { "" }, amount_minor.unsigned_abs());
     match digits {
         0 => format!("{sign}{amount} {currency}"),
-        _ => format!(
-            "{sign}{}.{:0width$} {currency}",
-            amount / unit,
-            amount % unit,
-            width = digits as usize
-        ),
+        _ => format!("{sign}{}.{:0width$} {currency}", amount / unit, amount % unit, width = digits as usize),
     }
 }
 

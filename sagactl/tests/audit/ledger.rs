@@ -25,7 +25,8 @@ impl Ledger {
     }
 
     pub(crate) fn refund(mut self, id: &str, intent: &str, amount: i64) -> Self {
-        let refund = json!({ "id": id, "object": "refund", "amount": amount, "status": "succeeded", "payment_intent": intent });
+        let refund =
+            json!({ "id": id, "object": "refund", "amount": amount, "status": "succeeded", "payment_intent": intent });
         self.refunds.push(refund);
         self
     }
@@ -61,46 +62,24 @@ async fn serve(mut socket: TcpStream, ledger: Arc<Mutex<Ledger>>) -> std::io::Re
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") && socket.read_buf(&mut request).await? > 0 {}
     let request = String::from_utf8_lossy(&request);
-    let authorised = request
-        .to_lowercase()
-        .contains(&format!("authorization: bearer {KEY}"));
+    let authorised = request.to_lowercase().contains(&format!("authorization: bearer {KEY}"));
     let target = request.split_whitespace().nth(1).unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
 
     let all = {
         let ledger = ledger.lock().expect("nobody panics with it");
-        if path.ends_with("/refunds") {
-            ledger.refunds.clone()
-        } else {
-            ledger.intents.clone()
-        }
+        if path.ends_with("/refunds") { ledger.refunds.clone() } else { ledger.intents.clone() }
     };
-    let (status, body) = if authorised {
-        ("200 OK", page(&all, query))
-    } else {
-        ("401 Unauthorized", json!({}))
-    };
+    let (status, body) = if authorised { ("200 OK", page(&all, query)) } else { ("401 Unauthorized", json!({})) };
     let body = body.to_string();
-    let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
-        body.len()
-    );
-    socket
-        .write_all(format!("{head}connection: close\r\n\r\n{body}").as_bytes())
-        .await
+    let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n", body.len());
+    socket.write_all(format!("{head}connection: close\r\n\r\n{body}").as_bytes()).await
 }
 
 fn page(all: &[Value], query: &str) -> Value {
-    let parameter = |name: &str| {
-        query
-            .split('&')
-            .find_map(|pair| pair.strip_prefix(&format!("{name}=")))
-    };
-    let limit: usize = parameter("limit")
-        .and_then(|limit| limit.parse().ok())
-        .unwrap_or(10);
-    let after =
-        parameter("starting_after").and_then(|last| all.iter().position(|item| item["id"] == last));
+    let parameter = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}=")));
+    let limit: usize = parameter("limit").and_then(|limit| limit.parse().ok()).unwrap_or(10);
+    let after = parameter("starting_after").and_then(|last| all.iter().position(|item| item["id"] == last));
     let rest = &all[after.map_or(0, |at| at + 1)..];
     json!({ "object": "list", "data": &rest[..rest.len().min(limit)], "has_more": rest.len() > limit })
 }

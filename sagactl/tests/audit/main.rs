@@ -18,11 +18,7 @@ struct Lie {
 }
 
 const fn lie(told: Database, sql: &'static str, noticed_by: &'static [&'static str]) -> Lie {
-    Lie {
-        told,
-        sql,
-        noticed_by,
-    }
+    Lie { told, sql, noticed_by }
 }
 
 const LIES: &[Lie] = &[
@@ -76,6 +72,7 @@ const LIES: &[Lie] = &[
         "update orders set status = 'cancelled', closed_at = null, answers = 3 where id::text like '%a1'",
         &[
             "orders-end-once",
+            "order-steps-agree",
             "cancelled-orders-keep-no-stock",
             "cancelled-orders-keep-no-money",
             "cancelled-orders-agree",
@@ -83,7 +80,17 @@ const LIES: &[Lie] = &[
             "notifications-agree",
         ],
     ),
-    lie(Orders, "update orders set answers = 1 where id::text like '%b2'", &["cancelled-orders-are-answered"]),
+    lie(
+        Orders,
+        "delete from saga.idempotency_keys where saga_id::text like '%a1' and step = 'confirm-order'",
+        &["order-steps-agree"],
+    ),
+    lie(
+        Orders,
+        "update saga.idempotency_keys set verdict = 'done' where saga_id::text like '%b2' and step = 'place-order'",
+        &["order-steps-agree"],
+    ),
+    lie(Orders, "update orders set answers = 1 where id::text like '%b2'", &["order-steps-agree", "cancelled-orders-are-answered"]),
     lie(
         Orders,
         "update saga.idempotency_keys set said_type = 'order.cancelled.v1' where saga_id::text like '%a1' and step = 'close-order'",
@@ -106,8 +113,8 @@ const LIES: &[Lie] = &[
     ),
     lie(Notification, "update notifications set kind = 'cancelled' where order_id::text like '%a1'", &["notifications-agree"]),
     // Nothing is stuck.
-    lie(Orders, "update orders set status = 'cancelling' where id::text like '%e5'", &["orders-finish"]),
-    lie(Orders, "update orders set closed_at = null where id::text like '%c3'", &["confirmed-orders-close"]),
+    lie(Orders, "update orders set status = 'cancelling' where id::text like '%e5'", &["orders-end-once", "orders-finish"]),
+    lie(Orders, "update orders set closed_at = null where id::text like '%c3'", &["order-steps-agree", "confirmed-orders-close"]),
     lie(
         Payment,
         "update saga.idempotency_keys set verdict = 'undoing' where saga_id::text like '%e5' and step = 'compensate'",
@@ -175,17 +182,9 @@ async fn a_clean_system_passes_and_every_lie_is_found() {
     system.restore().await;
     let report = system.audit().await;
     assert!(report.is_clean(), "{report}");
-    assert_eq!(
-        (report.counts["orders"], report.counts["provider intents"]),
-        (6, 2)
-    );
+    assert_eq!((report.counts["orders"], report.counts["provider intents"]), (6, 2));
 
-    for Lie {
-        told,
-        sql,
-        noticed_by,
-    } in LIES
-    {
+    for Lie { told, sql, noticed_by } in LIES {
         system.restore().await;
         system.sql(*told, sql).await;
         let report = system.audit().await;
@@ -193,16 +192,11 @@ async fn a_clean_system_passes_and_every_lie_is_found() {
         assert_eq!(noticed, *noticed_by, "{told}: {sql}\n{report}");
     }
 
-    let lied_about: Vec<&str> = LIES
-        .iter()
-        .flat_map(|lie| lie.noticed_by)
-        .copied()
-        .collect();
+    let lied_about: Vec<&str> = LIES.iter().flat_map(|lie| lie.noticed_by).copied().collect();
     let ledger_only = ["provider-charges-once", "provider-pays-confirmed-orders"];
     let untested = report.checks.iter().map(|check| check.name.as_str());
-    let untested: Vec<&str> = untested
-        .filter(|name| !lied_about.contains(name) && !ledger_only.contains(name))
-        .collect();
+    let untested: Vec<&str> =
+        untested.filter(|name| !lied_about.contains(name) && !ledger_only.contains(name)).collect();
     // The tables themselves forbid this one.
     assert_eq!(untested, ["stock-not-oversold"]);
 }
@@ -214,35 +208,18 @@ async fn what_the_provider_did_behind_the_databases_is_found() {
     let failed = async |ledger: ledger::Ledger| {
         system.provider_shows(ledger);
         let report = system.audit().await;
-        report
-            .failed()
-            .map(|check| check.name.clone())
-            .collect::<Vec<String>>()
+        report.failed().map(|check| check.name.clone()).collect::<Vec<String>>()
     };
     let again = clean_ledger().intent("pi_c3b", CONFIRMED_BY_CARD, 3250, "succeeded");
-    assert_eq!(
-        failed(again).await,
-        ["provider-charges-once", "provider-pays-confirmed-orders"]
-    );
+    assert_eq!(failed(again).await, ["provider-charges-once", "provider-pays-confirmed-orders"]);
 
     let unrefunded = clean_ledger().intent("pi_d4b", CANCELLED_BY_CARD, 990, "succeeded");
-    assert_eq!(
-        failed(unrefunded).await,
-        ["provider-charges-once", "provider-pays-confirmed-orders"]
-    );
+    assert_eq!(failed(unrefunded).await, ["provider-charges-once", "provider-pays-confirmed-orders"]);
 
     let by_wallet = clean_ledger().intent("pi_a1", CONFIRMED_BY_WALLET, 2580, "succeeded");
-    assert_eq!(
-        failed(by_wallet).await,
-        ["provider-pays-confirmed-orders", "payments-match-provider"]
-    );
+    assert_eq!(failed(by_wallet).await, ["provider-pays-confirmed-orders", "payments-match-provider"]);
 
-    let phantom = clean_ledger().intent(
-        "pi_x",
-        "019a0000-0000-7000-8000-000000000000",
-        5,
-        "succeeded",
-    );
+    let phantom = clean_ledger().intent("pi_x", "019a0000-0000-7000-8000-000000000000", 5, "succeeded");
     assert_eq!(failed(phantom).await, ["no-phantoms"]);
 }
 
@@ -252,12 +229,7 @@ async fn a_ledger_of_many_pages_is_read_to_its_end() {
     system.restore().await;
     let mut ledger = ledger::Ledger::default();
     for n in 0..250 {
-        ledger = ledger.intent(
-            &format!("pi_{n}"),
-            CANCELLED_BY_CARD,
-            990,
-            "requires_payment_method",
-        );
+        ledger = ledger.intent(&format!("pi_{n}"), CANCELLED_BY_CARD, 990, "requires_payment_method");
     }
     let clean = clean_ledger();
     ledger.intents.extend(clean.intents);
@@ -278,12 +250,7 @@ async fn what_is_younger_than_the_grace_is_under_way() {
     assert!(!system.audit().await.is_clean());
     system.config.grace = Duration::from_secs(60);
     assert!(system.audit().await.is_clean());
-    system
-        .sql(
-            Orders,
-            "update saga.outbox set created_at = created_at - interval '2 minutes'",
-        )
-        .await;
+    system.sql(Orders, "update saga.outbox set created_at = created_at - interval '2 minutes'").await;
     assert!(!system.audit().await.is_clean());
 }
 
@@ -292,16 +259,17 @@ async fn a_system_with_work_in_flight_is_waited_for_and_then_said_to_be_restless
     let mut system = System::new().await;
     system.restore().await;
     system.config.parked = ExpectedParked::Nothing;
-    let report = audit::until_quiescent(&system.config, Duration::from_secs(20))
-        .await
-        .expect("an audit");
+    let report = audit::until_quiescent(&system.config, Duration::from_secs(20)).await.expect("an audit");
     assert!(report.is_clean(), "{report}");
     assert!(report.check("quiescent").is_some_and(|check| check.passed));
 
-    system.sql(Orders, "update orders set status = 'pending', deadline_at = now() + interval '1 hour' where id::text like '%e5'").await;
-    let report = audit::until_quiescent(&system.config, Duration::from_millis(600))
-        .await
-        .expect("an audit");
+    system
+        .sql(
+            Orders,
+            "update orders set status = 'pending', deadline_at = now() + interval '1 hour' where id::text like '%e5'",
+        )
+        .await;
+    let report = audit::until_quiescent(&system.config, Duration::from_millis(600)).await.expect("an audit");
     let restless = report.check("quiescent").expect("made");
     assert_eq!(restless.findings[0].id, "orders: orders pending");
 }
@@ -310,22 +278,26 @@ async fn a_system_with_work_in_flight_is_waited_for_and_then_said_to_be_restless
 async fn a_database_without_tables_is_an_error_in_one_sentence() {
     let system = System::new().await;
     system.sql(Inventory, "drop table reservations").await;
-    let error = audit::run(&system.config)
-        .await
-        .expect_err("nothing to read");
-    assert!(
-        matches!(
-            error,
-            AuditError::MissingTable {
-                database: Inventory,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    let error = audit::run(&system.config).await.expect_err("nothing to read");
+    assert!(matches!(error, AuditError::MissingTable { database: Inventory, .. }), "{error}");
     assert_eq!(
         error.to_string(),
         "the inventory database lacks what the audit reads (relation \"reservations\" does not exist): \
          has inventory's service been started on it?"
     );
+}
+
+#[tokio::test]
+async fn guard_rows_past_retention_are_not_missed() {
+    let system = System::new().await;
+    system.restore().await;
+    for database in Database::ALL {
+        let retention = "alter table saga.idempotency_keys detach partition saga.every_key;
+            drop table saga.every_key;
+            create table saga.latest_keys partition of saga.idempotency_keys
+                for values from ('019a0000-0000-7000-8000-0000000000ff') to (maxvalue)";
+        system.sql(database, retention).await;
+    }
+    let report = system.audit().await;
+    assert!(report.is_clean(), "{report}");
 }

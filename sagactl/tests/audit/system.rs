@@ -25,60 +25,33 @@ impl System {
         let prefix = format!("audit{:08x}", rand::random::<u32>());
         let (mut databases, mut urls) = (Vec::new(), Vec::new());
         for database in Database::ALL {
-            let url = servers
-                .create_database(&format!("{prefix}_{database}"))
-                .await
-                .expect("a database");
+            let url = servers.create_database(&format!("{prefix}_{database}")).await.expect("a database");
             let client = connect(&url).await;
             create_tables(&client, database).await;
             databases.push((database, client));
             urls.push(url);
         }
-        let [orders, inventory, payment, notification] =
-            <[String; 4]>::try_from(urls).expect("four databases");
-        let urls = DatabaseUrls {
-            orders,
-            inventory,
-            payment,
-            notification,
-        };
+        let [orders, inventory, payment, notification] = <[String; 4]>::try_from(urls).expect("four databases");
+        let urls = DatabaseUrls { orders, inventory, payment, notification };
         let provider = Provider::start().await;
-        let account = ProviderAccount {
-            url: provider.url.clone(),
-            key: KEY.to_owned(),
-        };
-        Self {
-            config: AuditConfig::new(urls, Some(account)),
-            databases,
-            provider,
-        }
+        let account = ProviderAccount { url: provider.url.clone(), key: KEY.to_owned() };
+        Self { config: AuditConfig::new(urls, Some(account)), databases, provider }
     }
 
     /// Throws away everything and writes the clean system again.
     pub(crate) async fn restore(&self) {
         for (database, client) in &self.databases {
-            let clean = Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join(format!("tests/audit/clean/{database}.sql"));
+            let clean = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/audit/clean/{database}.sql"));
             let clean = std::fs::read_to_string(clean).expect("the clean system");
             client.batch_execute(EMPTY).await.expect("emptied tables");
-            client
-                .batch_execute(&clean)
-                .await
-                .unwrap_or_else(|error| panic!("{database}: {error:?}"));
+            client.batch_execute(&clean).await.unwrap_or_else(|error| panic!("{database}: {error:?}"));
         }
         self.provider.show(clean_ledger());
     }
 
     pub(crate) async fn sql(&self, database: Database, sql: &str) {
-        let (_, client) = self
-            .databases
-            .iter()
-            .find(|(name, _)| *name == database)
-            .expect("all four are there");
-        client
-            .batch_execute(sql)
-            .await
-            .unwrap_or_else(|error| panic!("{database}: {sql}: {error:?}"));
+        let (_, client) = self.databases.iter().find(|(name, _)| *name == database).expect("all four are there");
+        client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{database}: {sql}: {error:?}"));
     }
 
     pub(crate) fn provider_shows(&self, ledger: Ledger) {
@@ -102,9 +75,7 @@ const EMPTY: &str = "do $$ begin execute (
     from pg_tables where schemaname in ('public', 'saga') and tablename not like '%migrations'); end $$";
 
 async fn connect(url: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls)
-        .await
-        .expect("a connection");
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("a connection");
     tokio::spawn(connection);
     client
 }
@@ -117,33 +88,20 @@ async fn create_tables(client: &Client, database: Database) {
         Database::Payment => "payment-svc",
         Database::Notification => "notification-svc",
     };
-    client
-        .batch_execute("create schema saga")
-        .await
-        .expect("a schema");
-    for migration in migrations("saga-common")
-        .into_iter()
-        .chain(migrations(service))
-    {
+    client.batch_execute("create schema saga").await.expect("a schema");
+    for migration in migrations("saga-common").into_iter().chain(migrations(service)) {
         let sql = std::fs::read_to_string(&migration).expect("a migration");
-        client
-            .batch_execute(&sql)
-            .await
-            .unwrap_or_else(|error| panic!("{}: {error:?}", migration.display()));
+        client.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{}: {error:?}", migration.display()));
     }
-    let partition = "create table saga.every_key partition of saga.idempotency_keys for values from (minvalue) to (maxvalue)";
+    let partition =
+        "create table saga.every_key partition of saga.idempotency_keys for values from (minvalue) to (maxvalue)";
     client.batch_execute(partition).await.expect("a partition");
 }
 
 fn migrations(krate: &str) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .join(krate)
-        .join("migrations");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(krate).join("migrations");
     let entries = std::fs::read_dir(&folder).expect("a folder of migrations");
-    let mut files: Vec<PathBuf> = entries
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
     files.sort();
     assert!(!files.is_empty(), "{} has no migrations", folder.display());
     files

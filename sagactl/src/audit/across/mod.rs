@@ -27,16 +27,8 @@ const CHECKS: &[(&str, &str, Judge)] = &[
         "a confirmed order is charged: that amount, to that customer, once",
         agreement::confirmed_payment,
     ),
-    (
-        "confirmed-orders-agree",
-        "every participant has done its part of a confirmed order",
-        agreement::confirmed_guards,
-    ),
-    (
-        "cancelled-orders-keep-no-stock",
-        "a cancelled order's reservations are released",
-        agreement::cancelled_stock,
-    ),
+    ("confirmed-orders-agree", "every participant has done its part of a confirmed order", agreement::confirmed_guards),
+    ("cancelled-orders-keep-no-stock", "a cancelled order's reservations are released", agreement::cancelled_stock),
     (
         "cancelled-orders-keep-no-money",
         "a cancelled order's payment is none, declined, refunded or voided",
@@ -52,16 +44,8 @@ const CHECKS: &[(&str, &str, Judge)] = &[
         "what wallets paid for an order is its amount if confirmed, else nothing",
         agreement::wallet_money,
     ),
-    (
-        "notifications-agree",
-        "nobody was told of an end that the order did not take",
-        agreement::notifications,
-    ),
-    (
-        "no-phantoms",
-        "every reservation, payment and notification has an order",
-        agreement::phantom,
-    ),
+    ("notifications-agree", "nobody was told of an end that the order did not take", agreement::notifications),
+    ("no-phantoms", "every reservation, payment and notification has an order", agreement::phantom),
 ];
 
 const LEDGER_CHECKS: &[(&str, &str, Judge)] = &[
@@ -88,20 +72,11 @@ pub(super) fn check(facts: &Facts, expected: &ExpectedParked, report: &mut Audit
     for (name, claim, judge) in CHECKS.iter().chain(ledger_checks) {
         let findings = facts.sagas.iter().filter_map(|(id, saga)| {
             let (expected, actual) = judge(saga)?;
-            Some(Finding {
-                id: id.to_string(),
-                expected,
-                actual,
-            })
+            Some(Finding { id: id.to_string(), expected, actual })
         });
         add(report, name, claim, findings.collect());
     }
-    add(
-        report,
-        "parked-as-expected",
-        "exactly the expected messages are parked",
-        parked(&facts.parked, expected),
-    );
+    add(report, "parked-as-expected", "exactly the expected messages are parked", parked(&facts.parked, expected));
 }
 
 fn add(report: &mut AuditReport, name: &str, claim: &str, findings: Vec<Finding>) {
@@ -124,10 +99,7 @@ fn worth_minor(order: &Order) -> Option<i64> {
 
 fn parked(found: &[Parked], expected: &ExpectedParked) -> Vec<Finding> {
     let unexpected = |parked: &Parked| Finding {
-        id: format!(
-            "{}: {} for {}",
-            parked.database, parked.message_id, parked.step
-        ),
+        id: format!("{}: {} for {}", parked.database, parked.message_id, parked.step),
         expected: "not parked".to_owned(),
         actual: parked.reason.clone(),
     };
@@ -136,27 +108,16 @@ fn parked(found: &[Parked], expected: &ExpectedParked) -> Vec<Finding> {
         ExpectedParked::Count(count) if *count == found.len() => Vec::new(),
         ExpectedParked::Count(count) => {
             let (expected, actual) = (format!("{count} parked"), format!("{} parked", found.len()));
-            vec![Finding {
-                id: "all services".to_owned(),
-                expected,
-                actual,
-            }]
+            vec![Finding { id: "all services".to_owned(), expected, actual }]
         }
         ExpectedParked::Messages(ids) => {
-            let missing = ids
-                .iter()
-                .filter(|id| !found.iter().any(|parked| parked.message_id == **id));
+            let missing = ids.iter().filter(|id| !found.iter().any(|parked| parked.message_id == **id));
             let missing = missing.map(|id| Finding {
                 id: id.to_string(),
                 expected: "parked".to_owned(),
                 actual: "not parked".to_owned(),
             });
-            found
-                .iter()
-                .filter(|parked| !ids.contains(&parked.message_id))
-                .map(unexpected)
-                .chain(missing)
-                .collect()
+            found.iter().filter(|parked| !ids.contains(&parked.message_id)).map(unexpected).chain(missing).collect()
         }
     }
 }

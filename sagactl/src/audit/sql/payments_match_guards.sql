@@ -1,10 +1,11 @@
 -- The guard row of charge-payment tells what the payment shows: done once, undone at most once, nothing without a guard row.
+-- $2: guard rows of older sagas are not kept.
 SELECT saga_id::text AS id,
        format('what charge-payment %s leaves behind', coalesce(g.verdict, 'absent')) AS expected,
        coalesce(p.status, 'no payment') AS actual
 FROM (SELECT saga_id, verdict FROM saga.idempotency_keys WHERE step = 'charge-payment') g
 FULL JOIN (SELECT order_id AS saga_id, status FROM payments) p USING (saga_id)
-WHERE NOT CASE g.verdict
+WHERE saga_id >= $2 AND NOT CASE g.verdict
     WHEN 'intent' THEN coalesce(p.status, '') = 'charging'
     WHEN 'done' THEN coalesce(p.status, '') = 'charged'
     WHEN 'rejected' THEN coalesce(p.status, '') = 'declined'

@@ -1,4 +1,5 @@
 -- The guard rows of inventory tell what its reservations show: done once, undone at most once, nothing without a guard row.
+-- $2: guard rows of older sagas are not kept.
 SELECT saga_id::text AS id,
        format('what reserve-stock %s, commit-stock %s leave behind', coalesce(g.reserve, 'absent'), coalesce(g.commit, 'absent')) AS expected,
        format('%s held, %s released, %s sold', coalesce(r.held, 0), coalesce(r.released, 0), coalesce(r.sold, 0)) AS actual
@@ -12,7 +13,7 @@ FULL JOIN (
            count(*) FILTER (WHERE state = 'released') AS released, count(*) FILTER (WHERE state = 'sold') AS sold
     FROM reservations GROUP BY order_id
 ) r USING (saga_id)
-WHERE CASE
+WHERE saga_id >= $2 AND CASE
     WHEN g.commit = 'done' THEN g.reserve IS DISTINCT FROM 'done' OR coalesce(r.sold, 0) = 0 OR r.sold <> r.rows
     WHEN g.reserve = 'done' THEN coalesce(r.held, 0) = 0 OR r.held <> r.rows
     WHEN g.reserve = 'undone' THEN coalesce(r.released, 0) <> coalesce(r.rows, -1)

@@ -1,6 +1,7 @@
 //! `sagactl saga`: what became of a saga, asked of every service.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
@@ -11,6 +12,9 @@ use super::{Failure, Session};
 use crate::client::{Client, ClientError, Service, Story};
 
 mod stitch;
+
+/// A frozen service is shown as silent after this long.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 pub use stitch::{Expected, Line, SagaView, Silence, Waiting, stitch};
 
@@ -36,9 +40,7 @@ impl Saga {
             )));
         }
         if view.lines.is_empty() && view.waiting.is_empty() && view.silent.is_empty() {
-            return Err(Failure::Failed(format!(
-                "no service knows anything of saga {id}"
-            )));
+            return Err(Failure::Failed(format!("no service knows anything of saga {id}")));
         }
         session.print(&view, people)
     }
@@ -47,16 +49,13 @@ impl Saga {
 /// Asks every service for its part and its map, all at once, and stitches them together. A service that does not answer is
 /// part of the result, not an error.
 pub async fn view(client: &Client, saga_id: Uuid) -> SagaView {
+    let client = &client.clone().with_timeout(PATIENCE);
     let asked = join_all(Service::ALL.map(|service| async move {
-        let (story, map) =
-            tokio::join!(client.saga(service, saga_id), client.choreography(service));
+        let (story, map) = tokio::join!(client.saga(service, saga_id), client.choreography(service));
         let story = match story {
-            Err(error) if error.is_not_found() => Ok(Story {
-                service: service.name().to_owned(),
-                saga_id,
-                steps: Vec::new(),
-                waiting: Vec::new(),
-            }),
+            Err(error) if error.is_not_found() => {
+                Ok(Story { service: service.name().to_owned(), saga_id, steps: Vec::new(), waiting: Vec::new() })
+            }
             story => story,
         };
         (service, story, map)
@@ -70,10 +69,7 @@ pub async fn view(client: &Client, saga_id: Uuid) -> SagaView {
                 stories.push((service, story));
                 maps.extend(map.ok().map(|map| (service, map)));
             }
-            Err(error) => silent.push(Silence {
-                service,
-                reason: reason(&error),
-            }),
+            Err(error) => silent.push(Silence { service, reason: reason(&error) }),
         }
     }
     stitch(saga_id, &stories, &maps, silent)
@@ -93,15 +89,12 @@ fn people(view: &SagaView) -> String {
         text += &format!(", begun {}", moment(begun));
     }
 
-    let mut lines = table(
-        ["+ms", "service", "step", "reacted to", "verdict", "said"],
-        &["+ms"],
-    );
+    let mut lines = table(["+ms", "service", "step", "reacted to", "verdict", "said"], &["+ms"]);
     for line in &view.lines {
         lines.add_row([
             after(begun, line.at),
             line.service.to_string(),
-            line.step.clone(),
+            without_id(&line.step).to_owned(),
             line.reacted_to.clone().unwrap_or_default(),
             match &line.detail {
                 Some(detail) => format!("{} ({detail})", line.verdict),
@@ -110,12 +103,7 @@ fn people(view: &SagaView) -> String {
             line.said.clone().unwrap_or_default(),
         ]);
     }
-    for Expected {
-        service,
-        step,
-        reacts_to,
-    } in &view.expected
-    {
+    for Expected { service, step, reacts_to } in &view.expected {
         lines.add_row(["", &service.to_string(), step, reacts_to, "(expected)", ""]);
     }
     text += &format!("\n{lines}");
@@ -123,10 +111,7 @@ fn people(view: &SagaView) -> String {
     for Waiting { service, message } in &view.waiting {
         let reason = message.reason.as_deref().unwrap_or("no reason");
         let (state, step, attempts) = (&message.state, &message.step, message.attempts);
-        text += &format!(
-            "\n{state} at {service}: {} for {step}, {attempts} attempts: {reason}",
-            message.message_id
-        );
+        text += &format!("\n{state} at {service}: {} for {step}, {attempts} attempts: {reason}", message.message_id);
     }
     for Silence { service, reason } in &view.silent {
         text += &format!("\nsilent: {service} ({reason}); its part is not shown");
@@ -134,9 +119,15 @@ fn people(view: &SagaView) -> String {
     text
 }
 
+/// A listener's step has a message id in its name, to be unique; that tells people nothing.
+fn without_id(step: &str) -> &str {
+    match step.split_once(':') {
+        Some((name, id)) if Uuid::parse_str(id).is_ok() => name,
+        _ => step,
+    }
+}
+
 /// Milliseconds since the earliest line. Several databases' clocks can disagree, so these may run out of order.
 fn after(begun: Option<DateTime<Utc>>, at: DateTime<Utc>) -> String {
-    begun.map_or_else(String::new, |begun| {
-        (at - begun).num_milliseconds().to_string()
-    })
+    begun.map_or_else(String::new, |begun| (at - begun).num_milliseconds().to_string())
 }

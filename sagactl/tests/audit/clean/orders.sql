@@ -29,16 +29,23 @@ values ('anna', 'first', '\x00', '019a0000-0000-7000-8000-0000000000a1');
 insert into saga.idempotency_keys (saga_id, step, verdict, message_id, said_type, said_id)
 select saga_id::uuid, step, verdict, gen_random_uuid(), said_type, case when said_type is not null then gen_random_uuid() end
 from (values
-    ('019a0000-0000-7000-8000-0000000000a1', 'place-order',      'done',   'order.placed.v1'),
-    ('019a0000-0000-7000-8000-0000000000a1', 'confirm-order',    'done',   'order.confirmed.v1'),
-    ('019a0000-0000-7000-8000-0000000000a1', 'close-order',      'done',   null),
-    ('019a0000-0000-7000-8000-0000000000b2', 'place-order',      'undone', 'order.placed.v1'),
-    ('019a0000-0000-7000-8000-0000000000b2', 'answer:inventory', 'done',   null),
-    ('019a0000-0000-7000-8000-0000000000b2', 'answer:payment',   'done',   'order.cancelled.v1'),
-    ('019a0000-0000-7000-8000-0000000000c3', 'place-order',      'done',   'order.placed.v1'),
-    ('019a0000-0000-7000-8000-0000000000c3', 'confirm-order',    'done',   'order.confirmed.v1'),
-    ('019a0000-0000-7000-8000-0000000000d4', 'place-order',      'undone', 'order.placed.v1'),
+    ('019a0000-0000-7000-8000-0000000000a1', 'place-order',      'done',       'order.placed.v1'),
+    ('019a0000-0000-7000-8000-0000000000a1', 'confirm-order',    'done',       'order.confirmed.v1'),
+    ('019a0000-0000-7000-8000-0000000000a1', 'close-order',      'done',       null),
+    ('019a0000-0000-7000-8000-0000000000c3', 'place-order',      'done',       'order.placed.v1'),
+    ('019a0000-0000-7000-8000-0000000000c3', 'confirm-order',    'done',       'order.confirmed.v1'),
+    ('019a0000-0000-7000-8000-0000000000c3', 'close-order',      'done',       null),
+    ('019a0000-0000-7000-8000-0000000000b2', 'place-order',      'undone',     'order.placed.v1'),
+    ('019a0000-0000-7000-8000-0000000000b2', 'answer:inventory', 'done',       null),
+    ('019a0000-0000-7000-8000-0000000000b2', 'answer:payment',   'done',       'order.cancelled.v1'),
+    ('019a0000-0000-7000-8000-0000000000d4', 'place-order',      'undone',     'order.placed.v1'),
     ('019a0000-0000-7000-8000-0000000000d4', 'confirm-order',    'superseded', null),
-    ('019a0000-0000-7000-8000-0000000000e5', 'place-order',      'undone', 'order.placed.v1'),
-    ('019a0000-0000-7000-8000-0000000000f6', 'place-order',      'undone', 'order.placed.v1')
+    ('019a0000-0000-7000-8000-0000000000d4', 'answer:inventory', 'done',       null),
+    ('019a0000-0000-7000-8000-0000000000d4', 'answer:payment',   'done',       'order.cancelled.v1'),
+    ('019a0000-0000-7000-8000-0000000000e5', 'place-order',      'undone',     'order.placed.v1'),
+    ('019a0000-0000-7000-8000-0000000000e5', 'answer:inventory', 'done',       null),
+    ('019a0000-0000-7000-8000-0000000000e5', 'answer:payment',   'done',       'order.cancelled.v1'),
+    ('019a0000-0000-7000-8000-0000000000f6', 'place-order',      'undone',     'order.placed.v1'),
+    ('019a0000-0000-7000-8000-0000000000f6', 'answer:inventory', 'done',       null),
+    ('019a0000-0000-7000-8000-0000000000f6', 'answer:payment',   'done',       'order.cancelled.v1')
 ) g(saga_id, step, verdict, said_type);

@@ -90,33 +90,15 @@ pub fn stitch(
     let said: BTreeMap<Uuid, &str> = stories
         .iter()
         .flat_map(|(_, story)| &story.steps)
-        .filter_map(|step| {
-            step.said
-                .as_ref()
-                .map(|said| (said.message_id, said.kind.as_str()))
-        })
+        .filter_map(|step| step.said.as_ref().map(|said| (said.message_id, said.kind.as_str())))
         .collect();
-    let lines = stories
-        .iter()
-        .flat_map(|(service, story)| story.steps.iter().map(|step| line(*service, step, &said)));
+    let lines = stories.iter().flat_map(|(service, story)| story.steps.iter().map(|step| line(*service, step, &said)));
     let waiting = stories.iter().flat_map(|(service, story)| {
-        story.waiting.iter().map(|message| Waiting {
-            service: *service,
-            message: message.clone(),
-        })
+        story.waiting.iter().map(|message| Waiting { service: *service, message: message.clone() })
     });
-    let (lines, waiting) = (
-        in_causal_order(lines.collect()),
-        waiting.collect::<Vec<_>>(),
-    );
+    let (lines, waiting) = (in_causal_order(lines.collect()), waiting.collect::<Vec<_>>());
     let expected = expected(&lines, &waiting, maps);
-    SagaView {
-        saga_id,
-        lines,
-        expected,
-        waiting,
-        silent,
-    }
+    SagaView { saga_id, lines, expected, waiting, silent }
 }
 
 fn line(service: Service, step: &StoryStep, said: &BTreeMap<Uuid, &str>) -> Line {
@@ -128,9 +110,7 @@ fn line(service: Service, step: &StoryStep, said: &BTreeMap<Uuid, &str>) -> Line
         service,
         step: step.step.clone(),
         verdict: step.verdict.clone(),
-        reacted_to: cause
-            .and_then(|id| said.get(&id))
-            .map(|kind| (*kind).to_owned()),
+        reacted_to: cause.and_then(|id| said.get(&id)).map(|kind| (*kind).to_owned()),
         message_id: cause,
         said: step.said.as_ref().map(|said| said.kind.clone()),
         said_id,
@@ -143,25 +123,17 @@ fn in_causal_order(mut untold: Vec<Line>) -> Vec<Line> {
     untold.sort_by_key(|line| line.at);
     let mut told = Vec::with_capacity(untold.len());
     while !untold.is_empty() {
-        let told_later = |line: &Line| {
-            line.message_id.is_some() && untold.iter().any(|other| other.said_id == line.message_id)
-        };
+        let told_later =
+            |line: &Line| line.message_id.is_some() && untold.iter().any(|other| other.said_id == line.message_id);
         // Were causes to run in a circle, time alone would decide.
-        let next = untold
-            .iter()
-            .position(|line| !told_later(line))
-            .unwrap_or(0);
+        let next = untold.iter().position(|line| !told_later(line)).unwrap_or(0);
         told.push(untold.remove(next));
     }
     told
 }
 
 /// Steps whose event was said but that have no line, no message set aside, and were not fenced off.
-fn expected(
-    lines: &[Line],
-    waiting: &[Waiting],
-    maps: &[(Service, Choreography)],
-) -> Vec<Expected> {
+fn expected(lines: &[Line], waiting: &[Waiting], maps: &[(Service, Choreography)]) -> Vec<Expected> {
     let mut expected = Vec::new();
     for line in lines {
         let (Some(kind), Some(id)) = (&line.said, line.said_id) else {
@@ -170,18 +142,10 @@ fn expected(
         for (service, map) in maps {
             let reacted = |step: &str| {
                 let here = |line: &&Line| line.service == *service;
-                lines
-                    .iter()
-                    .filter(here)
-                    .any(|line| line.step == step || line.message_id == Some(id))
-                    || waiting.iter().any(|waiting| {
-                        waiting.service == *service && waiting.message.message_id == id
-                    })
+                lines.iter().filter(here).any(|line| line.step == step || line.message_id == Some(id))
+                    || waiting.iter().any(|waiting| waiting.service == *service && waiting.message.message_id == id)
             };
-            let missing = map
-                .steps
-                .iter()
-                .filter(|step| step.reacts_to.contains(kind) && !reacted(&step.step));
+            let missing = map.steps.iter().filter(|step| step.reacts_to.contains(kind) && !reacted(&step.step));
             expected.extend(missing.map(|step| Expected {
                 service: *service,
                 step: step.step.clone(),
@@ -195,36 +159,19 @@ fn expected(
 
 /// Once a step anywhere refused or was reversed, every participant with something to undo owes an answer; except the one that
 /// starts the saga, which collects them.
-fn expected_answers(
-    lines: &[Line],
-    waiting: &[Waiting],
-    maps: &[(Service, Choreography)],
-) -> Vec<Expected> {
-    let failed = |line: &&Line| {
-        matches!(
-            line.verdict.as_str(),
-            "rejected" | "undoing" | "undone" | "fenced"
-        )
-    };
+fn expected_answers(lines: &[Line], waiting: &[Waiting], maps: &[(Service, Choreography)]) -> Vec<Expected> {
+    let failed = |line: &&Line| matches!(line.verdict.as_str(), "rejected" | "undoing" | "undone" | "fenced");
     let Some(failure) = lines.iter().find(failed) else {
         return Vec::new();
     };
-    let reason = failure
-        .said
-        .clone()
-        .unwrap_or_else(|| "the failure".to_owned());
+    let reason = failure.said.clone().unwrap_or_else(|| "the failure".to_owned());
 
-    let answered: BTreeSet<Service> = lines
-        .iter()
-        .filter(|line| line.step == COMPENSATE)
-        .map(|line| line.service)
-        .collect();
+    let answered: BTreeSet<Service> =
+        lines.iter().filter(|line| line.step == COMPENSATE).map(|line| line.service).collect();
     let owes = |(service, map): &&(Service, Choreography)| {
         let starts = map.steps.iter().any(|step| step.reacts_to.is_empty());
         let undoes = map.steps.iter().any(|step| step.undo);
-        let set_aside = waiting
-            .iter()
-            .any(|waiting| waiting.service == *service && waiting.message.step == COMPENSATE);
+        let set_aside = waiting.iter().any(|waiting| waiting.service == *service && waiting.message.step == COMPENSATE);
         undoes && !starts && !answered.contains(service) && !set_aside
     };
     let expected = |(service, _): &(Service, Choreography)| Expected {
