@@ -202,7 +202,9 @@ pub(crate) async fn finish(tx: &Tx, keys: &[Key]) -> Result<(), DbError> {
     Ok(())
 }
 
-const LEASE: Duration = Duration::from_secs(30);
+/// How soon somebody else takes up the job of a process that has died in a call.
+const LEASE: Duration = Duration::from_secs(5);
+const RENEW_EVERY: Duration = Duration::from_millis(1_500);
 const CALL_LIMIT: Duration = Duration::from_secs(25);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 const CALLS_AT_ONCE: usize = 32;
@@ -277,13 +279,38 @@ async fn run_one<App: Send + Sync + 'static>(engine: Arc<Engine<App>>, job: Job<
             Phase::Undo => worker.reverse(&job).await,
         }
     };
-    let outcome = match tokio::time::timeout(CALL_LIMIT, call).await {
+    let called = tokio::select! {
+        called = tokio::time::timeout(CALL_LIMIT, call) => called,
+        () = until_taken_over(&engine, &job) => return,
+    };
+    let outcome = match called {
         Ok(Ok(found)) => settle(&engine, &*worker, &job, found).await,
         Ok(Err(retry)) => Err(retry.into()),
         Err(_) => Err(Retry::because("the call did not end in time: its outcome is unknown").into()),
     };
     if let Err(error) = outcome {
         postpone(&engine, &job, &format!("{error:?}")).await;
+    }
+}
+
+/// Renews the lease while the call is under way. Ends when there is none to renew: an undo or, after a time in which
+/// this process or its database stood still, another process has the job now.
+async fn until_taken_over<App: Send + Sync + 'static>(engine: &Engine<App>, job: &Job<App>) {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        let renewed = engine
+            .db
+            .execute(
+                "update saga.jobs set leased_until = clock_timestamp() + $4::float8 * interval '1 ms'
+                 where saga_id = $1 and step = $2 and epoch = $3",
+                &[&job.saga_id.as_uuid(), &job.step, &job.epoch, &(LEASE.as_secs_f64() * 1_000.0)],
+            )
+            .await;
+        match renewed {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(saga.id = %job.saga_id, error = %chain(&error), "a lease cannot be renewed"),
+        }
     }
 }
 

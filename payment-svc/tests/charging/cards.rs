@@ -69,7 +69,6 @@ async fn a_crash_between_storing_and_settling_charges_once() {
     stage.until_stored(order.id).await;
     stage.stack.kill9(Service::Payment).await.expect("it runs");
     // The confirm that was under way goes on at the provider; whether it was sent at all, nobody knows here.
-    stage.end_leases().await;
     stage.stack.start(Service::Payment).await.expect("it starts again");
     stage.until(order.id, "charged").await;
     assert_eq!(stage.intent(order.id).await.status, "succeeded");
