@@ -417,6 +417,7 @@ impl<App> Step<App> {
         if self.kind == StepKind::Listener {
             return format!("{}:{message_id}", self.name);
         }
-        self.key.as_ref().and_then(|key| key(event)).unwrap_or_else(|| self.name.to_owned())
+        let key = self.key.as_ref().and_then(|key| key(event));
+        key.map_or_else(|| self.name.to_owned(), crate::envelope::storable)
     }
 }

@@ -63,8 +63,8 @@ pub(crate) struct Due {
 pub(crate) enum Suspicion {
     /// Nothing: it is suspect from now on, and may run with the others once more.
     New,
-    /// It was suspect before; this attempt, counted, must be its own.
-    Again(u32),
+    /// It was suspect before: it must run alone, counted.
+    Again,
     /// It waits or is parked: this copy is settled.
     Settled,
 }
@@ -89,23 +89,22 @@ pub(crate) async fn put(db: &Db, entries: &[Entry]) -> Result<(), DbError> {
     write(db, &sql, entries).await.map(drop)
 }
 
-/// Marks redelivered messages as suspect, in one committed statement, and counts an attempt for those that were
-/// suspect before.
+/// Marks redelivered messages as suspect, in one committed statement. Nothing is counted yet: of those that were suspect
+/// before, only the one whose turn it is can end the process.
 pub(crate) async fn suspect(db: &Db, entries: &[Entry]) -> Result<BTreeMap<WaitingKey, Suspicion>, DbError> {
     let sql = format!(
         "{WRITE} on conflict (message_id, step) do update
-         set attempts = saga.waiting.attempts + case saga.waiting.state when 'suspect' then 1 else 0 end,
-             due_at = case saga.waiting.state when 'suspect' then excluded.due_at else saga.waiting.due_at end
-         returning message_id, step, state, attempts, (xmax = 0)"
+         set due_at = case saga.waiting.state when 'suspect' then excluded.due_at else saga.waiting.due_at end
+         returning message_id, step, state, (xmax = 0)"
     );
     let rows = write(db, &sql, entries).await?;
     Ok(rows.iter().map(|row| ((row.get::<_, Uuid>(0).into(), row.get(1)), suspicion(row))).collect())
 }
 
 fn suspicion(row: &Row) -> Suspicion {
-    match (row.get::<_, bool>(4), row.get::<_, &str>(2)) {
+    match (row.get::<_, bool>(3), row.get::<_, &str>(2)) {
         (true, _) => Suspicion::New,
-        (false, "suspect") => Suspicion::Again(unsigned(row.get(3))),
+        (false, "suspect") => Suspicion::Again,
         _ => Suspicion::Settled,
     }
 }
@@ -155,6 +154,17 @@ async fn write(db: &Db, sql: &str, entries: &[Entry]) -> Result<Vec<Row>, DbErro
         ],
     )
     .await
+}
+
+/// Counts an attempt of a suspect message, committed before its handler starts; returns how many there are now.
+pub(crate) async fn count_attempt(db: &Db, key: &WaitingKey) -> Result<u32, DbError> {
+    let rows = db
+        .query(
+            "update saga.waiting set attempts = attempts + 1 where message_id = $1 and step = $2 returning attempts",
+            &[&key.0.as_uuid(), &key.1],
+        )
+        .await?;
+    Ok(rows.first().map_or(1, |row| unsigned(row.get(0))))
 }
 
 /// In the transaction that settles them: the rows of messages that were suspect or due go.

@@ -1,8 +1,9 @@
 //! Runs waiting rows that are due, through the normal handlers (R8). Redrive is nothing but setting a row due.
 
-use super::settle::{Inbound, give_up, run_alone};
+use super::settle::{Inbound, give_up, patience, run_alone};
 use crate::engine::Engine;
 use crate::error::chain;
+use crate::retry::Patience;
 use crate::waiting::{self, Due};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,8 +45,13 @@ pub(crate) async fn run_due<App: Send + Sync + 'static>(engine: Arc<Engine<App>>
 }
 
 async fn run<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>, row: Due) -> Result<(), String> {
-    // An attempt that fails says so; one that is only counted has ended the process.
-    let most = if row.suspect { engine.retry.fatal_attempts } else { engine.retry.attempts };
+    // An attempt that fails says so; one that is only counted has ended the process. Where nothing may be given up, more
+    // attempts than that are no sign of it.
+    let most = match (row.suspect, patience(engine, row.queue, &row.envelope)) {
+        (true, _) => engine.retry.fatal_attempts,
+        (false, Patience::Bounded) => engine.retry.attempts,
+        (false, Patience::Endless) => u32::MAX,
+    };
     if row.attempts > most {
         let reason = format!("{most} attempts, the last of which ended the service");
         return give_up(engine, row.queue, &row.envelope, row.attempts, reason).await;

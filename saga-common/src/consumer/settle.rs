@@ -75,7 +75,9 @@ pub(super) async fn settle<App: Send + Sync + 'static>(
     if hold_on(stop, || run_together(engine, role, together.clone())).await.is_none() {
         return false;
     }
-    for (inbound, attempts) in alone {
+    for inbound in alone {
+        let key = waiting_key(engine, role, &inbound.envelope);
+        let Some(attempts) = hold_on(stop, || count_attempt(engine, &key)).await else { return false };
         if hold_on(stop, || run_suspect(engine, role, inbound.clone(), attempts)).await.is_none() {
             return false;
         }
@@ -101,8 +103,8 @@ async fn hold_on<T, F: Future<Output = Result<T, String>>>(
 /// A batch of deliveries by how they have to be run.
 struct Sorted {
     together: Vec<Inbound>,
-    /// Those that were suspect before, with how often.
-    alone: Vec<(Inbound, u32)>,
+    /// Those that were suspect before.
+    alone: Vec<Inbound>,
 }
 
 /// Marks what was delivered again as suspect, once. `Err`: the database is gone.
@@ -123,7 +125,7 @@ async fn sort<App: Send + Sync + 'static>(
             let inbound = Inbound { envelope: entry.envelope, has_row: true };
             match found.get(&key) {
                 Some(Suspicion::New) => together.push(inbound),
-                Some(Suspicion::Again(attempts)) => alone.push((inbound, *attempts)),
+                Some(Suspicion::Again) => alone.push(inbound),
                 Some(Suspicion::Settled) | None => {}
             }
         }
@@ -151,6 +153,11 @@ async fn run_together<App: Send + Sync + 'static>(
         run_alone(engine, role, inbound, 1).await?;
     }
     Ok(())
+}
+
+/// Counted before the handler starts, and once however often the database goes away: what ends the process has counted.
+async fn count_attempt<App>(engine: &Engine<App>, key: &WaitingKey) -> Result<u32, String> {
+    waiting::count_attempt(&engine.db, key).await.map_err(|e| chain(&e))
 }
 
 /// A message that was suspect before: it may have ended the process.
@@ -240,7 +247,12 @@ pub(super) async fn give_up<App: Send + Sync + 'static>(
     }
 }
 
-fn patience<App: Send + Sync + 'static>(engine: &Engine<App>, role: QueueRole, envelope: &Envelope) -> Patience {
+/// May this message be given up?
+pub(super) fn patience<App: Send + Sync + 'static>(
+    engine: &Engine<App>,
+    role: QueueRole,
+    envelope: &Envelope,
+) -> Patience {
     let after_pivot =
         engine.participant.reacting_to(&envelope.event_type).is_some_and(|step| step.kind == StepKind::Retriable);
     if role == QueueRole::Failures || after_pivot { Patience::Endless } else { Patience::Bounded }
