@@ -27,8 +27,10 @@ async fn grant(owner: &mut PgConnection, service_url: &str) -> Result<(), DbErro
         service_url.parse().map_err(|e: tokio_postgres::Error| DbError::Url(e.to_string()))?;
     let Some(role) = config.get_user() else { return Ok(()) };
     let role = format!("\"{}\"", role.replace('"', "\"\""));
+    // Grants and new partitions change the same catalogue rows, so replicas take turns with both (partitions.rs).
     let grants = format!(
         "do $$ begin
+           perform pg_advisory_xact_lock(hashtext('saga.partitions'));
            if current_user <> '{plain}' then
              grant usage on schema saga, public to {role};
              grant select, insert, update, delete on all tables in schema saga, public to {role};
