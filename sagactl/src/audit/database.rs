@@ -10,6 +10,8 @@ use uuid::Uuid;
 use super::AuditError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Long enough for a scan of millions of rows; a frozen server must not hang the audit for ever.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// One of the four databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,7 +80,14 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) async fn open(database: Database, urls: &DatabaseUrls) -> Result<Self, AuditError> {
+    /// One to each, in the order of [`Database::ALL`].
+    pub(super) async fn open_all(urls: &DatabaseUrls) -> Result<[Self; 4], AuditError> {
+        let [a, b, c, d] = Database::ALL.map(|database| Self::open(database, urls));
+        let (a, b, c, d) = tokio::try_join!(a, b, c, d)?;
+        Ok([a, b, c, d])
+    }
+
+    async fn open(database: Database, urls: &DatabaseUrls) -> Result<Self, AuditError> {
         let unreachable = |error| AuditError::unreachable(database, &error);
         let mut config: Config = urls.of(database).parse().map_err(unreachable)?;
         config.application_name("saga-audit").connect_timeout(CONNECT_TIMEOUT);
@@ -126,6 +135,11 @@ impl Snapshot<'_> {
     ) -> Result<Vec<Row>, AuditError> {
         let failed = |error| AuditError::query(self.database, purpose, &error);
         // Types are given, so that a query need not use every parameter.
-        self.transaction.query_typed(sql, params).await.map_err(failed)
+        let answer = tokio::time::timeout(QUERY_TIMEOUT, self.transaction.query_typed(sql, params)).await;
+        let silent = || AuditError::Unreachable {
+            database: self.database,
+            reason: format!("no answer about {purpose} within {} s", QUERY_TIMEOUT.as_secs()),
+        };
+        answer.map_err(|_| silent())?.map_err(failed)
     }
 }

@@ -73,11 +73,11 @@ pub enum ExpectedParked {
 /// When something cannot be read: a database or the provider is unreachable, a table is missing. What is wrong *in* the data
 /// is in the report, not an error.
 pub async fn run(config: &AuditConfig) -> Result<AuditReport, AuditError> {
+    let mut connections = Connection::open_all(&config.databases).await?;
     let mut report = AuditReport::default();
     let mut facts = Facts::default();
 
-    for database in Database::ALL {
-        let mut connection = Connection::open(database, &config.databases).await?;
+    for connection in &mut connections {
         let snapshot = connection.snapshot().await?;
         within::check(&snapshot, config.grace, &mut report).await?;
         facts.read(&snapshot).await?;
@@ -89,7 +89,7 @@ pub async fn run(config: &AuditConfig) -> Result<AuditReport, AuditError> {
 
     // A participant's snapshot may know orders that were placed after the first one was taken. Those are under way; what is
     // still without an order then is a phantom.
-    let mut orders = Connection::open(Database::Orders, &config.databases).await?;
+    let [orders, ..] = &mut connections;
     facts.forget_later_orders(&orders.snapshot().await?).await?;
 
     across::check(&facts, &config.parked, &mut report);

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::database::Connection;
 use super::report::Finding;
-use super::{AuditConfig, AuditError, AuditReport, Database, run};
+use super::{AuditConfig, AuditError, AuditReport, Database};
 
 /// Two scans this far apart must be identical. Longer than a message needs for a hop, since one that is in the broker alone
 /// shows only by what it changes.
@@ -37,54 +37,67 @@ struct Scan {
     in_flight: BTreeMap<String, i64>,
 }
 
-/// Waits until two scans in a row are identical with nothing in flight, at most `timeout`, then audits. If the system has not
-/// come to rest by then, the failed check `quiescent` says what was in flight. Databases that cannot be reached for a while
-/// are asked again until then.
+/// Waits until two scans in a row are identical with nothing in flight, about `timeout` at most, then audits. If the system
+/// has not come to rest by then, the failed check `quiescent` says what is in flight. A database that cannot be reached is
+/// asked again until then: it may be restarting.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`run`](super::run).
 pub async fn until_quiescent(config: &AuditConfig, timeout: Duration) -> Result<AuditReport, AuditError> {
     let deadline = Instant::now() + timeout;
+    let mut connections = None;
     let mut previous: Option<Scan> = None;
-    let in_flight = loop {
-        let scan = match scan(config).await {
-            Ok(scan) => Some(scan),
-            Err(error) if error.is_transient() && Instant::now() < deadline => None,
+    let restless = loop {
+        match scan(config, &mut connections).await {
+            Ok(scan) => {
+                let unchanged = previous.as_ref() == Some(&scan);
+                if unchanged && scan.in_flight.is_empty() {
+                    break Vec::new();
+                }
+                if previous.is_some() && Instant::now() >= deadline {
+                    break scan.restlessness();
+                }
+                previous = Some(scan);
+            }
+            Err(error) if error.is_transient() && Instant::now() < deadline => (connections, previous) = (None, None),
             Err(error) => return Err(error),
-        };
-        if let Some(scan) = &scan {
-            if scan.in_flight.is_empty() && Some(scan) == previous.as_ref() {
-                break BTreeMap::new();
-            }
-            if Instant::now() >= deadline {
-                break scan.in_flight.clone();
-            }
         }
-        previous = scan;
         tokio::time::sleep(PAUSE).await;
     };
 
-    let mut report = run(config).await?;
-    let finding =
-        |(what, count): (String, i64)| Finding { id: what, expected: "0".to_owned(), actual: count.to_string() };
-    let findings: Vec<Finding> = in_flight.into_iter().map(finding).collect();
-    report.add("quiescent", "the system has come to rest", findings.len() as u64, findings);
+    let mut report = super::run(config).await?;
+    report.add("quiescent", "the system has come to rest", restless.len() as u64, restless);
     Ok(report)
 }
 
-async fn scan(config: &AuditConfig) -> Result<Scan, AuditError> {
+impl Scan {
+    /// Why the system has not come to rest.
+    fn restlessness(self) -> Vec<Finding> {
+        let finding =
+            |id: String, expected: &str, actual: String| Finding { id, expected: expected.to_owned(), actual };
+        if self.in_flight.is_empty() {
+            return vec![finding("counts of rows".to_owned(), "no change", "they still change".to_owned())];
+        }
+        self.in_flight.into_iter().map(|(what, count)| finding(what, "0", count.to_string())).collect()
+    }
+}
+
+async fn scan(config: &AuditConfig, connections: &mut Option<[Connection; 4]>) -> Result<Scan, AuditError> {
+    let connections = match connections {
+        Some(connections) => connections,
+        None => connections.insert(Connection::open_all(&config.databases).await?),
+    };
     let mut scan = Scan::default();
-    for database in Database::ALL {
+    for connection in connections {
+        let snapshot = connection.snapshot().await?;
+        let database = snapshot.database;
         let business = match database {
             Database::Orders => ORDERS,
             Database::Inventory => INVENTORY,
             Database::Payment => PAYMENT,
             Database::Notification => NOTIFICATION,
         };
-        let mut connection = Connection::open(database, &config.databases).await?;
-        let rows =
-            connection.snapshot().await?.query("its counts", &format!("{ENGINE} UNION ALL {business}"), &[]).await?;
-        for row in rows {
+        for row in snapshot.query("its counts", &format!("{ENGINE} UNION ALL {business}"), &[]).await? {
             let (what, count, in_flight): (&str, i64, bool) = (row.get(0), row.get(1), row.get(2));
             let what = format!("{database}: {what}");
             if in_flight && count > 0 {

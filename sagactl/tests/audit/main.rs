@@ -185,9 +185,9 @@ async fn a_clean_system_passes_and_every_lie_is_found() {
     assert_eq!((report.counts["orders"], report.counts["provider intents"]), (6, 2));
 
     for Lie { told, sql, noticed_by } in LIES {
-        system.restore().await;
         system.sql(*told, sql).await;
         let report = system.audit().await;
+        system.restore_database(*told).await;
         let noticed: Vec<&str> = report.failed().map(|check| check.name.as_str()).collect();
         assert_eq!(noticed, *noticed_by, "{told}: {sql}\n{report}");
     }

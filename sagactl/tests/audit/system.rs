@@ -40,13 +40,17 @@ impl System {
 
     /// Throws away everything and writes the clean system again.
     pub(crate) async fn restore(&self) {
-        for (database, client) in &self.databases {
-            let clean = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/audit/clean/{database}.sql"));
-            let clean = std::fs::read_to_string(clean).expect("the clean system");
-            client.batch_execute(EMPTY).await.expect("emptied tables");
-            client.batch_execute(&clean).await.unwrap_or_else(|error| panic!("{database}: {error:?}"));
+        for database in Database::ALL {
+            self.restore_database(database).await;
         }
         self.provider.show(clean_ledger());
+    }
+
+    pub(crate) async fn restore_database(&self, database: Database) {
+        let clean = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/audit/clean/{database}.sql"));
+        let clean = std::fs::read_to_string(clean).expect("the clean system");
+        self.sql(database, EMPTY).await;
+        self.sql(database, &clean).await;
     }
 
     pub(crate) async fn sql(&self, database: Database, sql: &str) {
@@ -77,6 +81,8 @@ const EMPTY: &str = "do $$ begin execute (
 async fn connect(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("a connection");
     tokio::spawn(connection);
+    // What is written here need not survive a crash.
+    client.batch_execute("set synchronous_commit = off").await.expect("a setting");
     client
 }
 
