@@ -77,6 +77,33 @@ async fn an_order_that_failed_first_is_never_charged() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_an_order_is_charged_to_nobody_and_holds_up_nobody() {
+    let stage = Stage::up().await;
+    let good = [Order::by("wallet"), Order::by("wallet")];
+    let negative = Order { amount_minor: -1_290, ..good[0].clone() };
+    let unspeakable = Order::of("nul\0", 1);
+    let negative = Order { id: Uuid::now_v7(), ..negative };
+    stage.reserve_all(&[good[0].clone(), negative.clone(), unspeakable.clone(), good[1].clone()]).await;
+    for order in &good {
+        stage.until(order.id, "charged").await;
+        assert_eq!(stage.client.wallet(&order.customer).await.expect("a wallet"), euros(98_710));
+    }
+    let parked = format!(
+        "select (state = 'parked' and reason like '%the amount is below zero%')::text
+         from saga.waiting where saga_id = '{}'",
+        negative.id
+    );
+    stage.until_sql(&parked, "true").await;
+    let waits = format!("select (count(*) = 1)::text from saga.waiting where saga_id = '{}'", unspeakable.id);
+    stage.until_sql(&waits, "true").await;
+    for order in [negative, unspeakable] {
+        assert!(stage.client.payment(order.id).await.is_err());
+        stage.fail(order.id, 0).await;
+        assert_eq!(stage.answer(order.id).await, "fenced");
+    }
+}
+
+#[tokio::test]
 async fn a_balance_can_be_set_and_is_booked_as_a_difference() {
     let stage = Stage::with(|options| options.env(Program::PaymentSvc, "OPENING_BALANCE_MINOR", 500)).await;
     let (client, name) = (&stage.client, "ärna/with a slash");
