@@ -40,10 +40,10 @@ pub(crate) fn check(customer: &str, currency: &str, method: &str, lines: &[Wante
     if let Err(bad) = Currency::try_from(currency.to_owned()) {
         wrong.push(format!("currency: {bad}"));
     }
-    let card = method.strip_prefix("pm_").is_some_and(|rest| !rest.is_empty() && rest.len() <= LONGEST_NAME);
-    if !PaymentMethod::from(method).is_wallet()
-        && !(card && method.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
-    {
+    let card = |name: &str| {
+        (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    if !PaymentMethod::from(method).is_wallet() && !method.strip_prefix("pm_").is_some_and(card) {
         wrong.push("payment_method must be `wallet` or a card such as `pm_card_visa`".to_owned());
     }
     if lines.is_empty() || lines.len() > MOST_LINES {

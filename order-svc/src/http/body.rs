@@ -61,7 +61,7 @@ pub(super) struct Answers {
 
 impl Order {
     /// As it was when its placement was committed: what a repeated request is answered with.
-    pub(super) fn as_placed(self) -> Self {
+    pub(super) fn into_placed(self) -> Self {
         let answers = Answers { given: Vec::new(), ..self.answers };
         Self { status: "pending".to_owned(), reason: None, closed_at: None, answers, ..self }
     }

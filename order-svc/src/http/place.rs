@@ -96,7 +96,7 @@ async fn answer(shop: &Shop, order_id: OrderId, wait: Option<u64>) -> Reply<Resp
         }
     }
     let order = body::load(&shop.reads, order_id.0).await?;
-    let order = if wait.is_some() { order } else { order.as_placed() };
+    let order = if wait.is_some() { order } else { order.into_placed() };
     let location = format!("/orders/{order_id}");
     Ok((status, [(header::LOCATION, location)], Json(order)).into_response())
 }
