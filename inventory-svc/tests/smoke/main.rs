@@ -51,7 +51,7 @@ impl Inventory {
     async fn rests(&self) -> Outcome {
         let begun = Instant::now();
         while self.count("select count(*) from saga.outbox").await? > 0 {
-            assert!(begun.elapsed() < Duration::from_secs(5), "the outbox does not drain");
+            assert!(begun.elapsed() < Duration::from_secs(15), "the outbox does not drain");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let unbalanced = "select count(*) from stock s

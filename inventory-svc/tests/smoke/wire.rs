@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 const SAID: [&str; 3] = ["stock.reserved", "stock.committed", "saga.compensated"];
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Wire {
     _connection: Connection,
