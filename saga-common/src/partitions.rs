@@ -4,7 +4,8 @@
 
 use crate::db::DbError;
 use crate::ids::SagaId;
-use sqlx::{Connection, PgConnection, Row};
+use sqlx::{Connection, PgConnection};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
 
@@ -78,27 +79,34 @@ pub(crate) async fn keep(
         .await?;
     let now = now.unsigned_abs();
     let today = now / DAY_MS;
-    for day in today - 1..=today + DAYS_AHEAD {
-        make(&mut owner, day).await?;
+    let mut days = existing(&mut owner).await?;
+    // From the oldest on and no further than the first that is kept, so that the window has no holes.
+    while let Some(&oldest) = days.first()
+        && oldest + u64::from(retention_days) < today
+        && drop_finished(&mut owner, oldest, unfinished).await?
+    {
+        days.pop_first();
     }
-    let names = sqlx::query(
-        "select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
-         where i.inhparent = 'saga.idempotency_keys'::regclass order by 1",
-    )
-    .fetch_all(&mut owner)
-    .await?;
-    let mut oldest = today - 1;
-    for row in names {
-        let name: String = row.get(0);
-        let Some(day) = day_of(&name) else { continue };
-        if day + u64::from(retention_days) < today && drop_finished(&mut owner, &name, day, unfinished).await? {
-            continue;
+    let first = days.first().map_or(today - 1, |&oldest| oldest.min(today - 1));
+    for day in first..=today + DAYS_AHEAD {
+        if !days.contains(&day) {
+            make(&mut owner, day).await?;
         }
-        oldest = oldest.min(day);
     }
-    window.set(oldest * DAY_MS, now);
+    window.set(first * DAY_MS, now);
     owner.close().await?;
     Ok(())
+}
+
+/// The days that have a partition.
+async fn existing(owner: &mut PgConnection) -> Result<BTreeSet<u64>, DbError> {
+    let names = sqlx::query_scalar::<_, String>(
+        "select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
+         where i.inhparent = 'saga.idempotency_keys'::regclass",
+    )
+    .fetch_all(owner)
+    .await?;
+    Ok(names.iter().filter_map(|name| day_of(name)).collect())
 }
 
 fn day_of(partition: &str) -> Option<u64> {
@@ -120,12 +128,8 @@ async fn make(owner: &mut PgConnection, day: u64) -> Result<(), DbError> {
 }
 
 /// Drops a partition unless one of its sagas is unfinished here. Tells whether it is gone.
-async fn drop_finished(
-    owner: &mut PgConnection,
-    name: &str,
-    day: u64,
-    unfinished: Option<&'static str>,
-) -> Result<bool, DbError> {
+async fn drop_finished(owner: &mut PgConnection, day: u64, unfinished: Option<&'static str>) -> Result<bool, DbError> {
+    let name = partition(day)?;
     let (from, to) = (floor_id(day * DAY_MS), floor_id((day + 1) * DAY_MS));
     let engine = "select exists (select 1 from saga.jobs where saga_id >= $1 and saga_id < $2)
                       or exists (select 1 from saga.announcements where saga_id >= $1 and saga_id < $2)
