@@ -167,7 +167,8 @@ pub(crate) async fn count_attempt(db: &Db, key: &WaitingKey) -> Result<u32, DbEr
     Ok(rows.first().map_or(1, |row| unsigned(row.get(0))))
 }
 
-/// In the transaction that settles them: the rows of messages that were suspect or due go.
+/// In the transaction that settles them: the rows of messages that were suspect or due go. Locked in the order in which
+/// another replica, to which the messages were delivered again, would mark them.
 pub(crate) async fn handled(tx: &Tx, keys: &[WaitingKey]) -> Result<(), DbError> {
     if keys.is_empty() {
         return Ok(());
@@ -175,8 +176,11 @@ pub(crate) async fn handled(tx: &Tx, keys: &[WaitingKey]) -> Result<(), DbError>
     let ids: Vec<Uuid> = keys.iter().map(|k| k.0.as_uuid()).collect();
     let steps: Vec<&str> = keys.iter().map(|k| k.1.as_str()).collect();
     tx.execute(
-        "delete from saga.waiting w using unnest($1::uuid[], $2::text[]) u(message_id, step)
-         where w.message_id = u.message_id and w.step = u.step",
+        "delete from saga.waiting w using (
+             select h.message_id, h.step from saga.waiting h
+             join unnest($1::uuid[], $2::text[]) u(message_id, step) on h.message_id = u.message_id and h.step = u.step
+             order by h.message_id, h.step for update of h
+         ) l where w.message_id = l.message_id and w.step = l.step",
         &[&ids, &steps],
     )
     .await?;
