@@ -70,7 +70,7 @@ pub(crate) async fn repeat(db: Db, outbox: Outbox, done: CancellationToken) {
 
 /// One transaction: the oldest due announcements go into the outbox under their own ids, unless the former repeat is
 /// still there.
-async fn repeat_due(db: &Db, outbox: &Outbox) -> Result<usize, DbError> {
+pub(crate) async fn repeat_due(db: &Db, outbox: &Outbox) -> Result<usize, DbError> {
     let tx = db.begin().await?;
     let rows = tx
         .query(

@@ -2,19 +2,25 @@
 
 use crate::action::Ended;
 use crate::config::Settings;
-use crate::db::{Db, DbError, Tx};
+use crate::db::{self, Db, DbError, Tx};
+use crate::error::{Error, chain};
 use crate::guard::{Key, Settled, Verdict};
 use crate::ids::{MessageId, SagaId};
 use crate::jobs::NewJob;
-use crate::outbox::{Outbox, Outgoing};
+use crate::outbox::{self, Outbox, Outgoing};
 use crate::participant::Participant;
-use crate::partitions::Window;
+use crate::partitions::{self, Window};
 use crate::retry::RetryPolicy;
+use crate::service::StartError;
 use crate::step::StepError;
 use crate::topology::Route;
 use crate::unit::{Announcement, Ends};
+use sqlx::migrate::Migrator;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use uuid::Uuid;
+
+const START_LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Engine<App> {
     pub(crate) participant: Participant<App>,
@@ -30,6 +36,37 @@ pub(crate) struct Engine<App> {
 }
 
 impl<App: Send + Sync + 'static> Engine<App> {
+    /// Makes the database ready: waits for it, runs the migrations, checks that it is durable, makes partitions.
+    pub(crate) async fn prepare(
+        participant: Participant<App>,
+        settings: Settings,
+        migrations: &Migrator,
+    ) -> Result<(Self, outbox::Ends), StartError> {
+        let (database_url, owner_url) = (settings.database_url()?, settings.owner_url()?);
+        let db = Db::new(&database_url, settings.database_connections).map_err(Error::from)?;
+        let (outbox, outbox_ends) = Outbox::new(Uuid::now_v7(), settings.outbox_lease());
+        let engine = Self {
+            participant,
+            db,
+            outbox,
+            settings,
+            retry: RetryPolicy::default(),
+            window: Window::default(),
+            new_jobs: Notify::new(),
+            new_due: Notify::new(),
+        };
+        wait_for_database(&owner_url).await?;
+        db::migrate(&owner_url, &database_url, migrations).await.map_err(Error::from)?;
+        engine.db.require_durability().await.map_err(Error::from)?;
+        engine.keep_partitions(&owner_url).await.map_err(Error::from)?;
+        Ok((engine, outbox_ends))
+    }
+
+    /// Makes the partitions of the days to come, drops those past retention.
+    pub(crate) async fn keep_partitions(&self, owner_url: &str) -> Result<(), DbError> {
+        partitions::keep(owner_url, self.settings.retention_days, self.participant.unfinished, &self.window).await
+    }
+
     /// Locks the shared rows of a batch, all of them before any handler (R7).
     pub(crate) async fn lock_rows(&self, tx: &Tx, keys: &[String], sagas: &[SagaId]) -> Result<(), DbError> {
         let sagas: Vec<Uuid> = sagas.iter().map(SagaId::as_uuid).collect();
@@ -76,6 +113,22 @@ impl<App: Send + Sync + 'static> Engine<App> {
             count_verdict(settled);
         }
         Ok(())
+    }
+}
+
+async fn wait_for_database(url: &str) -> Result<(), Error> {
+    use sqlx::Connection;
+    let deadline = Instant::now() + START_LIMIT;
+    loop {
+        match sqlx::PgConnection::connect(url).await {
+            Ok(connection) => {
+                let _ = connection.close().await;
+                return Ok(());
+            }
+            Err(error) if Instant::now() >= deadline => return Err(DbError::from(error).into()),
+            Err(error) => tracing::warn!(error = %chain(&error), "waiting for the database"),
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
 

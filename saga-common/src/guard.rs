@@ -53,7 +53,7 @@ impl Verdict {
         }
     }
 
-    fn parse(word: &str) -> Result<Self, DbError> {
+    pub(crate) fn parse(word: &str) -> Result<Self, DbError> {
         let all = [
             Self::Open,
             Self::Done,

@@ -207,7 +207,7 @@ const LEASE: Duration = Duration::from_secs(5);
 const RENEW_EVERY: Duration = Duration::from_millis(1_500);
 const CALL_LIMIT: Duration = Duration::from_secs(25);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-const CALLS_AT_ONCE: usize = 32;
+pub(crate) const CALLS_AT_ONCE: usize = 32;
 
 /// Leases and runs jobs, as soon as one is committed here or falls due.
 pub(crate) async fn run<App: Send + Sync + 'static>(engine: Arc<Engine<App>>, done: CancellationToken) {
@@ -236,7 +236,11 @@ pub(crate) async fn run<App: Send + Sync + 'static>(engine: Arc<Engine<App>>, do
     let _ = tokio::time::timeout(engine.settings.drain(), running.wait()).await;
 }
 
-async fn lease<App: Send + Sync + 'static>(engine: &Engine<App>, room: usize) -> Result<Vec<Job<App>>, DbError> {
+/// Takes jobs that are due, under a new epoch each.
+pub(crate) async fn lease<App: Send + Sync + 'static>(
+    engine: &Engine<App>,
+    room: usize,
+) -> Result<Vec<Job<App>>, DbError> {
     if room == 0 {
         return Ok(Vec::new());
     }
@@ -268,7 +272,8 @@ async fn lease<App: Send + Sync + 'static>(engine: &Engine<App>, room: usize) ->
     Ok(rows.iter().map(job).collect())
 }
 
-async fn run_one<App: Send + Sync + 'static>(engine: Arc<Engine<App>>, job: Job<App>) {
+/// Calls, then settles; what fails is due again later.
+pub(crate) async fn run_one<App: Send + Sync + 'static>(engine: Arc<Engine<App>>, job: Job<App>) {
     let Some(worker) = engine.participant.step(&job.step).and_then(|step| step.worker.clone()) else {
         tracing::error!(saga.id = %job.saga_id, step = %job.step, "there is a job, but its step calls nobody");
         return;

@@ -25,6 +25,8 @@ pub mod retry;
 pub mod service;
 pub mod step;
 pub mod telemetry;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 pub mod topology;
 pub mod unit;
 

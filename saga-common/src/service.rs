@@ -3,14 +3,12 @@
 use crate::broker::Link;
 use crate::config::Settings;
 use crate::consumer::{self, Source};
-use crate::db::{self, Db};
+use crate::db::Db;
 use crate::drain::Drain;
 use crate::engine::Engine;
 use crate::error::{Error, chain};
 use crate::outbox::{self, Outbox};
 use crate::participant::Participant;
-use crate::partitions;
-use crate::retry::RetryPolicy;
 use crate::unit::Unit;
 use crate::{announcer, jobs};
 use sqlx::migrate::Migrator;
@@ -18,14 +16,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
 /// Publishing tasks, each with a batch in flight on a channel of its own.
 const PUBLISHERS: usize = 4;
-const START_LIMIT: Duration = Duration::from_secs(60);
 const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
 
 /// The owner's way into the engine from outside of any event: HTTP handlers and timers. Cheap to clone.
@@ -36,6 +32,10 @@ pub struct Saga {
 }
 
 impl Saga {
+    pub(crate) fn new<App>(engine: &Engine<App>) -> Self {
+        Self { db: engine.db.clone(), outbox: engine.outbox.clone() }
+    }
+
     /// Begins a unit of work.
     ///
     /// # Errors
@@ -103,34 +103,27 @@ impl<App: Send + Sync + 'static> Service<App> {
         settings: Settings,
         migrations: &Migrator,
     ) -> Result<Self, StartError> {
-        let (database_url, owner_url) = (settings.database_url()?, settings.owner_url()?);
-        let amqp_url = settings.amqp_url()?;
-        let db = Db::new(&database_url, settings.database_connections).map_err(Error::from)?;
         let drain =
             Drain::on_signals().map_err(|source| Error::Io { what: "listening for signals".to_owned(), source })?;
-        let (outbox, outbox_ends) = Outbox::new(Uuid::now_v7(), settings.outbox_lease());
-        let engine = Engine {
-            participant,
-            db,
-            outbox,
-            settings,
-            retry: RetryPolicy::default(),
-            window: partitions::Window::default(),
-            new_jobs: Notify::new(),
-            new_due: Notify::new(),
-        };
-        wait_for_database(&owner_url).await?;
-        db::migrate(&owner_url, &database_url, migrations).await.map_err(Error::from)?;
-        engine.db.require_durability().await.map_err(Error::from)?;
-        keep_partitions(&engine, &owner_url).await.map_err(Error::from)?;
-        let tasks = TaskTracker::new();
-        Ok(Self { engine: Arc::new(engine), outbox_ends, drain, tasks, owner_url, amqp_url })
+        Self::prepare_until(drain, participant, settings, migrations).await
+    }
+
+    /// As [`Service::prepare`], for a process that is told to stop in another way.
+    pub(crate) async fn prepare_until(
+        drain: Drain,
+        participant: Participant<App>,
+        settings: Settings,
+        migrations: &Migrator,
+    ) -> Result<Self, StartError> {
+        let (owner_url, amqp_url) = (settings.owner_url()?, settings.amqp_url()?);
+        let (engine, outbox_ends) = Engine::prepare(participant, settings, migrations).await?;
+        Ok(Self { engine: Arc::new(engine), outbox_ends, drain, tasks: TaskTracker::new(), owner_url, amqp_url })
     }
 
     /// The owner's way into the engine.
     #[must_use]
     pub fn saga(&self) -> Saga {
-        Saga { db: self.engine.db.clone(), outbox: self.engine.outbox.clone() }
+        Saga::new(&self.engine)
     }
 
     /// Runs a task of the service's own beside the engine; it should end soon after the token is cancelled.
@@ -174,7 +167,7 @@ impl<App: Send + Sync + 'static> Service<App> {
     }
 
     /// Starts every task of the engine.
-    fn begin(self) -> Result<Running, StartError> {
+    pub(crate) fn begin(self) -> Result<Running, StartError> {
         let Self { engine, outbox_ends, drain: Drain { stop, done }, tasks: takers, owner_url, amqp_url } = self;
         let name = &engine.participant.name;
         let consuming = Link::new(&amqp_url, name, "consumer").map_err(Error::from)?;
@@ -222,21 +215,21 @@ impl<App: Send + Sync + 'static> Service<App> {
 }
 
 /// The tasks of a running participant.
-struct Running {
+pub(crate) struct Running {
     /// Those that take work.
     takers: TaskTracker,
     /// Those that bring out what was said.
     relays: TaskTracker,
     outbox: Outbox,
-    health: Arc<Health>,
-    stop: CancellationToken,
+    pub(crate) health: Arc<Health>,
+    pub(crate) stop: CancellationToken,
     done: CancellationToken,
     limit: Duration,
 }
 
 impl Running {
     /// First those who make new messages end; then, when nothing is in flight, those who publish them.
-    async fn drain(self) {
+    pub(crate) async fn drain(self) {
         let deadline = Instant::now() + self.limit;
         self.takers.close();
         within(deadline, self.takers.wait()).await;
@@ -272,27 +265,6 @@ async fn flushed(outbox: &Outbox) {
     }
 }
 
-async fn wait_for_database(url: &str) -> Result<(), Error> {
-    use sqlx::Connection;
-    let deadline = Instant::now() + START_LIMIT;
-    loop {
-        match sqlx::PgConnection::connect(url).await {
-            Ok(connection) => {
-                let _ = connection.close().await;
-                return Ok(());
-            }
-            Err(error) if Instant::now() >= deadline => return Err(db::DbError::from(error).into()),
-            Err(error) => tracing::warn!(error = %chain(&error), "waiting for the database"),
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-}
-
-async fn keep_partitions<App>(engine: &Engine<App>, owner_url: &str) -> Result<(), db::DbError> {
-    let (days, unfinished) = (engine.settings.retention_days, engine.participant.unfinished);
-    partitions::keep(owner_url, days, unfinished, &engine.window).await
-}
-
 async fn partitions_task<App: Send + Sync + 'static>(
     engine: Arc<Engine<App>>,
     owner_url: String,
@@ -300,7 +272,7 @@ async fn partitions_task<App: Send + Sync + 'static>(
 ) {
     loop {
         tokio::select! { () = tokio::time::sleep(PARTITIONS_EVERY) => {}, () = stop.cancelled() => return }
-        if let Err(error) = keep_partitions(&engine, &owner_url).await {
+        if let Err(error) = engine.keep_partitions(&owner_url).await {
             tracing::error!(error = %chain(&error), "partitions of the guard rows cannot be kept up; there are 14 days left at most");
         }
     }

@@ -10,6 +10,8 @@ mod settle;
 pub(crate) mod undo;
 
 pub(crate) use scheduler::run_due;
+#[cfg(feature = "testkit")]
+pub(crate) use {scheduler::run_what_is_due, settle::settle};
 
 use crate::broker::{BrokerError, Link, Subscription};
 use crate::engine::Engine;

@@ -1,6 +1,7 @@
 //! Runs waiting rows that are due, through the normal handlers (R8). Redrive is nothing but setting a row due.
 
 use super::settle::{Inbound, give_up, patience, run_alone};
+use crate::db::DbError;
 use crate::engine::Engine;
 use crate::error::chain;
 use crate::retry::Patience;
@@ -28,20 +29,23 @@ pub(crate) async fn run_due<App: Send + Sync + 'static>(engine: Arc<Engine<App>>
             #[allow(clippy::cast_precision_loss)]
             metrics::gauge!("saga_parked_rows").set(parked as f64);
         }
-        let due = match waiting::take_due(&engine.db, ROWS_AT_ONCE, LEASE).await {
-            Ok(due) => due,
-            Err(error) => {
-                tracing::warn!(error = %chain(&error), "waiting messages cannot be looked up");
-                continue;
-            }
-        };
-        for row in due {
-            if let Err(why) = run(&engine, row).await {
-                tracing::warn!(error = %why, "the database went away; the row falls due again");
-                break;
-            }
+        if let Err(error) = run_what_is_due(&engine).await {
+            tracing::warn!(error = %chain(&error), "waiting messages cannot be looked up");
         }
     }
+}
+
+/// Takes the rows that are due and runs one after another; tells how many it took.
+pub(crate) async fn run_what_is_due<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>) -> Result<usize, DbError> {
+    let due = waiting::take_due(&engine.db, ROWS_AT_ONCE, LEASE).await?;
+    let taken = due.len();
+    for row in due {
+        if let Err(why) = run(engine, row).await {
+            tracing::warn!(error = %why, "the database went away; the row falls due again");
+            break;
+        }
+    }
+    Ok(taken)
 }
 
 async fn run<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>, row: Due) -> Result<(), String> {

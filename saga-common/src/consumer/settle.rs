@@ -61,7 +61,7 @@ const SUSPECT_AGAIN: Duration = Duration::from_secs(60);
 const DATABASE_WAIT: Duration = Duration::from_millis(300);
 
 /// Settles every event; `false` if the service stops before that was possible.
-pub(super) async fn settle<App: Send + Sync + 'static>(
+pub(crate) async fn settle<App: Send + Sync + 'static>(
     engine: &Arc<Engine<App>>,
     role: QueueRole,
     events: Vec<(Envelope, bool)>,

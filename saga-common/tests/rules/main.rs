@@ -1,0 +1,2 @@
+//! The rules that carry the proof.
+fn main() {}
