@@ -1,0 +1,72 @@
+//! The owner of the tests' sagas: places, cancels, confirms, collects what it waits for.
+
+use crate::shop::{Confirmed, Packed, Placed, Shipped};
+use crate::world::Fallible;
+use saga_common::testkit::Bench;
+use saga_common::{Cx, Never, Outcome, Participant, SagaId, StepResult, Undo, UndoResult, say};
+use serde::{Deserialize, Serialize};
+
+pub(crate) type Owner = Bench<()>;
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "test.cancelling.v1")]
+pub(crate) struct Cancelling {}
+
+pub(crate) fn owner() -> Fallible<Participant<()>> {
+    Ok(Participant::new("owner", ())
+        .starts::<Placed, Never>("place", learn)
+        .pivot("confirm", confirm)
+        .announced()
+        .retriable("close", close)
+        .build()?)
+}
+
+/// Starts a saga, as an HTTP handler does.
+pub(crate) async fn place(owner: &Owner) -> Fallible<SagaId> {
+    let saga = SagaId::new();
+    let mut unit = owner.saga().begin().await?;
+    unit.start("place", &[(saga, Placed::order())]).await?;
+    unit.tx().execute("insert into orders values ($1, 'pending')", &[&saga.as_uuid()]).await?;
+    owner.saga().commit(unit).await?;
+    Ok(saga)
+}
+
+/// Cancels it if it is still pending; tells whether it was.
+pub(crate) async fn cancel(owner: &Owner, saga: SagaId) -> Fallible<bool> {
+    let mut unit = owner.saga().begin().await?;
+    unit.lock("place", &[saga]).await?;
+    let won = "update orders set status = 'cancelling' where id = $1 and status = 'pending'";
+    if unit.tx().execute(won, &[&saga.as_uuid()]).await? == 0 {
+        unit.rollback().await;
+        return Ok(false);
+    }
+    unit.fail("place", saga, &Cancelling {})?;
+    owner.saga().commit(unit).await?;
+    Ok(true)
+}
+
+pub(crate) async fn status(owner: &Owner, saga: SagaId) -> Fallible<String> {
+    let rows = owner.db().query("select status from orders where id = $1", &[&saga.as_uuid()]).await?;
+    Ok(rows.first().ok_or("no such order")?.get(0))
+}
+
+async fn confirm(cx: &mut Cx<()>, _: Packed) -> StepResult<Confirmed, Never> {
+    let won = "update orders set status = 'confirmed' where id = $1 and status = 'pending'";
+    match cx.tx().execute(won, &[&cx.saga_id().as_uuid()]).await? {
+        0 => Ok(Outcome::Superseded("the order is not pending")),
+        _ => say(Confirmed {}),
+    }
+}
+
+async fn close(cx: &mut Cx<()>, _: Shipped) -> StepResult<Never, Never> {
+    let saga = cx.saga_id();
+    cx.withdraw_announcement(saga);
+    Ok(Outcome::Quiet)
+}
+
+async fn learn(cx: &mut Cx<()>) -> UndoResult<Never> {
+    let learnt = "update orders set status = 'cancelling' where id = $1 and status = 'pending'";
+    cx.tx().execute(learnt, &[&cx.saga_id().as_uuid()]).await?;
+    cx.announce_until_withdrawn(&Cancelling {})?;
+    Ok(Undo::Done)
+}

@@ -1,0 +1,102 @@
+//! R6: which sagas can be guarded, and for how long.
+
+use crate::shop::{Placed, Shop, effects, shop};
+use crate::world::{Fallible, Outcome, World};
+use saga_common::testkit::Message;
+use saga_common::{SagaId, Verdict};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// A saga of so many days ago (or ahead), that begins at midnight.
+fn saga_of_day(days_ago: i64) -> SagaId {
+    let midnight = chrono::Utc::now().timestamp() / 86_400 - days_ago;
+    let millis = u128::from((midnight * 86_400_000).unsigned_abs());
+    let unique = SagaId::new().as_uuid().as_u128() & 0x0fff_ffff_ffff_ffff;
+    let v7 = (millis << 80) | 0x7000_8000_0000_0000_0000 | unique;
+    SagaId::from(sqlx::types::Uuid::from_u128(v7))
+}
+
+fn partition(days_ago: i64) -> String {
+    let day = chrono::Utc::now() - chrono::TimeDelta::days(days_ago);
+    format!("idempotency_keys_{}", day.format("%Y%m%d"))
+}
+
+async fn partitions(bench: &Shop) -> Fallible<BTreeSet<String>> {
+    let sql = "select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
+               where i.inhparent = 'saga.idempotency_keys'::regclass";
+    Ok(bench.db().query(sql, &[]).await?.iter().map(|row| row.get(0)).collect())
+}
+
+/// Makes the partition of a past day, as the service did then.
+async fn make_past(bench: &Shop, days_ago: i64) -> Outcome {
+    let (from, to) = (saga_of_day(days_ago).as_uuid().as_u128(), saga_of_day(days_ago - 1).as_uuid().as_u128());
+    let floor = |id: u128| sqlx::types::Uuid::from_u128(id >> 80 << 80);
+    let sql = format!(
+        "create table saga.{} partition of saga.idempotency_keys for values from ('{}') to ('{}')",
+        partition(days_ago),
+        floor(from),
+        floor(to)
+    );
+    bench.db().execute(&sql, &[]).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_are_there_fourteen_days_ahead() -> Outcome {
+    let world = World::new().await?;
+    let bench = world.bench(shop(&Arc::default())?).await?;
+    let expected: BTreeSet<_> = (-14..=1).map(partition).collect();
+    assert_eq!(partitions(&bench).await?, expected);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_outside_of_the_window_is_parked_for_good_before_any_insert() -> Outcome {
+    let world = World::new().await?;
+    let bench = world.bench(shop(&Arc::default())?).await?;
+    let no_v7 = SagaId::from(sqlx::types::Uuid::nil());
+    for saga in [saga_of_day(5), saga_of_day(-3), no_v7] {
+        for message in [Message::of(saga, &Placed::order())?, Message::failure(saga)] {
+            let report = bench.deliver(&message).await?;
+            let waiting = report.waiting.ok_or(format!("{saga} is not parked"))?;
+            assert_eq!((waiting.state.as_str(), report.verdict), ("parked", None), "{waiting:?}");
+            assert!(waiting.reason.contains("expired"), "{waiting:?}");
+            assert_eq!(bench.redrive(message.id()).await?, Some(0), "it cannot be redriven");
+        }
+        assert!(bench.guards(saga).await?.is_empty() && effects(&bench, saga).await?.is_empty());
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_past_retention_go_unless_a_saga_in_them_is_unfinished() -> Outcome {
+    let world = World::new().await?;
+    let bench = world.bench(shop(&Arc::default())?).await?;
+    for day in [100, 99, 97, 95] {
+        make_past(&bench, day).await?;
+    }
+    bench.keep_partitions().await?;
+    assert!(partitions(&bench).await?.contains(&partition(1)) && !partitions(&bench).await?.contains(&partition(95)));
+
+    for day in [100, 98] {
+        make_past(&bench, day).await?;
+    }
+    let job = "insert into saga.jobs (saga_id, step, phase, message_id, data) values ($1, 'charge', 'call', $1, '{}')";
+    bench.db().execute(job, &[&saga_of_day(98).as_uuid()]).await?;
+    bench.keep_partitions().await?;
+    let kept = partitions(&bench).await?;
+    assert!(!kept.contains(&partition(100)) && kept.contains(&partition(98)));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_day_since_the_oldest_one_kept_can_be_guarded() -> Outcome {
+    let world = World::new().await?;
+    let bench = world.bench(shop(&Arc::default())?).await?;
+    // The service was down for weeks, or one old day is kept: a message of a day between must not be without a place.
+    make_past(&bench, 30).await?;
+    bench.keep_partitions().await?;
+    let report = bench.deliver(&Message::of(saga_of_day(20), &Placed::order())?).await?;
+    assert_eq!(report.verdict, Some(Verdict::Done));
+    Ok(())
+}

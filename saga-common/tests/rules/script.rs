@@ -1,0 +1,83 @@
+//! What the steps of a test are told to do: go on, fail, or stand still at a gate.
+
+use saga_common::Retry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Semaphore;
+
+use crate::world::{Fallible, LIMIT};
+
+/// The state of the steps; shared by all benches and replicas of a test.
+#[derive(Debug, Default)]
+pub(crate) struct Script {
+    broken: Mutex<BTreeSet<&'static str>>,
+    gates: Mutex<BTreeMap<&'static str, Gate>>,
+    reached: Mutex<Vec<String>>,
+}
+
+/// A point at which steps stand still until it is opened.
+#[derive(Debug, Clone)]
+pub(crate) struct Gate {
+    standing: Arc<Semaphore>,
+    open: Arc<Semaphore>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Script {
+    /// From now on the step fails here.
+    pub(crate) fn break_down(&self, point: &'static str) {
+        lock(&self.broken).insert(point);
+    }
+
+    pub(crate) fn mend(&self, point: &'static str) {
+        lock(&self.broken).remove(point);
+    }
+
+    /// From now on steps stand still here, until the gate is opened.
+    pub(crate) fn gate(&self, point: &'static str) -> Gate {
+        let gate = Gate { standing: Arc::new(Semaphore::new(0)), open: Arc::new(Semaphore::new(0)) };
+        lock(&self.gates).insert(point, gate.clone());
+        gate
+    }
+
+    /// From now on nobody stands still here; who does goes on doing so until its gate is opened.
+    pub(crate) fn remove_gate(&self, point: &'static str) {
+        lock(&self.gates).remove(point);
+    }
+
+    /// How often a step came here, committed or not.
+    pub(crate) fn count(&self, point: &str) -> usize {
+        lock(&self.reached).iter().filter(|reached| *reached == point).count()
+    }
+
+    /// The step is here.
+    pub(crate) async fn reach(&self, point: &'static str) -> Result<(), Retry> {
+        lock(&self.reached).push(point.to_owned());
+        let gate = lock(&self.gates).get(point).cloned();
+        if let Some(gate) = gate {
+            gate.standing.add_permits(1);
+            // Closed is as good as open.
+            let _ = gate.open.acquire().await;
+        }
+        if lock(&self.broken).contains(point) {
+            return Err(Retry::because(format!("{point} is broken down")));
+        }
+        Ok(())
+    }
+}
+
+impl Gate {
+    /// Waits until (another) step stands here.
+    pub(crate) async fn reached(&self) -> Fallible<()> {
+        tokio::time::timeout(LIMIT, self.standing.acquire()).await.map_err(|_| "nobody came to the gate")??.forget();
+        Ok(())
+    }
+
+    /// Lets everybody through.
+    pub(crate) fn open(&self) {
+        self.open.close();
+    }
+}

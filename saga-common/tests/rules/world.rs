@@ -1,0 +1,89 @@
+//! What every test needs: a database and a virtual host of its own, and waiting for what must come.
+
+use saga_common::testkit::{self, Bench, Replica};
+use saga_common::{Participant, SagaId, Settings};
+use sagactl::stack::Servers;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_postgres::NoTls;
+
+pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
+pub(crate) type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// Nothing in these tests takes longer, unless something is wrong.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+pub(crate) static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("tests/rules/migrations");
+
+/// A place to run participants in.
+pub(crate) struct World {
+    pub(crate) servers: Arc<Servers>,
+    /// Of the database, its role and the virtual host.
+    pub(crate) name: String,
+    pub(crate) database_url: String,
+}
+
+impl World {
+    pub(crate) async fn new() -> Fallible<Self> {
+        let servers = Servers::shared().await?;
+        let name = format!("rules_{}", SagaId::new().as_uuid().simple());
+        let database_url = servers.create_database(&name).await?;
+        Ok(Self { servers, name, database_url })
+    }
+
+    pub(crate) async fn bench<App: Send + Sync + 'static>(
+        &self,
+        participant: Participant<App>,
+    ) -> Fallible<Arc<Bench<App>>> {
+        Ok(Arc::new(Bench::new(participant, &self.database_url, &MIGRATOR).await?))
+    }
+
+    pub(crate) async fn amqp_url(&self) -> Fallible<String> {
+        Ok(self.servers.create_vhost(&self.name).await?)
+    }
+
+    pub(crate) async fn settings(&self) -> Fallible<Settings> {
+        let mut settings = testkit::settings(&self.database_url, &self.amqp_url().await?)?;
+        settings.queue_type = saga_common::topology::QueueType::Classic;
+        Ok(settings)
+    }
+
+    pub(crate) async fn replica<App: Send + Sync + 'static>(&self, participant: Participant<App>) -> Fallible<Replica> {
+        Ok(Replica::start(participant, self.settings().await?, &MIGRATOR).await?)
+    }
+
+    /// Runs statements as the administrator of the server.
+    pub(crate) async fn administrate(&self, statements: &str) -> Outcome {
+        self.ask(statements).await.map(drop)
+    }
+
+    /// Asks the server a question as its administrator: the first column of the first row.
+    pub(crate) async fn ask(&self, question: &str) -> Fallible<Option<String>> {
+        let (client, connection) = tokio_postgres::connect(&self.servers.postgres_url(), NoTls).await?;
+        let connection = tokio::spawn(connection);
+        let answer = client.simple_query(question).await?.into_iter().find_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        });
+        drop(client);
+        connection.await??;
+        Ok(answer)
+    }
+}
+
+/// Asks again until it is so, at most [`LIMIT`] long.
+pub(crate) async fn eventually<T, Fut>(what: &str, mut ask: impl FnMut() -> Fut) -> Fallible<T>
+where
+    Fut: Future<Output = Fallible<Option<T>>>,
+{
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        match ask().await {
+            Ok(Some(answer)) => return Ok(answer),
+            Err(error) if Instant::now() > deadline => return Err(format!("{what}: {error}").into()),
+            Ok(None) if Instant::now() > deadline => return Err(format!("{what}: not within {LIMIT:?}").into()),
+            _ => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
