@@ -1,5 +1,6 @@
 //! inventory-svc alone, as a process on real servers: the test plays everybody else.
 
+mod steps;
 mod storm;
 mod wire;
 
