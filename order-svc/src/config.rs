@@ -1,6 +1,7 @@
 //! Settings of order-svc.
 
 use clap::Parser;
+use std::time::Duration;
 
 /// order-svc: takes orders over HTTP and owns their sagas.
 #[derive(Debug, Clone, Parser)]
@@ -29,4 +30,20 @@ pub struct Config {
     /// notification-svc, asked for its part of an order's timeline.
     #[arg(long, env = "NOTIFICATION_URL", default_value = "http://127.0.0.1:8083")]
     pub notification_url: String,
+}
+
+impl Config {
+    /// The services that know parts of an order's saga, by name.
+    pub(crate) fn others(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("inventory-svc", self.inventory_url.clone()),
+            ("payment-svc", self.payment_url.clone()),
+            ("notification-svc", self.notification_url.clone()),
+        ]
+    }
+
+    /// An HTTP client that waits for nobody long.
+    pub(crate) fn client(&self) -> reqwest::Client {
+        reqwest::Client::builder().timeout(Duration::from_secs(2)).build().unwrap_or_default()
+    }
 }

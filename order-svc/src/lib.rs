@@ -8,6 +8,7 @@ mod config;
 mod deadline;
 mod domain;
 mod http;
+mod maps;
 mod participant;
 mod placement;
 mod steps;
@@ -44,6 +45,10 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     service.spawn(|stop| deadline::cancel_overdue(saga, reads.clone(), stop));
     service.spawn(|stop| deadline::forget_request_keys(reads.clone(), stop));
     service.spawn(|stop| watch::look(watch.clone(), reads.clone(), stop));
+    let client = config.client();
+    let urls = config.others().into_iter().map(|(_, url)| url).collect();
+    let required = config.participants.clone();
+    service.spawn(|stop| maps::check(required, client, urls, stop));
     let routes = http::routes(http::Shop::new(&config, reads, service.saga(), placements, watch));
     service.serve("127.0.0.1:8080", routes).await
 }

@@ -2,6 +2,7 @@
 //! and a virtual host of its own, and ends with the audit.
 
 mod cancellation;
+mod choreography;
 mod compensation;
 mod duplicates;
 mod external_money;

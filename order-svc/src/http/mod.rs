@@ -14,7 +14,6 @@ use saga_common::Saga;
 use sqlx::PgPool;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -34,12 +33,7 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) fn new(config: &Config, reads: PgPool, saga: Saga, placements: Placements, watch: Watch) -> Self {
-        let others = vec![
-            ("inventory-svc", config.inventory_url.clone()),
-            ("payment-svc", config.payment_url.clone()),
-            ("notification-svc", config.notification_url.clone()),
-        ];
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).build().unwrap_or_default();
+        let (client, others) = (config.client(), config.others());
         Self { reads, saga, placements, watch, running: Arc::default(), client, others: Arc::new(others) }
     }
 }
