@@ -12,4 +12,5 @@ mod rule7_locks;
 mod rule8_waiting;
 mod script;
 mod shop;
+mod wire;
 mod world;

@@ -1,7 +1,7 @@
 //! R1: guard rows make the effect happen once, and fence a late action after its undo.
 
 use crate::script::Script;
-use crate::shop::{Placed, Reserved, Seen, effects, said, shop, transactions};
+use crate::shop::{Pack, Placed, Seen, effects, said, shop, transactions};
 use crate::world::{Outcome, World};
 use saga_common::testkit::Message;
 use saga_common::{SagaId, Verdict};
@@ -131,7 +131,7 @@ async fn several_undos_run_in_reverse_order_in_one_transaction() -> Outcome {
     let script = Arc::<Script>::default();
     let bench = world.bench(shop(&script)?).await?;
     let saga = SagaId::new();
-    bench.deliver_batch(&[Message::of(saga, &Placed::order())?, Message::of(saga, &Reserved {})?]).await?;
+    bench.deliver_batch(&[Message::of(saga, &Placed::order())?, Message::of(saga, &Pack {})?]).await?;
     bench.confirm_all().await?;
 
     // The second undo of the two fails: the first has not happened, nothing is answered.

@@ -1,1 +1,168 @@
-//! Soon.
+//! R5: commit, then ack; confirm, then forget.
+
+use crate::script::Script;
+use crate::shop::{Confirmed, Pack, Placed, Shop, effects, said, shop};
+use crate::wire::Wire;
+use crate::world::{Fallible, Outcome, World, eventually};
+use saga_common::SagaId;
+use saga_common::testkit::Message;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_transaction_never_commits_silently() -> Outcome {
+    let world = World::new().await?;
+    let bench = world.bench(shop(&Arc::default())?).await?;
+    // An error that the step has swallowed; a transaction that the step has replaced.
+    for (word, reason) in [("swallow", "aborted"), ("roll-back", "0 of 1 verdicts")] {
+        let saga = SagaId::new();
+        let report = bench.deliver(&Message::of(saga, &Placed::word(word))?).await?;
+        let waiting = report.waiting.ok_or(format!("{word}: it does not wait"))?;
+        assert!(waiting.reason.contains(reason), "{waiting:?}");
+        assert_eq!(report.verdict, None);
+        assert!(effects(&bench, saga).await?.is_empty() && said(&bench, saga).await?.is_empty());
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_process_has_committed_goes_out_after_its_lease_under_the_same_id() -> Outcome {
+    let world = World::new().await?;
+    // The bench commits and never publishes: a process that died in between.
+    let dead = world.bench(shop(&Arc::default())?).await?;
+    let saga = SagaId::new();
+    let said = dead.deliver(&Message::of(saga, &Placed::order())?).await?.said.ok_or("nothing was said")?;
+    let wire = Wire::connect(&world).await?;
+    let mut observer = wire.observe(&["test.reserved"]).await?;
+    let replica = world.replica(shop(&Arc::default())?).await?;
+    dead.db().execute("update saga.outbox set leased_until = clock_timestamp() + interval '2 s'", &[]).await?;
+    assert_eq!(observer.within(Duration::from_millis(1_500)).await?, None, "its process may live");
+    let seen = observer.next().await?;
+    assert_eq!((seen.id, seen.saga), (said.message_id.to_string(), saga.to_string()));
+    eventually("the row goes once it is confirmed", async || Ok(dead.outbox(saga).await?.is_empty().then_some(())))
+        .await?;
+    replica.stop().await?;
+    Ok(())
+}
+
+/// Waits until what is left in the outbox has been published again at least once.
+async fn swept(bench: &Shop) -> Outcome {
+    let leases = async || -> Fallible<BTreeSet<String>> {
+        let rows = bench.db().query("select leased_until::text from saga.outbox", &[]).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    };
+    // A row that is leased again after a sweep has been through the whole sweep before.
+    for _ in 0..2 {
+        let before = leases().await?;
+        eventually("the sweeper leases what is left", async || Ok((!leases().await?.is_subset(&before)).then_some(())))
+            .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unroutable_message_stays_in_the_outbox_until_there_is_a_queue_for_it() -> Outcome {
+    let world = World::new().await?;
+    let bench = world.bench(shop(&Arc::default())?).await?;
+    let replica = world.replica(shop(&Arc::default())?).await?;
+    let wire = Wire::connect(&world).await?;
+    let saga = SagaId::new();
+    wire.put("shop.events", saga, &Confirmed {}).await?;
+    let kept = eventually("it is said", async || Ok(bench.outbox(saga).await?.into_iter().next())).await?;
+    swept(&bench).await?;
+    assert_eq!(bench.outbox(saga).await?, std::slice::from_ref(&kept));
+
+    let mut observer = wire.observe(&["test.shipped"]).await?;
+    assert_eq!(observer.next().await?.id, kept.message_id.to_string());
+    eventually("the row goes once it is confirmed", async || Ok(bench.outbox(saga).await?.is_empty().then_some(())))
+        .await?;
+    replica.stop().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unroutable_message_does_not_take_its_neighbours_in_the_batch_with_it() -> Outcome {
+    let world = World::new().await?;
+    let script = Arc::<Script>::default();
+    let bench = world.bench(shop(&script)?).await?;
+    let replica = world.replica(shop(&script)?).await?;
+    let wire = Wire::connect(&world).await?;
+    let mut observer = wire.observe(&["test.reserved", "test.shipped"]).await?;
+    // While the first is being worked, the others gather for one batch.
+    let gate = script.gate("ship");
+    wire.put("shop.events", SagaId::new(), &Confirmed {}).await?;
+    gate.reached().await?;
+    for _ in 0..20 {
+        wire.put("shop.events", SagaId::new(), &Placed::order()).await?;
+        wire.put("shop.events", SagaId::new(), &Pack {}).await?;
+    }
+    eventually("all are with the replica", async || Ok((wire.ready("shop.events").await? == 0).then_some(()))).await?;
+    gate.open();
+    let mut seen = BTreeSet::new();
+    while seen.len() < 21 {
+        seen.insert(observer.next().await?.id);
+    }
+    // A neighbour may be published again, if the client has taken the return for its own, but not for ever.
+    eventually("only what has no queue is left", async || {
+        let left = bench.db().query("select type from saga.outbox", &[]).await?;
+        let left: Vec<String> = left.iter().map(|row| row.get(0)).collect();
+        Ok((left == vec!["test.packed.v1"; 20]).then_some(()))
+    })
+    .await?;
+    swept(&bench).await?;
+    assert_eq!(bench.db().query("select 1 from saga.outbox", &[]).await?.len(), 20);
+    replica.stop().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_transaction_died_with_its_process_comes_again() -> Outcome {
+    let world = World::new().await?;
+    let script = Arc::<Script>::default();
+    let bench = world.bench(shop(&script)?).await?;
+    let gate = script.gate("reserve");
+    let doomed = world.replica(shop(&script)?).await?;
+    let wire = Wire::connect(&world).await?;
+    let saga = SagaId::new();
+    wire.put("shop.events", saga, &Placed::order()).await?;
+    gate.reached().await?;
+    doomed.kill();
+    script.remove_gate("reserve");
+    assert!(effects(&bench, saga).await?.is_empty());
+    let replica = world.replica(shop(&script)?).await?;
+    eventually("another one handles it", async || Ok((!effects(&bench, saga).await?.is_empty()).then_some(()))).await?;
+    replica.stop().await?;
+    assert_eq!(effects(&bench, saga).await?, ["reserve"]);
+    assert_eq!(wire.ready("shop.events").await?, 0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_lost_between_commit_and_ack_leaves_one_effect_and_an_empty_queue() -> Outcome {
+    let world = World::new().await?;
+    let script = Arc::<Script>::default();
+    let bench = world.bench(shop(&script)?).await?;
+    let gate = script.gate("reserve");
+    let replica = world.replica(shop(&script)?).await?;
+    let wire = Wire::connect(&world).await?;
+    let saga = SagaId::new();
+    wire.put("shop.events", saga, &Placed::order()).await?;
+    gate.reached().await?;
+    // The management only knows connections that are some seconds old.
+    eventually("the connections are closed", async || {
+        Ok((world.servers.management().close_connections(&world.name).await? >= 2).then_some(()))
+    })
+    .await?;
+    gate.open();
+    eventually("it is handled", async || Ok((!effects(&bench, saga).await?.is_empty()).then_some(()))).await?;
+    let wire = Wire::connect(&world).await?;
+    // Behind the redelivered one, and so handled after it.
+    let last = SagaId::new();
+    wire.put("shop.events", last, &Placed::order()).await?;
+    eventually("the replica goes on", async || Ok((!effects(&bench, last).await?.is_empty()).then_some(()))).await?;
+    replica.stop().await?;
+    assert_eq!(effects(&bench, saga).await?, ["reserve"]);
+    assert_eq!(wire.ready("shop.events").await?, 0);
+    Ok(())
+}

@@ -41,13 +41,13 @@ macro_rules! event {
 
 event!(Reserved, "test.reserved.v1");
 event!(Refused, "test.refused.v1");
+event!(Pack, "test.pack.v1");
 event!(Packed, "test.packed.v1");
 event!(Charge, "test.charge.v1");
 event!(Charged, "test.charged.v1");
 event!(Confirmed, "test.confirmed.v1");
 event!(Shipped, "test.shipped.v1");
 event!(Seen, "test.seen.v1");
-event!(Orphaned, "test.orphaned.v1");
 
 pub(crate) fn shop(script: &Arc<Script>) -> Fallible<Participant<App>> {
     Ok(Participant::new("shop", Arc::clone(script))
@@ -92,7 +92,7 @@ async fn release(cx: &mut Cx<App>) -> UndoResult {
     Ok(Undo::Done)
 }
 
-async fn pack(cx: &mut Cx<App>, _: Reserved) -> StepResult<Packed, Refused> {
+async fn pack(cx: &mut Cx<App>, _: Pack) -> StepResult<Packed, Refused> {
     effect(cx, "pack").await?;
     cx.app().reach("pack").await?;
     say(Packed {})
