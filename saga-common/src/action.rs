@@ -1,7 +1,7 @@
 //! From typed async functions to what the consumer can hold in one list: the only place where event types are erased.
 //!
 //! An action has one of three forms. One event at a time (the default), a whole batch ([`set`]), or a call outside the
-//! database, which an action asks for by returning [`Outcome::Defer`](crate::step::Outcome::Defer) and a
+//! database, which an action asks for by returning [`Outcome::Defer`] and a
 //! [`Worker`](crate::jobs::External) performs.
 
 use crate::envelope::Envelope;
