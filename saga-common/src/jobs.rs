@@ -171,6 +171,9 @@ pub(crate) struct NewJob {
     pub(crate) data: Option<serde_json::Value>,
 }
 
+/// Writes new jobs and turns round those that are under way. A job's epochs count up from the microsecond it was made, so
+/// that none is used twice: a worker left over from a call that others have ended meanwhile must not pass for the worker
+/// of the undo.
 pub(crate) async fn insert(tx: &Tx, jobs: &[NewJob]) -> Result<(), DbError> {
     if jobs.is_empty() {
         return Ok(());
@@ -182,7 +185,8 @@ pub(crate) async fn insert(tx: &Tx, jobs: &[NewJob]) -> Result<(), DbError> {
     let data: Vec<Option<&serde_json::Value>> = jobs.iter().map(|j| j.data.as_ref()).collect();
     tx.execute(
         "insert into saga.jobs as j (saga_id, step, message_id, phase, data, epoch)
-         select u.saga_id, u.step, u.message_id, u.phase, coalesce(u.data, '{}'), case u.phase when 'undo' then 1 else 0 end
+         select u.saga_id, u.step, u.message_id, u.phase, coalesce(u.data, '{}'),
+                (extract(epoch from clock_timestamp()) * 1000000)::bigint
          from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::jsonb[]) u(saga_id, step, message_id, phase, data)
          order by u.saga_id, u.step
          on conflict (saga_id, step) do update

@@ -179,3 +179,24 @@ async fn an_undo_takes_the_job_from_its_worker_before_it_does_anything_outside()
     assert_eq!(effects(&one, saga).await?, ["intend", "intend-refund", "refund"]);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_left_over_from_a_call_cannot_pass_for_the_worker_of_the_undo() -> Outcome {
+    let world = World::new().await?;
+    let script = Arc::<Script>::default();
+    let (one, other) = (world.bench(shop(&script)?).await?, world.bench(shop(&script)?).await?);
+    let saga = SagaId::new();
+    one.deliver(&Message::of(saga, &Charge {})?).await?;
+    let in_call = script.gate("call");
+    let stale = working(&one);
+    in_call.reached().await?;
+    // Another one ends the call, and the saga fails afterwards: there is a job again, and no worker has it yet.
+    script.remove_gate("call");
+    other.skip_waits().await?;
+    assert_eq!(other.run_jobs_once().await?, 1);
+    other.fail(saga).await?;
+    in_call.open();
+    ended(stale).await?;
+    assert_eq!(script.count("call-stored"), 1, "what is left over must do nothing outside any more");
+    Ok(())
+}
