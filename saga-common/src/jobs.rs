@@ -40,7 +40,8 @@ pub trait External<App>: Send + Sync + 'static {
     /// Makes the outside do it, once, whatever happened before. An unclear answer is an error: unknown, not failed.
     fn call(&self, job: &Job<App>) -> impl Future<Output = Result<Self::Called, Retry>> + Send;
 
-    /// Ends the step in a transaction.
+    /// Ends the step in a transaction. [`Outcome::Defer`](crate::Outcome::Defer) ends nothing: as after an error, the
+    /// call is made again later.
     fn settle(
         &self,
         cx: &mut Cx<App>,
@@ -375,6 +376,10 @@ async fn settle<App: Send + Sync + 'static>(
     match job.phase {
         Phase::Call => {
             let ended = worker.settle(&mut cx, found).await?;
+            if matches!(ended, Ended::Deferred(_)) {
+                // Its job must not end with this transaction.
+                return Err(Retry::because("the call is not settled: it is made again").into());
+            }
             engine.end_step(&mut ends, job.key(), expected, ended, job.message_id, None, false)?;
         }
         Phase::Undo => {

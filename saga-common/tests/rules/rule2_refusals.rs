@@ -39,8 +39,8 @@ async fn of_cancel_and_confirm_at_once_exactly_one_wins() -> Outcome {
         one.confirm_all().await?;
         let packed = Message::of(saga, &Packed {})?;
         let after = |us: u64| tokio::time::sleep(std::time::Duration::from_micros(us));
-        let confirming = async { (after((60 - round) * 20).await, one.deliver(&packed).await).1 };
-        let cancelling = async { (after(round * 20).await, crate::owner::cancel(&other, saga).await).1 };
+        let confirming = async { (after((60 - round) * 100).await, one.deliver(&packed).await).1 };
+        let cancelling = async { (after(round * 100).await, crate::owner::cancel(&other, saga).await).1 };
         let (report, won) = tokio::join!(confirming, cancelling);
         let said: Vec<_> = one.outbox(saga).await?.into_iter().map(|said| said.event_type).collect();
         if won? {

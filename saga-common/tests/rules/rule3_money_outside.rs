@@ -53,15 +53,19 @@ async fn an_unclear_answer_is_unknown_and_asked_for_again() -> Outcome {
     let saga = SagaId::new();
     let charge = Message::of(saga, &Charge {})?;
     bench.deliver(&charge).await?;
-    script.break_down("call");
-    for _ in 0..12 {
-        bench.skip_waits().await?;
-        assert_eq!(bench.run_jobs_once().await?, 1);
-        assert_eq!(bench.report(&charge).await?.verdict, Some(Verdict::Intent));
+    // Nothing comes back; then something does that settles nothing.
+    for point in ["call", "settle"] {
+        script.break_down(point);
+        for _ in 0..6 {
+            bench.skip_waits().await?;
+            assert_eq!(bench.run_jobs_once().await?, 1);
+            assert_eq!(bench.report(&charge).await?.verdict, Some(Verdict::Intent));
+        }
+        script.mend(point);
     }
     assert!(said(&bench, saga).await?.is_empty());
+    assert_eq!(effects(&bench, saga).await?, ["intend"]);
     assert_eq!(bench.run_jobs_once().await?, 0, "it waits");
-    script.mend("call");
     bench.skip_waits().await?;
     bench.run_jobs_once().await?;
     assert_eq!(bench.report(&charge).await?.verdict, Some(Verdict::Done));
