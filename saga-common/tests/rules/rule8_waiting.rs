@@ -179,16 +179,21 @@ async fn without_its_database_a_service_acks_nothing_and_goes_on_when_it_is_back
     let script = Arc::<Script>::default();
     let bench = world.bench(shop(&script)?).await?;
     let wire = Wire::connect(&world).await?;
+    let gate = script.gate("reserve");
     let doomed = world.replica(shop(&script)?).await?;
-    world.outage().await?;
     let sagas: Vec<SagaId> = (0..5).map(|_| SagaId::new()).collect();
     for saga in &sagas {
         wire.put("shop.events", *saga, &Placed::order()).await?;
     }
+    gate.reached().await?;
+    world.outage().await?;
+    gate.open();
     let ready = async |wanted: u32| {
         eventually("the queue", async || Ok((wire.ready("shop.events").await? == wanted).then_some(()))).await
     };
     ready(0).await?;
+    // Time enough to ack what it could not commit.
+    tokio::time::sleep(Duration::from_millis(500)).await;
     doomed.kill();
     ready(5).await?;
     world.back_again().await?;
