@@ -20,5 +20,8 @@ pub fn participant() -> Result<Participant<()>, ChoreographyError> {
         .locks(domain::articles)
         .retriable("commit-stock", set(commit_stock::commit))
         .locking(store::LOCK_STOCK)
+        .unfinished(
+            "select exists (select 1 from reservations where order_id >= $1 and order_id < $2 and state = 'held')",
+        )
         .build()
 }
