@@ -83,3 +83,33 @@ async fn copies_undos_and_redeliveries_of_the_same_sagas_in_opposite_order_never
     assert_eq!(world.deadlocks().await?, "0");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rows_of_settled_messages_are_locked_in_the_order_in_which_a_redelivery_would_mark_them() -> Outcome {
+    let world = World::new().await?;
+    let script = Arc::<Script>::default();
+    let bench = world.bench(shop(&script)?).await?;
+    let gate = script.gate("reserve");
+    let placed = (0..5).map(|_| Ok(Message::of(SagaId::new(), &Placed::order())?.redelivered()));
+    let placed = placed.collect::<Result<Vec<_>, saga_common::Error>>()?;
+    let settling = tokio::spawn({
+        let (bench, reversed) = (Arc::clone(&bench), placed.iter().rev().cloned().collect::<Vec<_>>());
+        async move { bench.deliver_batch(&reversed).await }
+    });
+    gate.reached().await?;
+    // Another replica is at the first row; it will come to the last.
+    let lock = "select 1 from saga.waiting where message_id = $1 for update nowait";
+    let marking = bench.db().begin().await?;
+    marking.query_one(lock, &[&placed[0].id().as_uuid()]).await?;
+    gate.open();
+    let blocked =
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    eventually("the settlement comes to the first row, too", async || {
+        Ok((bench.db().query(blocked, &[]).await?[0].get::<_, i64>(0) > 0).then_some(()))
+    })
+    .await?;
+    marking.query_one(lock, &[&placed[4].id().as_uuid()]).await?;
+    drop(marking);
+    assert!(settling.await??.iter().all(|report| report.verdict == Some(Verdict::Done) && report.waiting.is_none()));
+    Ok(())
+}
