@@ -164,9 +164,15 @@ async fn a_database_that_goes_away_under_a_step_is_not_counted_against_its_messa
         let (bench, placed) = (Arc::clone(&bench), placed.clone());
         async move { bench.deliver(&placed).await }
     });
+    // In the batch, and again when the message is alone.
     gate.reached().await?;
+    let alone = script.gate("reserve");
     world.cut_off().await?;
     gate.open();
+    alone.reached().await?;
+    script.remove_gate("reserve");
+    world.cut_off().await?;
+    alone.open();
     let report = delivering.await??;
     assert_eq!((report.verdict, report.waiting), (Some(Verdict::Done), None));
     assert_eq!(effects(&bench, saga).await?, ["reserve"]);
