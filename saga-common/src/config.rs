@@ -2,12 +2,13 @@
 
 use crate::topology::QueueType;
 use clap::Args;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// The engine's settings. Flatten them into the service's own clap struct.
-#[derive(Debug, Clone, Args)]
+#[derive(Clone, Args)]
 pub struct Settings {
     /// Address of the HTTP server.
     #[arg(long, env = "LISTEN")]
@@ -70,6 +71,10 @@ pub struct Settings {
     #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 8)]
     pub database_connections: usize,
 
+    /// Milliseconds after which a batch of steps that has not ended is given up and tried again one by one.
+    #[arg(long, env = "STEP_LIMIT_MS", default_value_t = 30_000)]
+    pub step_limit_ms: u64,
+
     /// Milliseconds after which another process may publish what this one has committed but not published.
     #[arg(long, env = "OUTBOX_LEASE_MS", default_value_t = 5_000)]
     pub outbox_lease_ms: u64,
@@ -124,6 +129,13 @@ pub fn secret(name: &'static str, value: Option<&str>, file: Option<&PathBuf>) -
     }
 }
 
+// There are passwords in it.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("listen", &self.listen).finish_non_exhaustive()
+    }
+}
+
 impl Settings {
     /// The URL of the service's role.
     ///
@@ -158,6 +170,12 @@ impl Settings {
     #[must_use]
     pub fn drain(&self) -> Duration {
         Duration::from_millis(self.drain_ms)
+    }
+
+    /// How long a batch of steps may take.
+    #[must_use]
+    pub fn step_limit(&self) -> Duration {
+        Duration::from_millis(self.step_limit_ms)
     }
 
     /// How long other processes leave our outbox rows alone.

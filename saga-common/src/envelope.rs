@@ -18,6 +18,8 @@ pub const BUNDLE_EVENTS: usize = 64;
 pub const CAUSATION_ID: &str = "causation-id";
 /// Header: W3C trace context.
 pub const TRACEPARENT: &str = "traceparent";
+/// Header of the broker's: where a dead-lettered message died first.
+const FIRST_DEATH: &str = "x-first-death-queue";
 /// Header: how often this announcement was made before.
 pub const ANNOUNCEMENT: &str = "announcement";
 
@@ -57,6 +59,8 @@ pub struct Envelope {
     pub traceparent: Option<String>,
     /// 0 for what is said once; n for the nth repeat of an announcement.
     pub announcement: u32,
+    /// The queue the broker gave the message up in, if it did.
+    pub died_in: Option<String>,
     /// The event, JSON if its sender behaved.
     pub body: Vec<u8>,
 }
@@ -76,6 +80,9 @@ pub enum Malformed {
     /// A bundle that is no array of envelopes.
     #[error("malformed: the bundle is no array of at most {BUNDLE_EVENTS} envelopes")]
     BadBundle,
+    /// An element of a bundle that is no envelope; its neighbours are handled.
+    #[error("malformed: an element of a bundle is no envelope")]
+    BadElement,
 }
 
 /// One element of a bundle.
@@ -101,14 +108,26 @@ struct Bundled {
 #[must_use]
 pub fn open(raw: RawMessage) -> Vec<Envelope> {
     if raw.content_type.as_deref() == Some(BUNDLE) {
-        return match serde_json::from_slice::<Vec<Bundled>>(&raw.body) {
-            Ok(events) if !events.is_empty() && events.len() <= BUNDLE_EVENTS => {
-                events.into_iter().map(Bundled::into_envelope).collect()
+        return match serde_json::from_slice::<Vec<&RawValue>>(&raw.body) {
+            Ok(elements) if !elements.is_empty() && elements.len() <= BUNDLE_EVENTS => {
+                elements.into_iter().map(|element| open_element(element, &raw)).collect()
             }
             _ => vec![Envelope { saga_id: Err(Malformed::BadBundle), ..open_plain(raw) }],
         };
     }
     vec![open_plain(raw)]
+}
+
+/// Retry and parking are per event: a bad element does not take the others with it.
+fn open_element(element: &RawValue, bundle: &RawMessage) -> Envelope {
+    match serde_json::from_str::<Bundled>(element.get()) {
+        Ok(event) => event.into_envelope(),
+        Err(_) => {
+            let body = element.get().as_bytes().to_vec();
+            let alone = RawMessage { message_id: None, body, ..bundle.clone() };
+            Envelope { saga_id: Err(Malformed::BadElement), ..open_plain(alone) }
+        }
+    }
 }
 
 fn open_plain(raw: RawMessage) -> Envelope {
@@ -129,6 +148,7 @@ fn open_plain(raw: RawMessage) -> Envelope {
         causation_id: header(CAUSATION_ID).and_then(|id| id.parse().ok()),
         traceparent: header(TRACEPARENT).map(str::to_owned).map(storable),
         announcement: header(ANNOUNCEMENT).and_then(|n| n.parse().ok()).unwrap_or(0),
+        died_in: header(FIRST_DEATH).map(str::to_owned),
         event_type,
         body: raw.body,
     }
@@ -149,6 +169,7 @@ impl Bundled {
             causation_id: self.causationid,
             traceparent: self.traceparent.map(storable),
             announcement: self.announcement,
+            died_in: None,
             body: self.data.get().as_bytes().to_vec(),
         }
     }
@@ -201,8 +222,19 @@ mod tests {
         let (first, second) = (open(broken.clone()), open(broken));
         assert_eq!(first[0].message_id, second[0].message_id);
         assert_eq!(first[0].saga_id, Err(Malformed::BadSaga));
-        let bundle = RawMessage { content_type: Some(BUNDLE.to_owned()), body: b"[1]".to_vec(), ..plain() };
-        assert_eq!(open(bundle)[0].saga_id, Err(Malformed::BadBundle));
+        let bundle = |body: &[u8]| RawMessage { content_type: Some(BUNDLE.to_owned()), body: body.to_vec(), ..plain() };
+        assert_eq!(open(bundle(b"{}"))[0].saga_id, Err(Malformed::BadBundle));
+        assert_eq!(open(bundle(b"[]"))[0].saga_id, Err(Malformed::BadBundle));
+    }
+
+    #[test]
+    fn a_bad_element_does_not_take_its_bundle_with_it() {
+        let (id, saga) = (MessageId::new(), SagaId::new());
+        let body =
+            format!(r#"[7, {{"id":"{id}","subject":"{saga}","type":"order.placed.v1","data":{{}}}}]"#).into_bytes();
+        let opened = open(RawMessage { content_type: Some(BUNDLE.to_owned()), body, ..plain() });
+        assert_eq!(opened[0].saga_id, Err(Malformed::BadElement));
+        assert_eq!((opened[1].message_id, &opened[1].saga_id), (id, &Ok(saga)));
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub(crate) async fn keep(
     window: &Window,
 ) -> Result<(), DbError> {
     let mut owner = PgConnection::connect(owner_url).await?;
+    // A stopped replica or a long transaction must neither keep others from starting nor queue every step behind a lock.
+    sqlx::query("set lock_timeout = '5s'").execute(&mut owner).await?;
     // One replica at a time; ends with the connection.
     sqlx::query("select pg_advisory_lock(hashtext('saga.partitions'))").execute(&mut owner).await?;
     let now: i64 = sqlx::query_scalar("select (extract(epoch from clock_timestamp()) * 1000)::bigint")

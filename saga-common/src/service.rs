@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::error::{Error, chain};
 use crate::outbox::{self, Outbox};
 use crate::participant::Participant;
+use crate::topology::Topology;
 use crate::unit::Unit;
 use crate::{announcer, jobs};
 use sqlx::migrate::Migrator;
@@ -22,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 /// Publishing tasks, each with a batch in flight on a channel of its own.
 const PUBLISHERS: usize = 4;
+const DECLARE_EVERY: Duration = Duration::from_secs(15);
 const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
 
 /// The owner's way into the engine from outside of any event: HTTP handlers and timers. Cheap to clone.
@@ -86,8 +88,9 @@ impl Health {
         if !self.consuming.is_connected() || self.subscribed.load(Ordering::Relaxed) < self.consumers {
             return Some("not subscribed to every queue");
         }
-        if self.publishing.is_blocked() {
-            return Some("the broker blocks publishers (memory or disk alarm)");
+        // While the broker blocks publishers, reads and placements still work: that is a metric, not unreadiness.
+        if !self.publishing.is_connected() {
+            return Some("no connection to publish on");
         }
         None
     }
@@ -188,6 +191,7 @@ impl<App: Send + Sync + 'static> Service<App> {
         takers.spawn(consumer::run_due(Arc::clone(&engine), stop.clone()));
         takers.spawn(jobs::run(Arc::clone(&engine), stop.clone()));
         takers.spawn(announcer::repeat(db.clone(), outbox.clone(), stop.clone()));
+        takers.spawn(declare_again(Arc::clone(&consuming), topology.clone(), stop.clone()));
         takers.spawn(partitions_task(Arc::clone(&engine), owner_url, stop.clone()));
 
         let relays = TaskTracker::new();
@@ -262,6 +266,16 @@ async fn within<T>(deadline: Instant, work: impl Future<Output = T>) {
 async fn flushed(outbox: &Outbox) {
     while !outbox.is_idle() {
         tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// An exchange or a binding that somebody has removed is put back: a publisher would only ever learn that nobody listens.
+async fn declare_again(link: Arc<Link>, topology: Topology, stop: CancellationToken) {
+    loop {
+        tokio::select! { () = tokio::time::sleep(DECLARE_EVERY) => {}, () = stop.cancelled() => return }
+        if let Err(error) = link.declare(&topology).await {
+            tracing::warn!(error = %chain(&error), "exchanges, queues and bindings cannot be declared again");
+        }
     }
 }
 

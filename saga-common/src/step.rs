@@ -7,7 +7,7 @@
 //! The shape (builder, free functions, action beside undo) follows steno; the fate in the return value follows oban.
 
 use crate::db::Tx;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, storable};
 use crate::event::{Never, Said};
 use crate::ids::{MessageId, SagaId};
 use crate::unit::Announcement;
@@ -143,13 +143,18 @@ pub struct Failure {
     pub reason: Option<String>,
 }
 
+/// Characters of a failure's reason that are kept.
+const LONGEST_REASON: usize = 200;
+
 impl Failure {
     pub(crate) fn of(envelope: &Envelope) -> Self {
         #[derive(serde::Deserialize)]
         struct Reasoned {
             reason: String,
         }
-        let reason = serde_json::from_slice::<Reasoned>(&envelope.body).ok().map(|body| body.reason);
+        // What a stranger wrote must not be able to stop an undo: not by its length, nor by what a database cannot hold.
+        let short = |reason: String| storable(reason.chars().take(LONGEST_REASON).collect());
+        let reason = serde_json::from_slice::<Reasoned>(&envelope.body).ok().map(|body| short(body.reason));
         Self { event_type: envelope.event_type.clone(), reason }
     }
 }

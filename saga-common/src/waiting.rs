@@ -48,13 +48,12 @@ pub(crate) struct Entry {
     pub(crate) due_in: Duration,
 }
 
-/// A row whose turn it is; its attempt is already counted.
+/// A row whose turn it is.
 #[derive(Debug, Clone)]
 pub(crate) struct Due {
     pub(crate) key: WaitingKey,
     pub(crate) queue: QueueRole,
     pub(crate) envelope: Envelope,
-    pub(crate) attempts: u32,
     pub(crate) suspect: bool,
 }
 
@@ -156,15 +155,34 @@ async fn write(db: &Db, sql: &str, entries: &[Entry]) -> Result<Vec<Row>, DbErro
     .await
 }
 
-/// Counts an attempt of a suspect message, committed before its handler starts; returns how many there are now.
-pub(crate) async fn count_attempt(db: &Db, key: &WaitingKey) -> Result<u32, DbError> {
+/// Counts an attempt, committed before the handler starts, and has other replicas leave the row alone for as long as it
+/// may take; returns how many attempts there are now.
+pub(crate) async fn count_attempt(db: &Db, key: &WaitingKey, lease: Duration) -> Result<u32, DbError> {
     let rows = db
         .query(
-            "update saga.waiting set attempts = attempts + 1 where message_id = $1 and step = $2 returning attempts",
-            &[&key.0.as_uuid(), &key.1],
+            "update saga.waiting set attempts = attempts + 1, due_at = clock_timestamp() + $3::float8 * interval '1 ms'
+             where message_id = $1 and step = $2 and state <> 'parked' returning attempts",
+            &[&key.0.as_uuid(), &key.1, &(lease.as_secs_f64() * 1_000.0)],
         )
         .await?;
     Ok(rows.first().map_or(1, |row| unsigned(row.get(0))))
+}
+
+/// Which of these messages have a row, and what it says of another copy.
+pub(crate) async fn held(db: &Db, keys: &[WaitingKey]) -> Result<BTreeMap<WaitingKey, Suspicion>, DbError> {
+    if keys.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let ids: Vec<Uuid> = keys.iter().map(|k| k.0.as_uuid()).collect();
+    let steps: Vec<&str> = keys.iter().map(|k| k.1.as_str()).collect();
+    let rows = db
+        .query(
+            "select w.message_id, w.step, w.state, false from saga.waiting w
+             join unnest($1::uuid[], $2::text[]) u(message_id, step) on w.message_id = u.message_id and w.step = u.step",
+            &[&ids, &steps],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| ((row.get::<_, Uuid>(0).into(), row.get(1)), suspicion(row))).collect())
 }
 
 /// In the transaction that settles them: the rows of messages that were suspect or due go. Locked in the order in which
@@ -187,18 +205,17 @@ pub(crate) async fn handled(tx: &Tx, keys: &[WaitingKey]) -> Result<(), DbError>
     Ok(())
 }
 
-/// Takes due rows, oldest first, counts their attempt and sets them due again after `lease`, all committed before any
-/// handler starts: a process that dies in one has counted.
+/// Takes due rows, oldest first, and sets them due again after `lease`, so that other replicas leave them alone.
 pub(crate) async fn take_due(db: &Db, limit: i64, lease: Duration) -> Result<Vec<Due>, DbError> {
     let rows = db
         .query(
             "update saga.waiting w
-             set attempts = w.attempts + 1, due_at = clock_timestamp() + $2::float8 * interval '1 ms'
+             set due_at = clock_timestamp() + $2::float8 * interval '1 ms'
              from (select message_id, step from saga.waiting where state <> 'parked' and due_at <= clock_timestamp()
                    order by due_at limit $1 for update skip locked) d
              where w.message_id = d.message_id and w.step = d.step
              returning w.message_id, w.step, w.queue, w.saga_id, w.type, w.source, w.causation_id, w.traceparent,
-                       w.announcement, w.body, w.attempts, w.state",
+                       w.announcement, w.body, w.state",
             &[&limit, &(lease.as_secs_f64() * 1_000.0)],
         )
         .await?;
@@ -219,10 +236,10 @@ fn due(row: &Row) -> Due {
             causation_id: row.get::<_, Option<Uuid>>(6).map(Into::into),
             traceparent: row.get(7),
             announcement: unsigned(row.get(8)),
+            died_in: None,
             body: row.get(9),
         },
-        attempts: unsigned(row.get(10)),
-        suspect: row.get::<_, &str>(11) == "suspect",
+        suspect: row.get::<_, &str>(10) == "suspect",
     }
 }
 

@@ -26,7 +26,7 @@ async fn malformed_oversized_and_unknown_messages_are_parked_and_their_neighbour
         (
             "malformed",
             event("order.placed.v1", saga).with_content_type("application/cloudevents-batch+json".into()),
-            b"[{}]",
+            b"{}",
         ),
     ];
     for (_, properties, body) in &poison {

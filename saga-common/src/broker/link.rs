@@ -74,6 +74,11 @@ impl Link {
         Ok(connection)
     }
 
+    /// Connects if there is no live connection.
+    pub(crate) async fn ensure(&self) -> Result<(), BrokerError> {
+        self.connection().await.map(drop)
+    }
+
     /// A new channel on the live connection.
     pub(super) async fn channel(&self) -> Result<Channel, BrokerError> {
         let connection = self.connection().await?;

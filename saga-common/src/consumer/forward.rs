@@ -1,16 +1,18 @@
 //! A batch of successes: guard rows first, then locks, then the actions, then what they said; one transaction.
 
-use super::settle::{Failed, Inbound, park, waiting_key};
+use super::settle::{Failed, Inbound, park, patience};
 use crate::action::{ActionItem, AnyEvent};
 use crate::engine::Engine;
 use crate::envelope::Envelope;
 use crate::guard::{self, Existing, Key, NewGuard, Verdict};
 use crate::ids::SagaId;
 use crate::outbox::Outgoing;
-use crate::participant::{Step, StepKind};
+use crate::participant::Step;
+use crate::retry::Patience;
 use crate::step::{Cx, StepError};
 use crate::topology::{QueueRole, Route};
 use crate::unit::{Ends, Unit};
+use crate::waiting::WaitingKey;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,6 +24,7 @@ struct Ready<'a, App> {
     saga_id: SagaId,
     hash: Vec<u8>,
     envelope: Envelope,
+    row: Option<WaitingKey>,
     event: AnyEvent,
 }
 
@@ -39,21 +42,22 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     let mut ready: Vec<Ready<App>> = Vec::with_capacity(batch.len());
     let mut by_key: BTreeMap<Key, usize> = BTreeMap::new();
     for inbound in batch {
-        let row = inbound.has_row.then(|| waiting_key(engine, QueueRole::Events, &inbound.envelope));
         match prepare(engine, &inbound.envelope) {
-            Err(unfit) => refuse_unfit(engine, &inbound.envelope, unfit).await?,
+            Err(unfit) => refuse_unfit(engine, &inbound, unfit).await?,
             Ok(new) => {
                 if let Some(&first) = by_key.get(&new.key) {
                     // The batch is made unique by guard key in memory; a copy is settled with the first.
-                    if ready[first].hash != new.hash {
-                        conflict(engine, &new.envelope).await?;
+                    let first = &mut ready[first];
+                    if first.hash != new.hash {
+                        conflict(engine, &inbound).await?;
                         continue;
                     }
+                    first.envelope.announcement = first.envelope.announcement.max(new.envelope.announcement);
                 } else {
                     by_key.insert(new.key.clone(), ready.len());
-                    ready.push(new);
+                    ready.push(Ready { row: inbound.row.clone(), ..new });
                 }
-                ends.handled.extend(row);
+                ends.handled.extend(inbound.row);
             }
         }
     }
@@ -164,6 +168,7 @@ fn prepare<'a, App: Send + Sync + 'static>(
         hash: Sha256::digest(&envelope.body).to_vec(),
         step,
         envelope: envelope.clone(),
+        row: None,
         event,
     })
 }
@@ -171,22 +176,20 @@ fn prepare<'a, App: Send + Sync + 'static>(
 /// Parks what no attempt can help; after the pivot it goes the way of an attempt that failed, and waits.
 async fn refuse_unfit<App: Send + Sync + 'static>(
     engine: &Arc<Engine<App>>,
-    envelope: &Envelope,
+    inbound: &Inbound,
     unfit: Unfit,
 ) -> Result<(), Failed> {
-    let step = engine.participant.reacting_to(&envelope.event_type);
-    let after_pivot = step.is_some_and(|step| step.kind == StepKind::Retriable);
-    if after_pivot && unfit.redrivable {
+    if unfit.redrivable && patience(engine, QueueRole::Events, &inbound.envelope) == Patience::Endless {
         // In a batch this splits it; alone, the one at fault is the one to wait.
         return Err(Failed::Own(StepError::DeadLetter(unfit.reason)));
     }
-    park(engine, QueueRole::Events, envelope, unfit.reason, unfit.redrivable).await.map_err(Failed::Gone)
+    park(engine, QueueRole::Events, inbound, unfit.reason, unfit.redrivable).await.map_err(Failed::Gone)
 }
 
 /// Another event under a guard key that is taken: never a duplicate, a person has to look.
-async fn conflict<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>, envelope: &Envelope) -> Result<(), Failed> {
+async fn conflict<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>, inbound: &Inbound) -> Result<(), Failed> {
     let reason = "conflict: this step has handled another body for the same saga".to_owned();
-    park(engine, QueueRole::Events, envelope, reason, true).await.map_err(Failed::Gone)
+    park(engine, QueueRole::Events, inbound, reason, true).await.map_err(Failed::Gone)
 }
 
 /// An event whose guard row was there: a duplicate, a fenced saga, a conflict, or a repeated announcement.
@@ -198,7 +201,7 @@ async fn meet<App: Send + Sync + 'static>(
 ) -> Result<(), Failed> {
     if existing.body_hash.as_ref().is_some_and(|hash| *hash != known.hash) {
         ends.handled.retain(|key| key.0 != known.envelope.message_id);
-        return conflict(engine, &known.envelope).await;
+        return conflict(engine, &Inbound { envelope: known.envelope.clone(), row: known.row.clone() }).await;
     }
     metrics::counter!("saga_duplicates_total", "step" => known.step.name).increment(1);
     tracing::debug!(saga.id = %known.saga_id, message.id = %known.envelope.message_id, step = %known.step.name,

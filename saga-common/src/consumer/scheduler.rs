@@ -7,23 +7,28 @@ use crate::error::chain;
 use crate::retry::Patience;
 use crate::waiting::{self, Due};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 const ROWS_AT_ONCE: i64 = 32;
 /// How long a row that is being run is left alone by other replicas.
 const LEASE: Duration = Duration::from_secs(60);
 
 /// Looks for due rows until stopped.
 pub(crate) async fn run_due<App: Send + Sync + 'static>(engine: Arc<Engine<App>>, stop: CancellationToken) {
+    let mut counted = Instant::now();
     loop {
         tokio::select! {
             () = engine.new_due.notified() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
             () = stop.cancelled() => return,
         }
-        if let Ok((waiting, parked)) = waiting::counts(&engine.db).await {
+        if counted.elapsed() > COUNT_EVERY
+            && let Ok((waiting, parked)) = waiting::counts(&engine.db).await
+        {
+            counted = Instant::now();
             #[allow(clippy::cast_precision_loss)]
             metrics::gauge!("saga_waiting_rows").set(waiting as f64);
             #[allow(clippy::cast_precision_loss)]
@@ -49,6 +54,8 @@ pub(crate) async fn run_what_is_due<App: Send + Sync + 'static>(engine: &Arc<Eng
 }
 
 async fn run<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>, row: Due) -> Result<(), String> {
+    // Counted when its turn comes: those behind a message that ends the process are not counted with it.
+    let attempts = waiting::count_attempt(&engine.db, &row.key, LEASE).await.map_err(|e| chain(&e))?;
     // An attempt that fails says so; one that is only counted has ended the process. Where nothing may be given up, more
     // attempts than that are no sign of it.
     let most = match (row.suspect, patience(engine, row.queue, &row.envelope)) {
@@ -56,10 +63,11 @@ async fn run<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>, row: Due) ->
         (false, Patience::Bounded) => engine.retry.attempts,
         (false, Patience::Endless) => u32::MAX,
     };
-    if row.attempts > most {
-        let reason = format!("{most} attempts, the last of which ended the service");
-        return give_up(engine, row.queue, &row.envelope, row.attempts, reason).await;
+    let inbound = Inbound { envelope: row.envelope, row: Some(row.key) };
+    if attempts > most {
+        let reason = format!("{most} attempts that did not end, or ended the service");
+        return give_up(engine, row.queue, &inbound, attempts, reason).await;
     }
-    tracing::debug!(message.id = %row.key.0, step = %row.key.1, attempt = row.attempts, "trying again");
-    run_alone(engine, row.queue, Inbound { envelope: row.envelope, has_row: true }, row.attempts).await
+    tracing::debug!(message.id = %inbound.envelope.message_id, attempt = attempts, "trying again");
+    run_alone(engine, row.queue, inbound, attempts).await
 }

@@ -22,8 +22,9 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Clone)]
 pub(crate) struct Inbound {
     pub(crate) envelope: Envelope,
-    /// It has a row in `saga.waiting`, which goes with the transaction that settles it.
-    pub(crate) has_row: bool,
+    /// Its row in `saga.waiting`, which goes with the transaction that settles it. Carried, not worked out again: a newer
+    /// version of the service may give the message to another step.
+    pub(crate) row: Option<WaitingKey>,
 }
 
 /// Why a batch came to nothing.
@@ -114,16 +115,26 @@ async fn sort<App: Send + Sync + 'static>(
     events: &[(Envelope, bool)],
 ) -> Result<Sorted, String> {
     let (redelivered, fresh): (Vec<_>, Vec<_>) = events.iter().partition(|(_, redelivered)| *redelivered);
-    let mut together: Vec<Inbound> =
-        fresh.into_iter().map(|(envelope, _)| Inbound { envelope: envelope.clone(), has_row: false }).collect();
-    let mut alone = Vec::new();
+    let inbound = |envelope: &Envelope, row| Inbound { envelope: envelope.clone(), row };
+    let (mut together, mut alone) = (Vec::with_capacity(events.len()), Vec::new());
+    // Another copy of what waits or is parked meets its row and is settled.
+    let keys: Vec<WaitingKey> = fresh.iter().map(|(envelope, _)| waiting_key(engine, role, envelope)).collect();
+    let held = waiting::held(&engine.db, &keys).await.map_err(|e| chain(&e))?;
+    for ((envelope, _), key) in fresh.into_iter().zip(keys) {
+        match held.get(&key) {
+            None => together.push(inbound(envelope, None)),
+            Some(Suspicion::Again) => alone.push(inbound(envelope, Some(key))),
+            Some(_) => {}
+        }
+    }
     if !redelivered.is_empty() {
         let entries: Vec<Entry> = redelivered.iter().map(|(e, _)| suspect_entry(engine, role, e)).collect();
         let found = waiting::suspect(&engine.db, &entries).await.map_err(|e| chain(&e))?;
         for entry in entries {
             let key = (entry.envelope.message_id, entry.step);
-            let inbound = Inbound { envelope: entry.envelope, has_row: true };
-            match found.get(&key) {
+            let suspicion = found.get(&key);
+            let inbound = Inbound { envelope: entry.envelope, row: Some(key.clone()) };
+            match suspicion {
                 Some(Suspicion::New) => together.push(inbound),
                 Some(Suspicion::Again) => alone.push(inbound),
                 Some(Suspicion::Settled) | None => {}
@@ -157,7 +168,7 @@ async fn run_together<App: Send + Sync + 'static>(
 
 /// Counted before the handler starts, and once however often the database goes away: what ends the process has counted.
 async fn count_attempt<App>(engine: &Engine<App>, key: &WaitingKey) -> Result<u32, String> {
-    waiting::count_attempt(&engine.db, key).await.map_err(|e| chain(&e))
+    waiting::count_attempt(&engine.db, key, SUSPECT_AGAIN).await.map_err(|e| chain(&e))
 }
 
 /// A message that was suspect before: it may have ended the process.
@@ -169,7 +180,7 @@ async fn run_suspect<App: Send + Sync + 'static>(
 ) -> Result<(), String> {
     if attempts > engine.retry.fatal_attempts {
         let reason = format!("the service ended {} times while handling this message", engine.retry.fatal_attempts);
-        return give_up(engine, role, &inbound.envelope, attempts, reason).await;
+        return give_up(engine, role, &inbound, attempts, reason).await;
     }
     run_alone(engine, role, inbound, 1).await
 }
@@ -196,37 +207,46 @@ pub(super) async fn run_alone<App: Send + Sync + 'static>(
             Err(Failed::Own(error)) => break error,
         }
     };
-    let envelope = &inbound.envelope;
     match error {
-        StepError::DeadLetter(reason) => give_up(engine, role, envelope, attempts, reason).await,
+        StepError::DeadLetter(reason) => give_up(engine, role, &inbound, attempts, reason).await,
         StepError::Retry(retry) => {
-            let patience = patience(engine, role, envelope);
+            let patience = patience(engine, role, &inbound.envelope);
             match engine.retry.after(attempts, patience, rand::random()) {
-                Decision::Wait(wait) => postpone(engine, role, envelope, format!("{retry:?}"), wait).await,
-                Decision::Park => park(engine, role, envelope, format!("{retry:?}"), true).await,
+                Decision::Wait(wait) => postpone(engine, role, &inbound, format!("{retry:?}"), wait).await,
+                Decision::Park => park(engine, role, &inbound, format!("{retry:?}"), true).await,
             }
         }
     }
 }
 
-/// One unit of work over these events, in a task of its own: neither a stop nor a panic drops it half-way.
+/// One unit of work over these events, in a task of its own: neither a stop nor a panic drops it half-way. It ends in
+/// time: a step that hangs must not hold its queue.
 async fn run<App: Send + Sync + 'static>(
     engine: &Arc<Engine<App>>,
     role: QueueRole,
     batch: Vec<Inbound>,
 ) -> Result<(), Failed> {
-    let engine = Arc::clone(engine);
-    let unit = tokio::spawn(async move {
+    let shared = Arc::clone(engine);
+    let mut unit = tokio::spawn(async move {
         match role {
-            QueueRole::Failures => undo::run(&engine, batch).await,
-            _ => forward::run(&engine, batch).await,
+            QueueRole::Failures => undo::run(&shared, batch).await,
+            _ => forward::run(&shared, batch).await,
         }
     });
-    match unit.await {
-        Ok(ended) => ended,
-        Err(panic) => {
-            Err(Failed::Own(StepError::Retry(crate::step::Retry::because(format!("the step panicked: {panic}")))))
+    let own = |why: String| Err(Failed::Own(StepError::Retry(crate::step::Retry::because(why))));
+    let ended = match tokio::time::timeout(engine.settings.step_limit(), &mut unit).await {
+        Ok(Ok(ended)) => ended,
+        Ok(Err(panic)) => own(format!("the step panicked: {panic}")),
+        Err(_) => {
+            // Its transaction ends with it.
+            unit.abort();
+            own(format!("the step did not end within {} ms", engine.settings.step_limit_ms))
         }
+    };
+    match ended {
+        // The connection was lost, but the database is there: either it is back, or the event is at fault.
+        Err(Failed::Gone(why)) if engine.db.execute("select 1", &[]).await.is_ok() => Err(Failed::Passing(why)),
+        ended => ended,
     }
 }
 
@@ -234,16 +254,16 @@ async fn run<App: Send + Sync + 'static>(
 pub(super) async fn give_up<App: Send + Sync + 'static>(
     engine: &Arc<Engine<App>>,
     role: QueueRole,
-    envelope: &Envelope,
+    inbound: &Inbound,
     attempts: u32,
     reason: String,
 ) -> Result<(), String> {
-    if patience(engine, role, envelope) == Patience::Bounded {
-        return park(engine, role, envelope, reason, true).await;
+    if patience(engine, role, &inbound.envelope) == Patience::Bounded {
+        return park(engine, role, inbound, reason, true).await;
     }
     match engine.retry.after(attempts, Patience::Endless, rand::random()) {
-        Decision::Wait(wait) => postpone(engine, role, envelope, reason, wait).await,
-        Decision::Park => park(engine, role, envelope, reason, true).await,
+        Decision::Wait(wait) => postpone(engine, role, inbound, reason, wait).await,
+        Decision::Park => park(engine, role, inbound, reason, true).await,
     }
 }
 
@@ -282,29 +302,33 @@ pub(super) fn waiting_key<App: Send + Sync + 'static>(
 fn entry<App: Send + Sync + 'static>(
     engine: &Engine<App>,
     role: QueueRole,
-    envelope: &Envelope,
+    inbound: &Inbound,
     state: State,
     reason: String,
     due_in: Duration,
 ) -> Entry {
-    let step = waiting_step(engine, role, envelope);
-    Entry { step, queue: role, envelope: envelope.clone(), state, reason, redrivable: true, due_in }
+    let step = match &inbound.row {
+        Some((_, step)) => step.clone(),
+        None => waiting_step(engine, role, &inbound.envelope),
+    };
+    Entry { step, queue: role, envelope: inbound.envelope.clone(), state, reason, redrivable: true, due_in }
 }
 
 fn suspect_entry<App: Send + Sync + 'static>(engine: &Engine<App>, role: QueueRole, envelope: &Envelope) -> Entry {
     let reason = "delivered again after a connection or process ended".to_owned();
-    entry(engine, role, envelope, State::Suspect, reason, SUSPECT_AGAIN)
+    let inbound = Inbound { envelope: envelope.clone(), row: None };
+    entry(engine, role, &inbound, State::Suspect, reason, SUSPECT_AGAIN)
 }
 
 async fn postpone<App: Send + Sync + 'static>(
     engine: &Engine<App>,
     role: QueueRole,
-    envelope: &Envelope,
+    inbound: &Inbound,
     reason: String,
     wait: Duration,
 ) -> Result<(), String> {
-    let entry = entry(engine, role, envelope, State::Waiting, reason, wait);
-    tracing::warn!(message.id = %envelope.message_id, saga.id = %saga(envelope), step = %entry.step,
+    let entry = entry(engine, role, inbound, State::Waiting, reason, wait);
+    tracing::warn!(message.id = %inbound.envelope.message_id, saga.id = %saga(&inbound.envelope), step = %entry.step,
         wait_ms = wait.as_millis(), reason = %entry.reason, "waiting");
     metrics::counter!("saga_waiting_total", "step" => entry.step.clone()).increment(1);
     waiting::put(&engine.db, &[entry]).await.map_err(|e| chain(&e))
@@ -313,12 +337,12 @@ async fn postpone<App: Send + Sync + 'static>(
 pub(super) async fn park<App: Send + Sync + 'static>(
     engine: &Engine<App>,
     role: QueueRole,
-    envelope: &Envelope,
+    inbound: &Inbound,
     reason: String,
     redrivable: bool,
 ) -> Result<(), String> {
-    let entry = Entry { redrivable, ..entry(engine, role, envelope, State::Parked, reason, Duration::ZERO) };
-    tracing::error!(message.id = %envelope.message_id, saga.id = %saga(envelope), step = %entry.step,
+    let entry = Entry { redrivable, ..entry(engine, role, inbound, State::Parked, reason, Duration::ZERO) };
+    tracing::error!(message.id = %inbound.envelope.message_id, saga.id = %saga(&inbound.envelope), step = %entry.step,
         reason = %entry.reason, "parked");
     metrics::counter!("saga_parked_total", "step" => entry.step.clone()).increment(1);
     waiting::put(&engine.db, &[entry]).await.map_err(|e| chain(&e))
@@ -334,9 +358,11 @@ async fn dead_letters<App: Send + Sync + 'static>(
     events: &[(Envelope, bool)],
 ) -> Result<(), String> {
     for (envelope, _) in events {
-        let known = engine.participant.reacting_to(&envelope.event_type).is_some();
-        let role = if known { QueueRole::Events } else { QueueRole::Failures };
-        park(engine, role, envelope, "the broker gave the message up".to_owned(), true).await?;
+        // Only what died in the failures queue may undo: a stray event must not.
+        let failed = envelope.died_in.as_deref() == Some(&QueueRole::Failures.queue(&engine.participant.name));
+        let role = if failed { QueueRole::Failures } else { QueueRole::Events };
+        let inbound = Inbound { envelope: envelope.clone(), row: None };
+        park(engine, role, &inbound, "the broker gave the message up".to_owned(), true).await?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 //! rows. The fence is written first, under the action's own key (R1), so whichever of action and undo comes second finds
 //! the other.
 
-use super::settle::{Failed, Inbound, park, waiting_key};
+use super::settle::{Failed, Inbound, park};
 use crate::action::{Ended, Reversed};
 use crate::answer::{COMPENSATE, CompensationOutcome, SagaCompensated};
 use crate::engine::{Engine, count_verdict};
@@ -29,17 +29,15 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     // One failure a saga is enough; of several, one that asks for an answer again.
     let mut failures: BTreeMap<SagaId, Envelope> = BTreeMap::new();
     for inbound in batch {
-        let envelope = inbound.envelope;
+        let envelope = &inbound.envelope;
         let fit = match &envelope.saga_id {
             Ok(saga_id) => engine.window.check(*saga_id).map(|()| *saga_id).map_err(str::to_owned),
             Err(malformed) => Err(malformed.to_string()),
         };
         match fit {
-            Err(reason) => park(engine, QueueRole::Failures, &envelope, reason, false).await.map_err(Failed::Gone)?,
+            Err(reason) => park(engine, QueueRole::Failures, &inbound, reason, false).await.map_err(Failed::Gone)?,
             Ok(saga_id) => {
-                if inbound.has_row {
-                    ends.handled.push(waiting_key(engine, QueueRole::Failures, &envelope));
-                }
+                ends.handled.extend(inbound.row.clone());
                 let first = failures.entry(saga_id).or_insert_with(|| envelope.clone());
                 first.announcement = first.announcement.max(envelope.announcement);
             }

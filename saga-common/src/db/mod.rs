@@ -66,8 +66,11 @@ pub fn trouble(error: &(dyn std::error::Error + 'static)) -> Trouble {
 
 fn of_postgres(error: &tokio_postgres::Error) -> Trouble {
     let Some(state) = error.code() else {
-        // No SQL state: the answer never came.
-        return Trouble::Gone;
+        // No SQL state: either the answer never came, or the statement's own values are at fault.
+        let source = std::error::Error::source(error);
+        let io = source.is_some_and(|source| source.is::<std::io::Error>());
+        let silent = error.to_string() == "timeout waiting for server";
+        return if error.is_closed() || io || silent { Trouble::Gone } else { Trouble::Own };
     };
     let passing = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::LOCK_NOT_AVAILABLE];
     if passing.contains(state) {
@@ -181,10 +184,10 @@ impl Db {
 /// # Errors
 /// When the URL is none.
 pub fn reads(url: &str) -> Result<sqlx::PgPool, DbError> {
+    let options = url.parse::<sqlx::postgres::PgConnectOptions>().map_err(|error| DbError::Url(error.to_string()))?;
     let pool = sqlx::postgres::PgPoolOptions::new()
         .max_connections(8)
         .acquire_timeout(Duration::from_secs(5))
-        .connect_lazy(url)
-        .map_err(|error| DbError::Url(error.to_string()))?;
+        .connect_lazy_with(options.options([("statement_timeout", "5s")]));
     Ok(pool)
 }

@@ -6,7 +6,7 @@ use crate::db::Db;
 use crate::error::chain;
 use crate::ids::MessageId;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -22,13 +22,14 @@ pub(crate) async fn publish_batches(
     loop {
         let next = async { batches.lock().await.recv().await };
         match tokio::select! { batch = next => batch, () = done.cancelled() => None } {
-            Some(batch) => publish(&outbox, &mut publisher, batch).await,
+            Some(batch) => drop(publish(&outbox, &mut publisher, batch).await),
             None => return,
         }
     }
 }
 
-async fn publish(outbox: &Outbox, publisher: &mut Publisher, batch: Vec<Outgoing>) {
+/// Publishes a batch; tells how many of it the broker has taken.
+async fn publish(outbox: &Outbox, publisher: &mut Publisher, batch: Vec<Outgoing>) -> usize {
     match publisher.publish(&batch).await {
         Ok(report) => {
             let confirmed: Vec<MessageId> =
@@ -41,11 +42,14 @@ async fn publish(outbox: &Outbox, publisher: &mut Publisher, batch: Vec<Outgoing
             }
             // Those that were not confirmed stop being in flight here and are the sweeper's.
             outbox.release(batch.iter().map(|m| m.id).filter(|id| !report.confirmed.contains(id)));
+            let taken = confirmed.len();
             let _ = outbox.shared.confirmed.send(confirmed);
+            taken
         }
         Err(error) => {
             tracing::warn!(messages = batch.len(), error = %error, "a publication failed; the sweeper will repeat it");
             outbox.release(batch.iter().map(|m| m.id));
+            0
         }
     }
 }
@@ -81,21 +85,27 @@ pub(crate) async fn delete_confirmed(
 
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
 const SWEEP_ROWS: i64 = 256;
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 /// Republishes left-over rows. Rests while the broker blocks publishers: publishing then would only fill its buffers.
 pub(crate) async fn sweep(outbox: Outbox, db: Db, link: Arc<Link>, done: CancellationToken) {
     let mut publisher = Publisher::new(Arc::clone(&link));
+    let mut counted = Instant::now();
     loop {
         tokio::select! {
             () = tokio::time::sleep(SWEEP_EVERY) => {}
             () = done.cancelled() => return,
         }
-        if let Ok((rows, age)) = store::backlog(&db).await {
+        if counted.elapsed() > COUNT_EVERY
+            && let Ok((rows, age)) = store::backlog(&db).await
+        {
+            counted = Instant::now();
             #[allow(clippy::cast_precision_loss)]
             metrics::gauge!("saga_outbox_rows").set(rows as f64);
             metrics::gauge!("saga_outbox_oldest_seconds").set(age);
         }
-        if link.is_blocked() {
+        // Connected also while there is nothing to say, so that readiness can tell.
+        if link.is_blocked() || link.ensure().await.is_err() {
             continue;
         }
         loop {
@@ -112,8 +122,9 @@ pub(crate) async fn sweep(outbox: Outbox, db: Db, link: Arc<Link>, done: Cancell
             metrics::counter!("saga_swept_total").increment(batch.len() as u64);
             let full = batch.len() as i64 == SWEEP_ROWS;
             outbox.mark_in_flight(&batch);
-            publish(&outbox, &mut publisher, batch).await;
-            if !full || done.is_cancelled() {
+            let taken = publish(&outbox, &mut publisher, batch).await;
+            // What the broker has no queue for is tried again by the clock, not in a circle.
+            if !full || taken == 0 || done.is_cancelled() {
                 break;
             }
         }

@@ -48,6 +48,7 @@ impl Message {
             causation_id: None,
             traceparent: None,
             announcement: 0,
+            died_in: None,
             body,
         };
         Self { envelope, role, redelivered: false }
