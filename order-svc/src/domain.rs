@@ -50,6 +50,10 @@ pub(crate) fn check(customer: &str, currency: &str, method: &str, lines: &[Wante
         wrong.push(format!("items must have 1 to {MOST_LINES} lines, not {}", lines.len()));
     }
     for (n, line) in lines.iter().enumerate().take(MOST_LINES) {
+        // PostgreSQL takes no NUL in a text.
+        if line.sku.contains('\0') {
+            wrong.push(format!("items[{n}].sku must not contain NUL"));
+        }
         if !(1..=MOST_OF_ONE).contains(&line.quantity) {
             wrong.push(format!("items[{n}].quantity must be 1 to {MOST_OF_ONE}, not {}", line.quantity));
         }
@@ -162,6 +166,8 @@ mod tests {
         assert_eq!(wrong.len(), 4, "{wrong:?}");
         assert!(check("anna", "EUR", "pm_card_visa", &[line("MUG", 1)]).is_empty());
         assert!(!check("anna", "EUR", "wallet", &[]).is_empty());
+        assert!(!check("anna", "EUR", "wallet", &[line("MU\0G", 1)]).is_empty());
+        assert!(!check("an\0na", "EUR", "wallet", &[line("MUG", 1)]).is_empty());
         assert!(!check("anna", "EUR", "wallet", &vec![line("MUG", 1); 201]).is_empty());
         assert!(check("anna", "EUR", "wallet", &vec![line("MUG", 1); 200]).is_empty());
     }

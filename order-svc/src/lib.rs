@@ -11,6 +11,7 @@ mod http;
 mod maps;
 mod participant;
 mod placement;
+mod reads;
 mod steps;
 mod store;
 mod watch;

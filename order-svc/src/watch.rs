@@ -1,5 +1,6 @@
 //! Waiting for orders: one query for all who wait, however many they are.
 
+use crate::reads::bounded;
 use order_contracts::OrderId;
 use sqlx::PgPool;
 use std::collections::HashMap;
@@ -78,9 +79,8 @@ pub(crate) async fn look(watch: Watch, reads: PgPool, stop: CancellationToken) {
             r#"select id, status, closed_at is not null as "closed!" from orders where id = any($1)"#,
             &followed
         )
-        .fetch_all(&reads)
-        .await;
-        match rows {
+        .fetch_all(&reads);
+        match bounded(rows).await {
             Ok(rows) => {
                 for row in rows {
                     watch.show(row.id, Seen { status: row.status, closed: row.closed });

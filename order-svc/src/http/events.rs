@@ -29,7 +29,6 @@ pub(super) async fn stream(
             seen.changed().await.ok()?;
         }
         let now = seen.wait_for(|seen| !seen.status.is_empty()).await.ok()?.clone();
-        seen.mark_unchanged();
         let order = body::load(&shop.reads, id).await.ok()?;
         let event = Event::default().event(&now.status).json_data(&order).ok()?;
         let next = if now.is_final() { None } else { Some((shop, seen, false)) };

@@ -56,11 +56,19 @@ pub(super) async fn list(State(shop): State<Shop>) -> Reply<Json<ProductList>> {
     responses((status = 200, body = Product), (status = 404, body = Problem)))]
 pub(super) async fn show(State(shop): State<Shop>, sku: Result<Path<String>, PathRejection>) -> Reply<Json<Product>> {
     let Path(sku) = sku?;
+    if sku.contains('\0') {
+        // PostgreSQL would refuse the question.
+        return Err(no_such_product());
+    }
     sqlx::query_as!(Product, "select sku, name, unit_price_minor, currency from products where sku = $1", sku)
         .fetch_optional(&shop.reads)
         .await?
         .map(Json)
-        .ok_or_else(|| Problem::not_found("there is no such product"))
+        .ok_or_else(no_such_product)
+}
+
+fn no_such_product() -> Problem {
+    Problem::not_found("there is no such product")
 }
 
 /// Sets a product's name and price. Orders placed before keep theirs.
@@ -75,6 +83,9 @@ pub(super) async fn put(
     let mut wrong = Vec::new();
     if sku.trim().is_empty() || sku.len() > 100 || product.name.trim().is_empty() {
         wrong.push("sku and name must not be empty, and sku at most 100 characters long".to_owned());
+    }
+    if sku.contains('\0') || product.name.contains('\0') {
+        wrong.push("sku and name must not contain NUL".to_owned());
     }
     if let Err(error) = Money::from_minor(product.unit_price_minor) {
         wrong.push(format!("unit_price_minor: {error}"));
