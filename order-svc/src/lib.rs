@@ -8,6 +8,7 @@ mod config;
 mod deadline;
 mod domain;
 mod http;
+mod keys;
 mod maps;
 mod participant;
 mod placement;

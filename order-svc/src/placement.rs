@@ -3,16 +3,26 @@
 
 use crate::Config;
 use crate::domain::{PricedLine, merged};
+use crate::keys::Taken;
 use crate::steps::place_order::PLACE_ORDER;
-use crate::store;
+use crate::store::{self, Earlier};
+use chrono::{DateTime, Utc};
 use order_contracts::{Currency, CustomerId, Money, OrderId, OrderPlaced, PaymentMethod};
-use saga_common::{Error, Saga, SagaId};
+use saga_common::db::{Trouble, trouble};
+use saga_common::{DbError, Error, Saga, SagaId};
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Orders in one commit at most.
 const GROUP: usize = 256;
 const WAITING: usize = 4_096;
+/// How long a group waits for another replica that holds one of its request keys. One that is stuck must not stop all
+/// placements of this one.
+const FOR_KEYS: Duration = Duration::from_millis(250);
+/// The same for a placement of a group that has waited already.
+const FOR_KEYS_AGAIN: Duration = Duration::from_millis(20);
 
 /// An order that has been checked and priced. Its id is made once, so that doing it again is doing the same.
 #[derive(Debug, Clone)]
@@ -31,11 +41,20 @@ pub(crate) struct Placement {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Placed {
     /// It is committed.
-    New,
+    New(Times),
     /// The same request was carried out before: this is its order.
     Before(OrderId),
     /// The key was used for another body.
     OtherBody,
+    /// Another replica is carrying out a request under this key.
+    Underway,
+}
+
+/// When an order was placed and when it is overdue, by the database's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Times {
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) deadline_at: DateTime<Utc>,
 }
 
 /// What all orders have in common.
@@ -54,6 +73,7 @@ impl Terms {
 
 pub(crate) struct Waiting {
     placement: Placement,
+    taken: Option<Taken>,
     reply: oneshot::Sender<Result<Placed, Arc<Error>>>,
 }
 
@@ -78,10 +98,11 @@ pub(crate) enum NotPlaced {
 }
 
 impl Placements {
-    /// Waits until the order is committed or refused.
-    pub(crate) async fn place(&self, placement: Placement) -> Result<Placed, NotPlaced> {
+    /// Waits until the order is committed or refused. The request key stays taken until then, also when the caller does
+    /// not wait any more.
+    pub(crate) async fn place(&self, placement: Placement, taken: Option<Taken>) -> Result<Placed, NotPlaced> {
         let (reply, answer) = oneshot::channel();
-        self.0.try_send(Waiting { placement, reply }).map_err(|_| NotPlaced::Busy)?;
+        self.0.try_send(Waiting { placement, taken, reply }).map_err(|_| NotPlaced::Busy)?;
         answer.await.map_err(|_| NotPlaced::Busy)?.map_err(NotPlaced::Unknown)
     }
 }
@@ -91,56 +112,86 @@ impl Placements {
 pub(crate) async fn commit_groups(saga: Saga, mut waiting: mpsc::Receiver<Waiting>, terms: Terms) {
     let mut group = Vec::new();
     while waiting.recv_many(&mut group, GROUP).await > 0 {
-        let (placements, replies): (Vec<_>, Vec<_>) = group.drain(..).map(|w| (w.placement, w.reply)).unzip();
+        let (placements, callers): (Vec<_>, Vec<_>) =
+            group.drain(..).map(|w| (w.placement, (w.taken, w.reply))).unzip();
         // In a task of its own: nothing drops a transaction half-way.
         let (saga, terms) = (saga.clone(), terms.clone());
         let results = tokio::spawn(async move { place_all(&saga, &terms, placements).await }).await;
         match results {
-            Ok(results) => replies.into_iter().zip(results).for_each(|(reply, result)| drop(reply.send(result))),
+            Ok(results) => {
+                for ((taken, reply), result) in callers.into_iter().zip(results) {
+                    // Before the reply: whoever has it may send the request again at once.
+                    drop(taken);
+                    drop(reply.send(result));
+                }
+            }
             Err(panic) => tracing::error!(error = %panic, "placing orders failed"),
         }
     }
 }
 
 async fn place_all(saga: &Saga, terms: &Terms, placements: Vec<Placement>) -> Vec<Result<Placed, Arc<Error>>> {
-    match place_group(saga, terms, &placements).await {
-        Ok(placed) => placed.into_iter().map(Ok).collect(),
-        Err(error) => {
-            tracing::debug!(orders = placements.len(), error = %error, "a group of orders is placed one by one");
-            let mut results = Vec::with_capacity(placements.len());
-            for placement in &placements {
-                results.push(place_again(saga, terms, placement).await.map_err(Arc::new));
-            }
-            results
+    let error = match place_group(saga, terms, &placements, FOR_KEYS).await {
+        Ok(placed) => return placed.into_iter().map(Ok).collect(),
+        Err(error) => error,
+    };
+    tracing::debug!(orders = placements.len(), error = %error, "a group of orders is placed one by one");
+    let mut results = Vec::with_capacity(placements.len());
+    for placement in &placements {
+        let result = place_again(saga, terms, placement).await.map_err(Arc::new);
+        let gone = result.as_ref().err().filter(|error| trouble(error.as_ref()) == Trouble::Gone).cloned();
+        results.push(result);
+        if let Some(gone) = gone {
+            // Still no database: the others would each wait for it in vain.
+            results.resize(placements.len(), Err(gone));
+            break;
         }
     }
+    results
 }
 
 /// One transaction: request keys, guard and outbox rows, orders, lines.
-async fn place_group(saga: &Saga, terms: &Terms, placements: &[Placement]) -> Result<Vec<Placed>, Error> {
+async fn place_group(
+    saga: &Saga,
+    terms: &Terms,
+    placements: &[Placement],
+    for_keys: Duration,
+) -> Result<Vec<Placed>, Error> {
     let mut unit = saga.begin().await?;
     let all: Vec<&Placement> = placements.iter().collect();
-    let earlier = store::take_keys(unit.tx(), &all).await?;
-    let verdict = |placement: &Placement| {
-        let key = placement.key.as_ref().map(|key| (placement.customer_id.0.clone(), key.clone()));
-        match key.and_then(|key| earlier.get(&key)) {
-            None => Placed::New,
-            Some(earlier) if earlier.body_hash == placement.body_hash => Placed::Before(earlier.order_id),
-            Some(_) => Placed::OtherBody,
+    let earlier = match store::take_keys(unit.tx(), &all, for_keys).await {
+        Err(DbError::Postgres(error)) if placements.len() == 1 && store::waited_in_vain(&error) => {
+            unit.rollback().await;
+            return Ok(vec![Placed::Underway]);
         }
+        taken => taken?,
     };
-    let placed: Vec<Placed> = placements.iter().map(verdict).collect();
-    let new: Vec<&Placement> =
-        placements.iter().zip(&placed).filter(|(_, placed)| **placed == Placed::New).map(|(p, _)| p).collect();
+    let met: Vec<Option<Placed>> = placements.iter().map(|placement| met(placement, &earlier)).collect();
+    let new: Vec<&Placement> = placements.iter().zip(&met).filter(|(_, met)| met.is_none()).map(|(p, _)| p).collect();
     if new.is_empty() {
         unit.rollback().await;
-        return Ok(placed);
+        return Ok(met.into_iter().flatten().collect());
     }
     let sagas: Vec<(SagaId, OrderPlaced)> = new.iter().map(|p| (SagaId::from(p.order_id.0), p.event())).collect();
     unit.start(PLACE_ORDER, &sagas).await?;
-    store::insert_orders(unit.tx(), &new, terms.deadline_ms, &terms.required_answers).await?;
+    let times = store::insert_orders(unit.tx(), &new, terms.deadline_ms, &terms.required_answers).await?;
+    let inserted = |placement: &Placement| {
+        let times = times.get(&placement.order_id.0).copied().map(Placed::New);
+        times.ok_or_else(|| DbError::Broken(format!("order {} was not inserted", placement.order_id)))
+    };
+    let placed: Result<Vec<Placed>, DbError> =
+        placements.iter().zip(met).map(|(placement, met)| met.map_or_else(|| inserted(placement), Ok)).collect();
+    let placed = placed?;
     saga.commit(unit).await?;
     Ok(placed)
+}
+
+/// What a placement's request key has met; `None` if it is new. A key may be twice in a group: one of them took it.
+fn met(placement: &Placement, earlier: &HashMap<(String, String), Earlier>) -> Option<Placed> {
+    let key = placement.key.as_ref().map(|key| (placement.customer_id.0.clone(), key.clone()))?;
+    let earlier = earlier.get(&key).filter(|earlier| earlier.order_id != placement.order_id)?;
+    let same = earlier.body_hash == placement.body_hash;
+    Some(if same { Placed::Before(earlier.order_id) } else { Placed::OtherBody })
 }
 
 /// The order may have been placed by the group after all.
@@ -148,11 +199,11 @@ async fn place_again(saga: &Saga, terms: &Terms, placement: &Placement) -> Resul
     let unit = saga.begin().await?;
     let there = store::placed(unit.tx(), placement.order_id).await?;
     unit.rollback().await;
-    if there {
-        return Ok(Placed::New);
+    if let Some(times) = there {
+        return Ok(Placed::New(times));
     }
-    let placed = place_group(saga, terms, std::slice::from_ref(placement)).await?;
-    Ok(placed.first().copied().unwrap_or(Placed::New))
+    let placed = place_group(saga, terms, std::slice::from_ref(placement), FOR_KEYS_AGAIN).await?;
+    placed.first().copied().ok_or_else(|| DbError::Broken("nothing became of a placement".to_owned()).into())
 }
 
 impl Placement {
@@ -165,5 +216,34 @@ impl Placement {
             currency: self.currency.clone(),
             payment_method: self.payment_method.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn placement(key: &str, body: &[u8]) -> Placement {
+        Placement {
+            order_id: OrderId(SagaId::new().as_uuid()),
+            customer_id: CustomerId("anna".to_owned()),
+            currency: Currency::try_from("EUR".to_owned()).expect("a currency"),
+            amount: Money::ZERO,
+            payment_method: PaymentMethod("wallet".to_owned()),
+            lines: Vec::new(),
+            key: Some(key.to_owned()),
+            body_hash: body.to_vec(),
+        }
+    }
+
+    #[test]
+    fn of_two_requests_with_one_key_in_a_group_the_one_that_took_it_is_new() {
+        let (first, again, other) = (placement("k", b"a"), placement("k", b"a"), placement("k", b"b"));
+        let taken = Earlier { order_id: first.order_id, body_hash: first.body_hash.clone() };
+        let earlier = HashMap::from([(("anna".to_owned(), "k".to_owned()), taken)]);
+        assert_eq!(met(&first, &earlier), None);
+        assert_eq!(met(&again, &earlier), Some(Placed::Before(first.order_id)));
+        assert_eq!(met(&other, &earlier), Some(Placed::OtherBody));
+        assert_eq!(met(&placement("another", b"a"), &earlier), None);
     }
 }

@@ -1,9 +1,12 @@
 //! All SQL of order-svc that changes anything.
 
-use crate::placement::Placement;
+use crate::placement::{Placement, Times};
 use order_contracts::{CustomerId, OrderId, PaymentCharged};
 use saga_common::{DbError, Tx};
 use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 /// What a cancellation came to.
@@ -38,7 +41,10 @@ pub(crate) async fn cancel(tx: &Tx, order_id: OrderId, reason: &str) -> Result<C
 
 /// What a charge came to.
 pub(crate) enum Confirmed {
-    Yes { customer_id: CustomerId },
+    Yes {
+        customer_id: CustomerId,
+    },
+    /// The order is still pending: whoever undoes place-order cancels it.
     OtherAmount,
     Decided,
     NoSuchOrder,
@@ -48,36 +54,32 @@ pub(crate) enum Confirmed {
 pub(crate) async fn confirm(tx: &Tx, charged: &PaymentCharged) -> Result<Confirmed, DbError> {
     let row = tx
         .query_opt(
-            "update orders
-             set status = case when amount_minor = $2 and currency = $3 then 'confirmed' else 'cancelling' end,
-                 reason = case when amount_minor = $2 and currency = $3 then reason
-                               else 'charged amount differs from the order' end,
-                 updated_at = clock_timestamp()
-             where id = $1 and status = 'pending' returning status, customer_id",
+            "update orders set status = 'confirmed', updated_at = clock_timestamp()
+             where id = $1 and status = 'pending' and amount_minor = $2 and currency = $3 returning customer_id",
             &[&charged.order_id.0, &charged.amount_minor.minor(), &charged.currency.as_str()],
         )
         .await?;
-    match row {
-        Some(row) if row.get::<_, &str>(0) == "confirmed" => Ok(Confirmed::Yes { customer_id: CustomerId(row.get(1)) }),
-        Some(_) => Ok(Confirmed::OtherAmount),
-        None if exists(tx, charged.order_id).await? => Ok(Confirmed::Decided),
-        None => Ok(Confirmed::NoSuchOrder),
+    if let Some(row) = row {
+        return Ok(Confirmed::Yes { customer_id: CustomerId(row.get(0)) });
     }
+    let row = tx.query_opt("select status = 'pending' from orders where id = $1", &[&charged.order_id.0]).await?;
+    Ok(match row.map(|row| row.get(0)) {
+        Some(true) => Confirmed::OtherAmount,
+        Some(false) => Confirmed::Decided,
+        None => Confirmed::NoSuchOrder,
+    })
 }
 
-async fn exists(tx: &Tx, order_id: OrderId) -> Result<bool, DbError> {
-    Ok(tx.query_opt("select 1 from orders where id = $1", &[&order_id.0]).await?.is_some())
-}
-
-/// The reserved stock has left the shelf.
-pub(crate) async fn close(tx: &Tx, order_id: OrderId) -> Result<(), DbError> {
-    tx.execute(
-        "update orders set closed_at = clock_timestamp(), updated_at = clock_timestamp()
-         where id = $1 and closed_at is null and status in ('confirmed', 'shipped', 'delivered')",
-        &[&order_id.0],
-    )
-    .await?;
-    Ok(())
+/// The reserved stock has left the shelf; says whether there was an order to close.
+pub(crate) async fn close(tx: &Tx, order_id: OrderId) -> Result<bool, DbError> {
+    let closed = tx
+        .execute(
+            "update orders set closed_at = clock_timestamp(), updated_at = clock_timestamp()
+             where id = $1 and closed_at is null and status in ('confirmed', 'shipped', 'delivered')",
+            &[&order_id.0],
+        )
+        .await?;
+    Ok(closed == 1)
 }
 
 /// What an answer came to.
@@ -113,15 +115,18 @@ pub(crate) async fn answer(tx: &Tx, order_id: OrderId, participant: &str) -> Res
     })
 }
 
-/// How many participants have answered for a saga, by their guard rows.
-pub(crate) async fn answers_of(tx: &Tx, order_id: OrderId) -> Result<usize, DbError> {
+/// Whether these guard rows of a saga are all there: how its answers are counted when it has no order row.
+pub(crate) async fn all_answered(tx: &Tx, order_id: OrderId, steps: &[String]) -> Result<bool, DbError> {
+    // There is no order row to take turns on. Replicas that handle an answer each must see each other's guard row, so the
+    // announcement's row stands in: the count is a statement after the wait.
+    tx.query_opt("select 1 from saga.announcements where saga_id = $1 for update", &[&order_id.0]).await?;
     let row = tx
         .query_one(
-            "select count(*) from saga.idempotency_keys where saga_id = $1 and step like 'answer:%'",
-            &[&order_id.0],
+            "select count(*) from saga.idempotency_keys where saga_id = $1 and step = any($2)",
+            &[&order_id.0, &steps],
         )
         .await?;
-    Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or(0))
+    Ok(usize::try_from(row.get::<_, i64>(0)).is_ok_and(|answered| answered == steps.len()))
 }
 
 /// An earlier request under the same key.
@@ -130,10 +135,12 @@ pub(crate) struct Earlier {
     pub(crate) body_hash: Vec<u8>,
 }
 
-/// Takes request keys, in key order. Those that were taken before come back with what they were taken for.
+/// Takes request keys, in key order. Those that were taken before come back with what they were taken for. Waits so long
+/// for another transaction that has one of them: see [`waited_in_vain`].
 pub(crate) async fn take_keys(
     tx: &Tx,
     placements: &[&Placement],
+    patience: Duration,
 ) -> Result<HashMap<(String, String), Earlier>, DbError> {
     let mut keyed: Vec<(&str, &str, &[u8], Uuid)> = placements
         .iter()
@@ -147,6 +154,7 @@ pub(crate) async fn take_keys(
     let keys: Vec<&str> = keyed.iter().map(|k| k.1).collect();
     let hashes: Vec<&[u8]> = keyed.iter().map(|k| k.2).collect();
     let orders: Vec<Uuid> = keyed.iter().map(|k| k.3).collect();
+    tx.query_one("select set_config('lock_timeout', $1, true)", &[&format!("{}ms", patience.as_millis())]).await?;
     let taken = tx
         .execute(
             "insert into request_keys (customer_id, key, body_hash, order_id)
@@ -154,6 +162,8 @@ pub(crate) async fn take_keys(
             &[&customers, &keys, &hashes, &orders],
         )
         .await?;
+    // Back to the connection's own.
+    tx.execute("set local lock_timeout = default", &[]).await?;
     if taken == keyed.len() as u64 {
         return Ok(HashMap::new());
     }
@@ -166,34 +176,47 @@ pub(crate) async fn take_keys(
             &[&customers, &keys, &orders],
         )
         .await?;
-    let earlier = |row: &tokio_postgres::Row| Earlier { order_id: OrderId(row.get(2)), body_hash: row.get(3) };
+    let earlier = |row: &Row| Earlier { order_id: OrderId(row.get(2)), body_hash: row.get(3) };
     Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), earlier(row))).collect())
 }
 
-/// Which of these orders are there already: asked when a commit's outcome was unknown.
-pub(crate) async fn placed(tx: &Tx, order_id: OrderId) -> Result<bool, DbError> {
-    exists(tx, order_id).await
+/// Has a statement given up waiting for a lock?
+pub(crate) fn waited_in_vain(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
 }
 
-/// Inserts orders and their lines.
+/// The times of an order, if it is there: asked when a commit's outcome was unknown.
+pub(crate) async fn placed(tx: &Tx, order_id: OrderId) -> Result<Option<Times>, DbError> {
+    let row = tx.query_opt("select id, created_at, deadline_at from orders where id = $1", &[&order_id.0]).await?;
+    Ok(row.as_ref().map(times))
+}
+
+fn times(row: &Row) -> Times {
+    let at = |column: &str| row.get::<_, SystemTime>(column).into();
+    Times { created_at: at("created_at"), deadline_at: at("deadline_at") }
+}
+
+/// Inserts orders and their lines; returns the times of each.
 pub(crate) async fn insert_orders(
     tx: &Tx,
     placements: &[&Placement],
     deadline_ms: f64,
     required: &[String],
-) -> Result<(), DbError> {
+) -> Result<HashMap<Uuid, Times>, DbError> {
     let ids: Vec<Uuid> = placements.iter().map(|p| p.order_id.0).collect();
     let customers: Vec<&str> = placements.iter().map(|p| p.customer_id.as_str()).collect();
     let currencies: Vec<&str> = placements.iter().map(|p| p.currency.as_str()).collect();
     let amounts: Vec<i64> = placements.iter().map(|p| p.amount.minor()).collect();
     let methods: Vec<&str> = placements.iter().map(|p| p.payment_method.as_str()).collect();
-    tx.execute(
-        "insert into orders (id, customer_id, currency, amount_minor, payment_method, required_answers, deadline_at)
-         select u.*, $6::text[], clock_timestamp() + $7::float8 * interval '1 ms'
-         from unnest($1::uuid[], $2::text[], $3::text[], $4::int8[], $5::text[]) u",
-        &[&ids, &customers, &currencies, &amounts, &methods, &required, &deadline_ms],
-    )
-    .await?;
+    let inserted = tx
+        .query(
+            "insert into orders (id, customer_id, currency, amount_minor, payment_method, required_answers, deadline_at)
+             select u.*, $6::text[], clock_timestamp() + $7::float8 * interval '1 ms'
+             from unnest($1::uuid[], $2::text[], $3::text[], $4::int8[], $5::text[]) u
+             returning id, created_at, deadline_at",
+            &[&ids, &customers, &currencies, &amounts, &methods, &required, &deadline_ms],
+        )
+        .await?;
     let lines = placements.iter().flat_map(|p| p.lines.iter().zip(1i32..).map(|(line, n)| (p.order_id.0, n, line)));
     let lines: Vec<_> = lines.collect();
     let orders: Vec<Uuid> = lines.iter().map(|l| l.0).collect();
@@ -207,7 +230,7 @@ pub(crate) async fn insert_orders(
         &[&orders, &numbers, &skus, &quantities, &prices],
     )
     .await?;
-    Ok(())
+    Ok(inserted.iter().map(|row| (row.get("id"), times(row))).collect())
 }
 
 /// Moves overdue orders to `cancelling` (or `cancelled`) in id order; returns each with what it came to.

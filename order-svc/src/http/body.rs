@@ -1,5 +1,6 @@
 //! An order as HTTP shows it.
 
+use crate::placement::{Placement, Times};
 use chrono::{DateTime, Utc};
 use saga_common::http::{Problem, Reply};
 use serde::Serialize;
@@ -60,6 +61,29 @@ pub(super) struct Answers {
 }
 
 impl Order {
+    /// A placement that has been committed, without reading it back.
+    pub(super) fn placed(placement: &Placement, times: Times, required: &[String]) -> Self {
+        let items = placement.lines.iter().map(|line| Item {
+            sku: line.sku.as_str().to_owned(),
+            quantity: line.quantity,
+            unit_price_minor: line.unit_price.minor(),
+        });
+        Self {
+            id: placement.order_id.0,
+            customer_id: placement.customer_id.as_str().to_owned(),
+            status: "pending".to_owned(),
+            reason: None,
+            currency: placement.currency.as_str().to_owned(),
+            amount_minor: placement.amount.minor(),
+            items: items.collect(),
+            payment_method: placement.payment_method.as_str().to_owned(),
+            created_at: times.created_at,
+            deadline_at: times.deadline_at,
+            closed_at: None,
+            answers: Answers { required: required.to_vec(), given: Vec::new() },
+        }
+    }
+
     /// As it was when its placement was committed: what a repeated request is answered with.
     pub(super) fn into_placed(self) -> Self {
         let answers = Answers { given: Vec::new(), ..self.answers };

@@ -8,12 +8,12 @@ mod products;
 mod timeline;
 
 use crate::Config;
+use crate::keys::Keys;
 use crate::placement::Placements;
 use crate::watch::Watch;
 use saga_common::Saga;
 use sqlx::PgPool;
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -24,8 +24,9 @@ pub(crate) struct Shop {
     saga: Saga,
     placements: Placements,
     watch: Watch,
-    /// `(customer, key)` of requests this process is carrying out.
-    running: Arc<Mutex<HashSet<(String, String)>>>,
+    keys: Keys,
+    /// Who must answer a cancellation of a new order.
+    required_answers: Arc<Vec<String>>,
     client: reqwest::Client,
     /// Services that know parts of an order's timeline, by name.
     others: Arc<Vec<(&'static str, String)>>,
@@ -33,8 +34,9 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) fn new(config: &Config, reads: PgPool, saga: Saga, placements: Placements, watch: Watch) -> Self {
-        let (client, others) = (config.client(), config.others());
-        Self { reads, saga, placements, watch, running: Arc::default(), client, others: Arc::new(others) }
+        let (client, others) = (config.client(), Arc::new(config.others()));
+        let (keys, required_answers) = (Keys::default(), Arc::new(config.participants.clone()));
+        Self { reads, saga, placements, watch, keys, required_answers, client, others }
     }
 }
 

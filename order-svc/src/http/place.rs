@@ -3,6 +3,7 @@
 use super::Shop;
 use super::body::{self, Order};
 use crate::domain::{self, Price, Wanted, WantedLine};
+use crate::keys::Taken;
 use crate::placement::{NotPlaced, Placed, Placement};
 use axum::Json;
 use axum::extract::State;
@@ -15,7 +16,6 @@ use saga_common::http::{Problem, Reply};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -67,26 +67,48 @@ pub(super) async fn place(
         Some(header) => Some(domain::request_key(header).map_err(|wrong| Problem::new(400, wrong))?),
     };
     let wait = headers.get("prefer").and_then(|value| domain::wait_seconds(value.to_str().ok()?));
-    let placement = prepare(&shop, &order, key).await?;
-    let _running = Running::begin(&shop, &placement)?;
-    let order_id = placement.order_id;
-    let placed = shop.placements.place(placement).await.map_err(|error| match error {
+    let taken = match &key {
+        None => None,
+        Some(key) => Some(shop.keys.take(&order.customer_id, key).ok_or_else(underway)?),
+    };
+    let (order_id, new) = match prepare(&shop, &order, key).await? {
+        Prepared::New(placement) => commit(&shop, placement, taken).await?,
+        Prepared::Before(order_id) => {
+            drop(taken);
+            (order_id, None)
+        }
+    };
+    answer(&shop, order_id, new, wait).await
+}
+
+fn underway() -> Problem {
+    Problem::conflict("a request with this Idempotency-Key is being carried out; try again")
+}
+
+fn other_body() -> Problem {
+    Problem::new(422, "this Idempotency-Key was used for another request body")
+}
+
+/// The order the request stands for, whole if this request placed it.
+async fn commit(shop: &Shop, placement: Placement, taken: Option<Taken>) -> Reply<(OrderId, Option<Order>)> {
+    let placed = shop.placements.place(placement.clone(), taken).await.map_err(|error| match error {
         NotPlaced::Busy => Problem::unavailable(error.to_string()),
         NotPlaced::Unknown(ref cause) => {
             tracing::warn!(error = %cause, "an order could not be placed for sure");
             Problem::unavailable("it is not known whether the order was placed; send the same request with the same Idempotency-Key again")
         }
     })?;
-    let order_id = match placed {
-        Placed::New => order_id,
-        Placed::Before(order_id) => order_id,
-        Placed::OtherBody => return Err(Problem::new(422, "this Idempotency-Key was used for another request body")),
-    };
-    answer(&shop, order_id, wait).await
+    match placed {
+        Placed::New(times) => Ok((placement.order_id, Some(Order::placed(&placement, times, &shop.required_answers)))),
+        Placed::Before(order_id) => Ok((order_id, None)),
+        Placed::OtherBody => Err(other_body()),
+        Placed::Underway => Err(underway()),
+    }
 }
 
-/// The 202 of the commit, or, if the caller prefers to wait, the order when it is terminal.
-async fn answer(shop: &Shop, order_id: OrderId, wait: Option<u64>) -> Reply<Response> {
+/// The 202 of the commit, or, if the caller prefers to wait, the order when it is terminal. What this request placed is
+/// answered without the database: a failing read must not look like an order that was not placed.
+async fn answer(shop: &Shop, order_id: OrderId, new: Option<Order>, wait: Option<u64>) -> Reply<Response> {
     let mut status = StatusCode::ACCEPTED;
     if let Some(seconds) = wait {
         let mut seen = shop.watch.follow(order_id);
@@ -95,13 +117,27 @@ async fn answer(shop: &Shop, order_id: OrderId, wait: Option<u64>) -> Reply<Resp
             status = StatusCode::OK;
         }
     }
-    let order = body::load(&shop.reads, order_id.0).await?;
-    let order = if wait.is_some() { order } else { order.into_placed() };
+    let order = match (new, wait) {
+        (Some(placed), None) => placed,
+        (None, None) => body::load(&shop.reads, order_id.0).await?.into_placed(),
+        (None, Some(_)) => body::load(&shop.reads, order_id.0).await?,
+        (Some(placed), Some(_)) => body::load(&shop.reads, order_id.0).await.unwrap_or_else(|_| {
+            status = StatusCode::ACCEPTED;
+            placed
+        }),
+    };
     let location = format!("/orders/{order_id}");
     Ok((status, [(header::LOCATION, location)], Json(order)).into_response())
 }
 
-async fn prepare(shop: &Shop, order: &NewOrder, key: Option<String>) -> Reply<Placement> {
+/// A request that may be carried out.
+enum Prepared {
+    New(Placement),
+    /// It was carried out before.
+    Before(OrderId),
+}
+
+async fn prepare(shop: &Shop, order: &NewOrder, key: Option<String>) -> Reply<Prepared> {
     let lines: Vec<WantedLine> =
         order.items.iter().map(|item| WantedLine { sku: item.sku.clone(), quantity: item.quantity }).collect();
     let wrong = domain::check(&order.customer_id, &order.currency, &order.payment_method, &lines);
@@ -119,14 +155,22 @@ async fn prepare(shop: &Shop, order: &NewOrder, key: Option<String>) -> Reply<Pl
             Some((row.sku, Price { unit_price, currency: row.currency }))
         })
         .collect();
-    let (lines, amount) = domain::price(&order.currency, &lines, &prices).map_err(Problem::invalid)?;
+    let canonical = serde_json::to_vec(order).map_err(|e| Problem::internal(e.to_string()))?;
+    let body_hash = Sha256::digest(&canonical).to_vec();
+    let (lines, amount) = match domain::price(&order.currency, &lines, &prices) {
+        Ok(priced) => priced,
+        // What was placed stays placed, whatever became of the prices. If they still fit, the commit finds it.
+        Err(wrong) => {
+            let earlier = earlier(shop, &order.customer_id, key.as_deref(), &body_hash).await?;
+            return earlier.map(Prepared::Before).ok_or_else(|| Problem::invalid(wrong));
+        }
+    };
     let wanted = Wanted {
         customer_id: CustomerId(order.customer_id.clone()),
         currency: Currency::try_from(order.currency.clone()).map_err(|e| Problem::invalid(vec![e.to_string()]))?,
         payment_method: PaymentMethod(order.payment_method.clone()),
     };
-    let canonical = serde_json::to_vec(order).map_err(|e| Problem::internal(e.to_string()))?;
-    Ok(Placement {
+    Ok(Prepared::New(Placement {
         order_id: OrderId(SagaId::new().as_uuid()),
         customer_id: wanted.customer_id,
         currency: wanted.currency,
@@ -134,32 +178,22 @@ async fn prepare(shop: &Shop, order: &NewOrder, key: Option<String>) -> Reply<Pl
         payment_method: wanted.payment_method,
         lines,
         key,
-        body_hash: Sha256::digest(&canonical).to_vec(),
-    })
+        body_hash,
+    }))
 }
 
-/// Marks a request key as being carried out by this process, for as long as it lives.
-struct Running<'a> {
-    shop: &'a Shop,
-    key: Option<(String, String)>,
-}
-
-impl<'a> Running<'a> {
-    fn begin(shop: &'a Shop, placement: &Placement) -> Reply<Self> {
-        let key = placement.key.clone().map(|key| (placement.customer_id.0.clone(), key));
-        if let Some(key) = &key
-            && !shop.running.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone())
-        {
-            return Err(Problem::conflict("a request with this Idempotency-Key is being carried out; try again"));
-        }
-        Ok(Self { shop, key })
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        if let Some(key) = &self.key {
-            self.shop.running.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-        }
+/// What the request placed when it came before.
+async fn earlier(shop: &Shop, customer_id: &str, key: Option<&str>, body_hash: &[u8]) -> Reply<Option<OrderId>> {
+    let Some(key) = key else { return Ok(None) };
+    let earlier = sqlx::query!(
+        "select order_id, body_hash from request_keys where customer_id = $1 and key = $2",
+        customer_id,
+        key
+    )
+    .fetch_optional(&shop.reads)
+    .await?;
+    match earlier {
+        Some(earlier) if earlier.body_hash != body_hash => Err(other_body()),
+        earlier => Ok(earlier.map(|earlier| OrderId(earlier.order_id))),
     }
 }

@@ -7,7 +7,11 @@ use saga_common::{Cx, Outcome, SagaCompensated, StepResult, say};
 
 /// One answer a participant: the guard key.
 pub(crate) fn answering(answer: &SagaCompensated) -> String {
-    format!("answer:{}", answer.participant)
+    step_of(&answer.participant)
+}
+
+fn step_of(participant: &str) -> String {
+    format!("answer:{participant}")
 }
 
 /// Sets the participant's bit, whatever the status; the last one cancels the order.
@@ -25,7 +29,8 @@ pub(crate) async fn collect(cx: &mut Cx<App>, answer: SagaCompensated) -> StepRe
         Answered::Noted => Ok(Outcome::Quiet),
         Answered::NoSuchOrder => {
             // A charge without an order was fanned out as cancelling: its announcement ends with the last answer too.
-            if store::answers_of(cx.tx(), order_id).await? >= cx.app().required_answers.len() {
+            let required: Vec<String> = cx.app().required_answers.iter().map(|name| step_of(name)).collect();
+            if store::all_answered(cx.tx(), order_id, &required).await? {
                 cx.withdraw_announcement(cx.saga_id());
             }
             Ok(Outcome::Superseded("there is no such order"))

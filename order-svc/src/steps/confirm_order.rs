@@ -15,6 +15,8 @@ pub(crate) async fn confirm(cx: &mut Cx<App>, charged: PaymentCharged) -> StepRe
     match store::confirm(cx.tx(), &charged).await? {
         Confirmed::Yes { customer_id } => say(OrderConfirmed { order_id, customer_id }),
         Confirmed::OtherAmount => {
+            // Our own copy of this refusal undoes place-order. That moves the order, or the deadline or the customer has
+            // by then; each of them looks whether everybody has answered already, which this step could not tell.
             tracing::error!(saga.id = %cx.saga_id(), "the charge differs from the order; cancelling");
             cancel("charged amount differs from the order")
         }
