@@ -13,6 +13,7 @@ mod poison;
 mod reordering;
 mod replicas;
 mod restarts;
+mod strange_charges;
 mod validation;
 mod wire;
 mod world;

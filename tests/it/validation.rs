@@ -24,6 +24,8 @@ async fn bad_orders_are_refused_with_a_clear_problem() -> Outcome {
         ("three capital letters", NewOrder { currency: "euro".to_owned(), ..order("anna", MUG, 1, "wallet") }),
         ("payment_method", order("anna", MUG, 1, "cash")),
         ("customer_id", order("", MUG, 1, "wallet")),
+        ("must not contain NUL", order("anna", "MUG\0STONE", 1, "wallet")),
+        ("customer_id", order("an\0na", MUG, 1, "wallet")),
     ];
     for (words, bad) in refused {
         let error = world.client.place_order(&bad, None, None).await.expect_err(words);
@@ -52,6 +54,7 @@ async fn requests_that_cannot_be_read_are_problems_too() -> Outcome {
         (400, http.get(format!("{base}/orders/not-an-id")).send().await?),
         (404, http.get(format!("{base}/orders/{}", uuid::Uuid::now_v7())).send().await?),
         (404, http.get(format!("{base}/nothing/here")).send().await?),
+        (404, http.get(format!("{base}/products/MUG%00STONE")).send().await?),
         (405, http.delete(format!("{base}/orders")).send().await?),
         (400, http.get(format!("{base}/orders?status=lost")).send().await?),
     ];
