@@ -1,7 +1,7 @@
 //! Two of every service: no deadlock, and one truth.
 
 use crate::world::{COFFEE, LIMIT, MUG, Outcome, POOR, TEA, World, order, order_of};
-use futures::future::join_all;
+use futures::stream::{self, StreamExt};
 use sagactl::client::{OrderStatus, Service};
 use sagactl::stack::StackOptions;
 
@@ -22,9 +22,9 @@ async fn orders_that_share_articles_in_opposite_order_never_deadlock() -> Outcom
             order_of(&customer, &items, "wallet")
         })
         .collect();
-    let placed = join_all(orders.iter().map(|o| world.client.place_order(o, None, None))).await;
+    let placing = stream::iter(&orders).map(|o| world.client.place_order(o, None, None)).buffer_unordered(48);
     let mut ids = Vec::new();
-    for placed in placed {
+    for placed in placing.collect::<Vec<_>>().await {
         ids.push(placed?.order.id);
     }
     for id in &ids {

@@ -187,7 +187,7 @@ pub fn reads(url: &str) -> Result<sqlx::PgPool, DbError> {
     let options = url.parse::<sqlx::postgres::PgConnectOptions>().map_err(|error| DbError::Url(error.to_string()))?;
     let pool = sqlx::postgres::PgPoolOptions::new()
         .max_connections(8)
-        .acquire_timeout(Duration::from_secs(5))
+        .acquire_timeout(Duration::from_secs(10))
         .connect_lazy_with(options.options([("statement_timeout", "5s")]));
     Ok(pool)
 }
