@@ -1,83 +1,12 @@
-//! A service's part in the choreography: built once, checked, and readable as data (`GET /choreography`).
+//! Builds a participant and checks that its steps fit together.
 
-use crate::action::{Action, AnyEvent, Form, IntoAction, Reverse, TypedUndo, UndoAction};
+use super::{Participant, Step, StepKind};
+use crate::action::{Form, IntoAction, Reverse, TypedUndo, UndoAction};
 use crate::event::{BadEventType, Event, EventType, Never, Said};
-use crate::jobs::{External, ExternalWorker, Worker};
-use serde::Serialize;
+use crate::jobs::{External, ExternalWorker};
 use std::any::TypeId;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// What a step is to its saga.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
-pub enum StepKind {
-    /// Before the point of no return; has an undo.
-    Compensatable,
-    /// The point of no return.
-    Pivot,
-    /// After it: cannot refuse, is tried until it succeeds.
-    Retriable,
-    /// Looks on: cannot fail a saga, nobody waits for it.
-    Listener,
-}
-
-/// The steps of one service. See the crate's example for one in full.
-///
-/// A retriable step cannot refuse. This compiles:
-///
-/// ```
-/// # use saga_common::{Cx, Never, Participant, StepResult, say};
-/// # #[derive(serde::Serialize, serde::Deserialize)] #[serde(rename = "order.confirmed.v1")] struct OrderConfirmed {}
-/// # #[derive(serde::Serialize, serde::Deserialize)] #[serde(rename = "stock.committed.v1")] struct StockCommitted {}
-/// # #[derive(serde::Serialize, serde::Deserialize)] #[serde(rename = "stock.rejected.v1")] struct StockRejected {}
-/// async fn commit(_: &mut Cx<()>, _: OrderConfirmed) -> StepResult<StockCommitted, Never> {
-///     say(StockCommitted {})
-/// }
-/// let participant = Participant::new("inventory", ()).retriable("commit-stock", commit).build();
-/// # participant.unwrap();
-/// ```
-///
-/// and this does not:
-///
-/// ```compile_fail
-/// # use saga_common::{Cx, Never, Participant, StepResult, say};
-/// # #[derive(serde::Serialize, serde::Deserialize)] #[serde(rename = "order.confirmed.v1")] struct OrderConfirmed {}
-/// # #[derive(serde::Serialize, serde::Deserialize)] #[serde(rename = "stock.committed.v1")] struct StockCommitted {}
-/// # #[derive(serde::Serialize, serde::Deserialize)] #[serde(rename = "stock.rejected.v1")] struct StockRejected {}
-/// async fn commit(_: &mut Cx<()>, _: OrderConfirmed) -> StepResult<StockCommitted, StockRejected> {
-///     say(StockCommitted {})
-/// }
-/// let participant = Participant::new("inventory", ()).retriable("commit-stock", commit).build();
-/// # participant.unwrap();
-/// ```
-pub struct Participant<App> {
-    pub(crate) name: String,
-    pub(crate) app: Arc<App>,
-    pub(crate) steps: Vec<Step<App>>,
-    pub(crate) owner: bool,
-    pub(crate) lock_statements: Vec<&'static str>,
-    pub(crate) unfinished: Option<&'static str>,
-    by_event: BTreeMap<&'static str, usize>,
-}
-
-pub(crate) struct Step<App> {
-    pub(crate) name: &'static str,
-    pub(crate) kind: StepKind,
-    pub(crate) on: Option<EventType>,
-    pub(crate) says: Option<EventType>,
-    pub(crate) refuses: Option<EventType>,
-    pub(crate) action: Option<Arc<dyn Action<App>>>,
-    pub(crate) undo: Option<Arc<dyn UndoAction<App>>>,
-    pub(crate) worker: Option<Arc<dyn Worker<App>>>,
-    pub(crate) announced: bool,
-    locks: Option<Lens<Vec<String>>>,
-    key: Option<Lens<String>>,
-}
-
-/// A function of an event whose type is erased.
-type Lens<T> = Box<dyn Fn(&AnyEvent) -> Option<T> + Send + Sync>;
 
 /// A choreography that does not fit together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -106,103 +35,8 @@ pub enum ChoreographyError {
 
 /// Builds a [`Participant`].
 pub struct Builder<App> {
-    participant: Participant<App>,
-    problems: Vec<ChoreographyError>,
-}
-
-impl<App: Send + Sync + 'static> Participant<App> {
-    /// Begins the participant `name` (the first part of its queues' names), whose steps see `app`.
-    #[must_use]
-    #[allow(clippy::new_ret_no_self)]
-    pub fn new(name: &str, app: App) -> Builder<App> {
-        let participant = Self {
-            name: name.to_owned(),
-            app: Arc::new(app),
-            steps: Vec::new(),
-            owner: false,
-            lock_statements: Vec::new(),
-            unfinished: None,
-            by_event: BTreeMap::new(),
-        };
-        Builder { participant, problems: Vec::new() }
-    }
-
-    /// The step that reacts to a wire type.
-    pub(crate) fn reacting_to(&self, event_type: &str) -> Option<&Step<App>> {
-        self.by_event.get(event_type).and_then(|index| self.steps.get(*index))
-    }
-
-    /// The step of this name; listeners may share one.
-    pub(crate) fn step(&self, name: &str) -> Option<&Step<App>> {
-        self.steps.iter().find(|step| step.name == name)
-    }
-
-    /// Steps with an undo, in the order of the saga.
-    pub(crate) fn compensatable(&self) -> impl DoubleEndedIterator<Item = &Step<App>> {
-        self.steps.iter().filter(|step| step.undo.is_some())
-    }
-
-    /// Everything this service reacts to, says, refuses and undoes.
-    #[must_use]
-    pub fn map(&self) -> Choreography {
-        let name = |event: &Option<EventType>| event.map(|e| e.as_str().to_owned());
-        let steps = self.steps.iter().map(|step| StepMap {
-            step: step.name.to_owned(),
-            kind: step.kind,
-            reacts_to: name(&step.on),
-            says: name(&step.says),
-            refuses: name(&step.refuses),
-            undo: step.undo.is_some(),
-        });
-        Choreography { participant: self.name.clone(), steps: steps.collect() }
-    }
-
-    pub(crate) fn topology(&self, queue_type: crate::topology::QueueType, tap: bool) -> crate::topology::Topology {
-        let keys = |pick: &dyn Fn(&Step<App>) -> Option<EventType>| -> BTreeSet<String> {
-            self.steps.iter().filter_map(pick).map(|event| event.routing_key().to_owned()).collect()
-        };
-        let mut says = keys(&|step| step.says);
-        let undoes = self.compensatable().next().is_some();
-        if undoes && !self.owner {
-            says.insert(crate::event::routing_key("saga.compensated.v1").to_owned());
-        }
-        crate::topology::Topology {
-            service: self.name.clone(),
-            reacts_to: keys(&|step| step.on),
-            says,
-            undoes,
-            queue_type,
-            tap,
-        }
-    }
-}
-
-/// A participant's part as data.
-#[derive(Debug, Clone, Serialize)]
-#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
-pub struct Choreography {
-    /// The participant.
-    pub participant: String,
-    /// Its steps, in the order of the saga.
-    pub steps: Vec<StepMap>,
-}
-
-/// One step as data.
-#[derive(Debug, Clone, Serialize)]
-#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
-pub struct StepMap {
-    /// The step's name, which is its key in the database.
-    pub step: String,
-    /// What it is to its saga.
-    pub kind: StepKind,
-    /// The event it reacts to; none for the step that starts a saga.
-    pub reacts_to: Option<String>,
-    /// What it says on success.
-    pub says: Option<String>,
-    /// What it refuses with.
-    pub refuses: Option<String>,
-    /// Can it be undone?
-    pub undo: bool,
+    pub(super) participant: Participant<App>,
+    pub(super) problems: Vec<ChoreographyError>,
 }
 
 impl<App: Send + Sync + 'static> Builder<App> {
@@ -387,37 +221,5 @@ impl<App: Send + Sync + 'static> Builder<App> {
         let text = format!("{what}() takes another event than the step `{}` before it", step.name);
         self.problems.push(ChoreographyError::Misplaced(text));
         None
-    }
-}
-
-impl<App> Step<App> {
-    fn named(name: &'static str, kind: StepKind) -> Self {
-        Self {
-            name,
-            kind,
-            on: None,
-            says: None,
-            refuses: None,
-            action: None,
-            undo: None,
-            worker: None,
-            announced: false,
-            locks: None,
-            key: None,
-        }
-    }
-
-    /// The keys of shared rows this event will touch.
-    pub(crate) fn lock_keys(&self, event: &AnyEvent) -> Vec<String> {
-        self.locks.as_ref().and_then(|keys| keys(event)).unwrap_or_default()
-    }
-
-    /// The step part of the guard key.
-    pub(crate) fn guard_step(&self, event: &AnyEvent, message_id: crate::ids::MessageId) -> String {
-        if self.kind == StepKind::Listener {
-            return format!("{}:{message_id}", self.name);
-        }
-        let key = self.key.as_ref().and_then(|key| key(event));
-        key.map_or_else(|| self.name.to_owned(), crate::envelope::storable)
     }
 }
