@@ -1,211 +1,20 @@
-//! R3, calls outside of the database: intent, call, settle. All SQL on `saga.jobs`.
-//!
-//! The action commits the verdict `intent` together with a durable job and its message is acked. The runner leases the
-//! job, calls outside of any transaction, and settles in one: verdict, business rows and what is said, if the guard
-//! still says `intent` and nobody else has taken the job since. An undo that comes in between turns the job round.
+//! The runner: leases jobs, calls outside of any transaction, settles in one.
 
-use crate::action::{BoxFuture, Ended};
+use super::{Found, Job, Phase, Worker};
+use crate::action::Ended;
 use crate::answer::COMPENSATE;
 use crate::consumer::undo::answer;
-use crate::db::{Db, DbError, Tx};
+use crate::db::DbError;
 use crate::engine::Engine;
 use crate::error::chain;
-use crate::event::Said;
 use crate::guard::{self, Key, Settled, Verdict};
-use crate::ids::{MessageId, SagaId};
-use crate::step::{Cx, Retry, StepError, StepResult};
+use crate::step::{Cx, Retry, StepError};
 use crate::unit::{Ends, Unit};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use std::any::Any;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
-
-/// The calls of a step that needs the outside. `call` and `reverse` run in no transaction and may run again after a
-/// crash or an unclear answer, so they first find out what became of the time before.
-pub trait External<App>: Send + Sync + 'static {
-    /// What the step says.
-    type Says: Said;
-    /// What it refuses with.
-    type Refuses: Said;
-    /// What the call found out, for `settle`.
-    type Called: Send + Sync + 'static;
-    /// What reversing found out, for `settle_reversal`.
-    type Reversed: Send + Sync + 'static;
-
-    /// Makes the outside do it, once, whatever happened before. An unclear answer is an error: unknown, not failed.
-    fn call(&self, job: &Job<App>) -> impl Future<Output = Result<Self::Called, Retry>> + Send;
-
-    /// Ends the step in a transaction. [`Outcome::Defer`](crate::Outcome::Defer) ends nothing: as after an error, the
-    /// call is made again later.
-    fn settle(
-        &self,
-        cx: &mut Cx<App>,
-        called: Self::Called,
-    ) -> impl Future<Output = StepResult<Self::Says, Self::Refuses>> + Send;
-
-    /// Makes the outside take it back, whether or not the call got through.
-    fn reverse(&self, job: &Job<App>) -> impl Future<Output = Result<Self::Reversed, Retry>> + Send;
-
-    /// Ends the undo in a transaction.
-    fn settle_reversal(
-        &self,
-        cx: &mut Cx<App>,
-        reversed: Self::Reversed,
-    ) -> impl Future<Output = Result<(), Retry>> + Send;
-}
-
-/// A leased job, as its worker sees it.
-pub struct Job<App> {
-    app: Arc<App>,
-    db: Db,
-    pub(crate) saga_id: SagaId,
-    pub(crate) step: String,
-    pub(crate) message_id: MessageId,
-    phase: Phase,
-    epoch: i64,
-    attempts: i32,
-    data: serde_json::Value,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Call,
-    Undo,
-}
-
-impl<App> Job<App> {
-    /// The service's state.
-    #[must_use]
-    pub fn app(&self) -> &App {
-        &self.app
-    }
-
-    /// The saga it belongs to.
-    #[must_use]
-    pub fn saga_id(&self) -> SagaId {
-        self.saga_id
-    }
-
-    /// Which attempt at its call, or at reversing it, this is, counted from 1. No two leases of a job have the same,
-    /// so a name made with it is this attempt's own.
-    #[must_use]
-    pub fn attempt(&self) -> u32 {
-        self.attempts.unsigned_abs()
-    }
-
-    /// What was stored with the job last.
-    ///
-    /// # Errors
-    /// When it has another shape.
-    pub fn data<T: DeserializeOwned>(&self) -> Result<T, Retry> {
-        Ok(serde_json::from_value(self.data.clone())?)
-    }
-
-    /// Replaces what is stored with the job, by compare-and-set on its lease: an error means that an undo or another
-    /// process has taken it over, and that nothing more may be done outside on its behalf.
-    ///
-    /// # Errors
-    /// When the job is no longer ours, or the database fails.
-    pub async fn store<T: Serialize + Sync>(&self, data: &T) -> Result<(), Retry> {
-        let data = serde_json::to_value(data)?;
-        let stored = self
-            .db
-            .execute(
-                "update saga.jobs set data = $4 where saga_id = $1 and step = $2 and epoch = $3",
-                &[&self.saga_id.as_uuid(), &self.step, &self.epoch, &data],
-            )
-            .await?;
-        if stored == 1 { Ok(()) } else { Err(Retry::because("the job was taken over while it ran")) }
-    }
-
-    fn key(&self) -> Key {
-        (self.saga_id, self.step.clone())
-    }
-}
-
-pub(crate) type Found = Box<dyn Any + Send + Sync>;
-
-/// [`External`] without its types.
-pub(crate) trait Worker<App>: Send + Sync {
-    fn call<'a>(&'a self, job: &'a Job<App>) -> BoxFuture<'a, Result<Found, Retry>>;
-    fn settle<'a>(&'a self, cx: &'a mut Cx<App>, found: Found) -> BoxFuture<'a, Result<Ended, StepError>>;
-    fn reverse<'a>(&'a self, job: &'a Job<App>) -> BoxFuture<'a, Result<Found, Retry>>;
-    fn settle_reversal<'a>(&'a self, cx: &'a mut Cx<App>, found: Found) -> BoxFuture<'a, Result<(), Retry>>;
-}
-
-pub(crate) struct ExternalWorker<W>(pub(crate) W);
-
-fn found<T: 'static>(found: Found) -> Result<T, Retry> {
-    found.downcast::<T>().map(|found| *found).map_err(|_| Retry::because("a job was settled by another worker's code"))
-}
-
-impl<App: Send + Sync + 'static, W: External<App>> Worker<App> for ExternalWorker<W> {
-    fn call<'a>(&'a self, job: &'a Job<App>) -> BoxFuture<'a, Result<Found, Retry>> {
-        Box::pin(async { Ok(Box::new(self.0.call(job).await?) as Found) })
-    }
-
-    fn settle<'a>(&'a self, cx: &'a mut Cx<App>, called: Found) -> BoxFuture<'a, Result<Ended, StepError>> {
-        Box::pin(async { Ended::of(self.0.settle(cx, found(called)?).await.map_err(Into::into)?) })
-    }
-
-    fn reverse<'a>(&'a self, job: &'a Job<App>) -> BoxFuture<'a, Result<Found, Retry>> {
-        Box::pin(async { Ok(Box::new(self.0.reverse(job).await?) as Found) })
-    }
-
-    fn settle_reversal<'a>(&'a self, cx: &'a mut Cx<App>, reversed: Found) -> BoxFuture<'a, Result<(), Retry>> {
-        Box::pin(async { self.0.settle_reversal(cx, found(reversed)?).await })
-    }
-}
-
-/// A job to be committed with its intent, or turned round by an undo.
-#[derive(Debug, Clone)]
-pub(crate) struct NewJob {
-    pub(crate) key: Key,
-    pub(crate) message_id: MessageId,
-    pub(crate) undo: bool,
-    /// `None`: what the job has already.
-    pub(crate) data: Option<serde_json::Value>,
-}
-
-/// Writes new jobs and turns round those that are under way. A job's epochs count up from the microsecond it was made, so
-/// that none is used twice: a worker left over from a call that others have ended meanwhile must not pass for the worker
-/// of the undo.
-pub(crate) async fn insert(tx: &Tx, jobs: &[NewJob]) -> Result<(), DbError> {
-    if jobs.is_empty() {
-        return Ok(());
-    }
-    let sagas: Vec<Uuid> = jobs.iter().map(|j| j.key.0.as_uuid()).collect();
-    let steps: Vec<&str> = jobs.iter().map(|j| j.key.1.as_str()).collect();
-    let messages: Vec<Uuid> = jobs.iter().map(|j| j.message_id.as_uuid()).collect();
-    let phases: Vec<&str> = jobs.iter().map(|j| if j.undo { "undo" } else { "call" }).collect();
-    let data: Vec<Option<&serde_json::Value>> = jobs.iter().map(|j| j.data.as_ref()).collect();
-    tx.execute(
-        "insert into saga.jobs as j (saga_id, step, message_id, phase, data, epoch)
-         select u.saga_id, u.step, u.message_id, u.phase, coalesce(u.data, '{}'),
-                (extract(epoch from clock_timestamp()) * 1000000)::bigint
-         from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::jsonb[]) u(saga_id, step, message_id, phase, data)
-         order by u.saga_id, u.step
-         on conflict (saga_id, step) do update
-         set phase = excluded.phase, epoch = j.epoch + 1, attempts = 0, last_error = null, leased_until = null,
-             due_at = clock_timestamp(),
-             data = case when excluded.data = '{}' then j.data else excluded.data end",
-        &[&sagas, &steps, &messages, &phases, &data],
-    )
-    .await?;
-    Ok(())
-}
-
-pub(crate) async fn finish(tx: &Tx, keys: &[Key]) -> Result<(), DbError> {
-    for key in keys {
-        tx.execute("delete from saga.jobs where saga_id = $1 and step = $2", &[&key.0.as_uuid(), &key.1]).await?;
-    }
-    Ok(())
-}
 
 /// How soon somebody else takes up the job of a process that has died in a call.
 const LEASE: Duration = Duration::from_secs(5);
@@ -346,7 +155,8 @@ async fn postpone<App: Send + Sync + 'static>(engine: &Engine<App>, job: &Job<Ap
     }
 }
 
-/// The last part: one transaction, in a task of its own so that nothing can drop it half-way.
+/// The last part: one transaction. Dropped half-way (a stop that took too long), it closes its connection: the server rolls
+/// back, and the job is taken up again.
 async fn settle<App: Send + Sync + 'static>(
     engine: &Arc<Engine<App>>,
     worker: &dyn Worker<App>,
