@@ -59,3 +59,16 @@ async fn orders_are_confirmed_while_nobody_listens_and_the_notes_follow() -> Out
     .await?;
     world.assert_consistent().await
 }
+
+#[tokio::test]
+async fn the_stream_of_an_orders_events_ends_when_nothing_more_will_happen() -> Outcome {
+    let world = World::start().await?;
+    let id = world.place(&order("anna", MUG, 1, "wallet")).await?.id;
+    let url = format!("{}/orders/{id}/events", world.stack.url(Service::Order)?);
+    // Read to its end: a stream that stayed open would run into the limit.
+    let stream = reqwest::Client::new().get(url).timeout(LIMIT).send().await?.text().await?;
+    let names: Vec<&str> = stream.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+    assert_eq!(names.iter().filter(|name| **name == "closed").count(), 1, "{names:?}");
+    assert_eq!(names.last(), Some(&"closed"));
+    world.assert_consistent().await
+}

@@ -12,7 +12,8 @@ use saga_common::http::{Problem, Reply};
 use std::convert::Infallible;
 use uuid::Uuid;
 
-/// The order whenever its status changes, until it changes no more by itself.
+/// The order whenever its status changes, as an event of that name (`closed` when a confirmed one is done), until it
+/// changes no more by itself.
 #[utoipa::path(get, path = "/orders/{id}/events", tag = "orders", params(("id" = Uuid, Path)),
     responses((status = 200, content_type = "text/event-stream"), (status = 404, body = Problem)))]
 pub(super) async fn stream(
@@ -30,7 +31,9 @@ pub(super) async fn stream(
         }
         let now = seen.wait_for(|seen| !seen.status.is_empty()).await.ok()?.clone();
         let order = body::load(&shop.reads, id).await.ok()?;
-        let event = Event::default().event(&now.status).json_data(&order).ok()?;
+        // A confirmed order changes once more, when its stock has left the shelf: an event of another name.
+        let name = if now.closed { "closed" } else { now.status.as_str() };
+        let event = Event::default().event(name).json_data(&order).ok()?;
         let next = if now.is_final() { None } else { Some((shop, seen, false)) };
         Some((Ok(event), next))
     });

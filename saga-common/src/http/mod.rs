@@ -60,6 +60,8 @@ pub(crate) fn app<App: Send + Sync + 'static>(
     let (router, mut api) = routes.merge(engine_routes).split_for_parts();
     api.info.title = format!("{}-svc", engine.participant.name);
     api.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    // The router fills in what it knows of itself, which is nobody's contact here.
+    (api.info.description, api.info.contact, api.info.license) = (None, None, None);
     Ok(router
         .merge(plain(state))
         .merge(documents(api))
