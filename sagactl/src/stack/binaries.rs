@@ -48,12 +48,13 @@ pub async fn build(folder: Option<&Path>) -> Result<(), StackError> {
     };
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = tokio::process::Command::new(cargo);
-    command.current_dir(workspace()).args(["build", "--quiet", "--bins", "--profile", profile]);
+    command.current_dir(workspace()).args(["build", "--workspace", "--profile", profile]);
     if let Some(target) = folder.parent() {
         command.arg("--target-dir").arg(target);
     }
+    // Of the whole workspace, not of single packages: its dependencies are then those that are built already.
     for program in Program::ALL {
-        command.args(["--package", program.package()]);
+        command.args(["--bin", program.name()]);
     }
     let status = command.kill_on_drop(true).status().await.doing("run cargo; is it installed?")?;
     if status.success() { Ok(()) } else { Err(StackError::Build(status)) }
