@@ -4,6 +4,7 @@
 //! placement, a cancellation. So the order of R5 is written once: outbox rows, announcements, then the verdicts, which
 //! must all hit; COMMIT; only then anything leaves the process.
 
+use crate::announcer;
 use crate::db::{Db, DbError, Tx, trouble};
 use crate::error::Error;
 use crate::event::{Event, EventType, Said};
@@ -14,7 +15,6 @@ use crate::outbox::{self, Outbox, Outgoing};
 use crate::step::Retry;
 use crate::topology::Route;
 use crate::waiting::{self, WaitingKey};
-use crate::{announcer, event};
 
 /// Something to be said over and over until everybody has answered (R4): one id, kept over all repeats.
 #[derive(Debug, Clone)]
@@ -119,16 +119,7 @@ impl Unit {
     /// # Errors
     /// When the event cannot be written.
     pub fn fail<E: Event>(&mut self, step: &str, saga_id: SagaId, event: &E) -> Result<(), Error> {
-        let event_type = event::EventType::of::<E>()?;
-        let message = Outgoing::new(saga_id, Route::Fanout, event_type.as_str(), None, None, event.encode()?);
-        self.ends.verdicts.push(Settled {
-            key: (saga_id, step.to_owned()),
-            was: Verdict::Done,
-            verdict: Verdict::Undone,
-            // The row keeps what the step said when it took effect.
-            said: None,
-            detail: Some(format!("said {event_type}")),
-        });
+        let message = self.undo_by_owner(step, saga_id, Route::Fanout, event)?;
         self.ends.announcements.push(Announcement { message: message.clone() });
         self.ends.outgoing.push(message);
         Ok(())
@@ -145,8 +136,21 @@ impl Unit {
     /// # Errors
     /// When the event cannot be written.
     pub fn end<E: Event>(&mut self, step: &str, saga_id: SagaId, event: &E) -> Result<(), Error> {
-        let event_type = event::EventType::of::<E>()?;
-        let message = Outgoing::new(saga_id, Route::Direct, event_type.as_str(), None, None, event.encode()?);
+        let message = self.undo_by_owner(step, saga_id, Route::Direct, event)?;
+        self.ends.withdrawn.push(saga_id);
+        self.ends.outgoing.push(message);
+        Ok(())
+    }
+
+    /// What both ends have in common: the first step's verdict, and the message that says so.
+    fn undo_by_owner<E: Event>(
+        &mut self,
+        step: &str,
+        saga_id: SagaId,
+        route: Route,
+        event: &E,
+    ) -> Result<Outgoing, Error> {
+        let event_type = EventType::of::<E>()?;
         self.ends.verdicts.push(Settled {
             key: (saga_id, step.to_owned()),
             was: Verdict::Done,
@@ -155,9 +159,7 @@ impl Unit {
             said: None,
             detail: Some(format!("said {event_type}")),
         });
-        self.ends.withdrawn.push(saga_id);
-        self.ends.outgoing.push(message);
-        Ok(())
+        Ok(Outgoing::new(saga_id, route, event_type.as_str(), None, None, event.encode()?))
     }
 
     /// Writes the engine's rows, commits, and hands what was said to the relay.

@@ -81,7 +81,8 @@ async fn two_workers_with_one_job_charge_once() {
     let orders: Vec<Order> = (0..20).map(|_| Order::by("pm_card_sandboxSlow")).collect();
     stage.reserve_all(&orders).await;
     for _ in 0..20 {
-        // Leases end while their holders are still at it: others take the jobs, again and again.
+        // Leases end while their holders are still at it: others take the jobs, again and again. Time itself is tested
+        // here: the slow charge runs meanwhile, and no event tells when to end the next lease.
         stage.end_leases().await;
         tokio::time::sleep(std::time::Duration::from_millis(150)).await;
     }

@@ -30,6 +30,7 @@ async fn no_order_is_charged_twice_and_no_failed_order_keeps_money() {
     .await;
     let orders: Vec<Order> = (0..160).map(|n| Order::by(METHODS[n % METHODS.len()])).collect();
     let fails = |n: usize| n % 5 < 2;
+    // The pauses are the load's and the faults' own rhythm; nothing is waited for by them.
     tokio::join!(
         async {
             for some in orders.chunks(8) {
