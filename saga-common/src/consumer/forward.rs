@@ -1,6 +1,7 @@
 //! A batch of successes: guard rows first, then locks, then the actions, then what they said; one transaction.
 
-use super::settle::{Failed, Inbound, park, patience};
+use super::fate::{park, patience};
+use super::settle::{Failed, Inbound};
 use crate::action::{ActionItem, AnyEvent};
 use crate::engine::Engine;
 use crate::envelope::Envelope;

@@ -4,6 +4,7 @@
 //! true by construction. A batch is settled when each of its events is committed, waiting or parked; that may take as
 //! long as the database is away. The engine never nacks or rejects.
 
+mod fate;
 mod forward;
 mod scheduler;
 mod settle;

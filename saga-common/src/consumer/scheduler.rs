@@ -1,6 +1,7 @@
 //! Runs waiting rows that are due, through the normal handlers (R8). Redrive is nothing but setting a row due.
 
-use super::settle::{Inbound, give_up, patience, run_alone};
+use super::fate::{give_up, patience};
+use super::settle::{Inbound, run_alone};
 use crate::db::DbError;
 use crate::engine::Engine;
 use crate::error::chain;

@@ -3,17 +3,16 @@
 //! First deliveries run as one batch, uncounted. Redelivered ones are marked suspect first, and run alone once they have
 //! been suspect before, each attempt committed before its handler starts: what kills the process counts too.
 
+use super::fate::{SUSPECT_AGAIN, dead_letters, give_up, park, patience, postpone, suspect_entry, waiting_key};
 use super::{forward, undo};
-use crate::answer::COMPENSATE;
 use crate::db::{DbError, Trouble, trouble};
 use crate::engine::Engine;
 use crate::envelope::Envelope;
 use crate::error::chain;
-use crate::participant::StepKind;
-use crate::retry::{Decision, Patience};
+use crate::retry::Decision;
 use crate::step::StepError;
 use crate::topology::QueueRole;
-use crate::waiting::{self, Entry, State, Suspicion, WaitingKey};
+use crate::waiting::{self, Entry, Suspicion, WaitingKey};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -58,7 +57,6 @@ impl From<DbError> for Failed {
     }
 }
 
-const SUSPECT_AGAIN: Duration = Duration::from_secs(60);
 const DATABASE_WAIT: Duration = Duration::from_millis(300);
 
 /// Settles every event; `false` if the service stops before that was possible.
@@ -248,121 +246,4 @@ async fn run<App: Send + Sync + 'static>(
         Err(Failed::Gone(why)) if engine.db.execute("select 1", &[]).await.is_ok() => Err(Failed::Passing(why)),
         ended => ended,
     }
-}
-
-/// What cannot be mended: parked before the pivot; after it and in undos nothing is parked for good, it waits.
-pub(super) async fn give_up<App: Send + Sync + 'static>(
-    engine: &Arc<Engine<App>>,
-    role: QueueRole,
-    inbound: &Inbound,
-    attempts: u32,
-    reason: String,
-) -> Result<(), String> {
-    if patience(engine, role, &inbound.envelope) == Patience::Bounded {
-        return park(engine, role, inbound, reason, true).await;
-    }
-    match engine.retry.after(attempts, Patience::Endless, rand::random()) {
-        Decision::Wait(wait) => postpone(engine, role, inbound, reason, wait).await,
-        Decision::Park => park(engine, role, inbound, reason, true).await,
-    }
-}
-
-/// May this message be given up?
-pub(super) fn patience<App: Send + Sync + 'static>(
-    engine: &Engine<App>,
-    role: QueueRole,
-    envelope: &Envelope,
-) -> Patience {
-    let after_pivot =
-        engine.participant.reacting_to(&envelope.event_type).is_some_and(|step| step.kind == StepKind::Retriable);
-    if role == QueueRole::Failures || after_pivot { Patience::Endless } else { Patience::Bounded }
-}
-
-/// The step part of a message's key in `saga.waiting`: known before the body is.
-pub(super) fn waiting_step<App: Send + Sync + 'static>(
-    engine: &Engine<App>,
-    role: QueueRole,
-    envelope: &Envelope,
-) -> String {
-    if role == QueueRole::Failures {
-        return COMPENSATE.to_owned();
-    }
-    engine.participant.reacting_to(&envelope.event_type).map_or_else(|| "-".to_owned(), |step| step.name.to_owned())
-}
-
-/// The key of an event's row in `saga.waiting`.
-pub(super) fn waiting_key<App: Send + Sync + 'static>(
-    engine: &Engine<App>,
-    role: QueueRole,
-    envelope: &Envelope,
-) -> WaitingKey {
-    (envelope.message_id, waiting_step(engine, role, envelope))
-}
-
-fn entry<App: Send + Sync + 'static>(
-    engine: &Engine<App>,
-    role: QueueRole,
-    inbound: &Inbound,
-    state: State,
-    reason: String,
-    due_in: Duration,
-) -> Entry {
-    let step = match &inbound.row {
-        Some((_, step)) => step.clone(),
-        None => waiting_step(engine, role, &inbound.envelope),
-    };
-    Entry { step, queue: role, envelope: inbound.envelope.clone(), state, reason, redrivable: true, due_in }
-}
-
-fn suspect_entry<App: Send + Sync + 'static>(engine: &Engine<App>, role: QueueRole, envelope: &Envelope) -> Entry {
-    let reason = "delivered again after a connection or process ended".to_owned();
-    let inbound = Inbound { envelope: envelope.clone(), row: None };
-    entry(engine, role, &inbound, State::Suspect, reason, SUSPECT_AGAIN)
-}
-
-async fn postpone<App: Send + Sync + 'static>(
-    engine: &Engine<App>,
-    role: QueueRole,
-    inbound: &Inbound,
-    reason: String,
-    wait: Duration,
-) -> Result<(), String> {
-    let entry = entry(engine, role, inbound, State::Waiting, reason, wait);
-    tracing::warn!(message.id = %inbound.envelope.message_id, saga.id = %saga(&inbound.envelope), step = %entry.step,
-        wait_ms = wait.as_millis(), reason = %entry.reason, "waiting");
-    metrics::counter!("saga_waiting_total", "step" => entry.step.clone()).increment(1);
-    waiting::put(&engine.db, &[entry]).await.map_err(|e| chain(&e))
-}
-
-pub(super) async fn park<App: Send + Sync + 'static>(
-    engine: &Engine<App>,
-    role: QueueRole,
-    inbound: &Inbound,
-    reason: String,
-    redrivable: bool,
-) -> Result<(), String> {
-    let entry = Entry { redrivable, ..entry(engine, role, inbound, State::Parked, reason, Duration::ZERO) };
-    tracing::error!(message.id = %inbound.envelope.message_id, saga.id = %saga(&inbound.envelope), step = %entry.step,
-        reason = %entry.reason, "parked");
-    metrics::counter!("saga_parked_total", "step" => entry.step.clone()).increment(1);
-    waiting::put(&engine.db, &[entry]).await.map_err(|e| chain(&e))
-}
-
-fn saga(envelope: &Envelope) -> String {
-    envelope.saga_id.as_ref().map_or_else(|_| "-".to_owned(), ToString::to_string)
-}
-
-/// The backstop: what the broker itself gave up becomes parked rows, which are the truth.
-async fn dead_letters<App: Send + Sync + 'static>(
-    engine: &Arc<Engine<App>>,
-    events: &[(Envelope, bool)],
-) -> Result<(), String> {
-    for (envelope, _) in events {
-        // Only what died in the failures queue may undo: a stray event must not.
-        let failed = envelope.died_in.as_deref() == Some(&QueueRole::Failures.queue(&engine.participant.name));
-        let role = if failed { QueueRole::Failures } else { QueueRole::Events };
-        let inbound = Inbound { envelope: envelope.clone(), row: None };
-        park(engine, role, &inbound, "the broker gave the message up".to_owned(), true).await?;
-    }
-    Ok(())
 }

@@ -5,7 +5,8 @@
 //! rows. The fence is written first, under the action's own key (R1), so whichever of action and undo comes second finds
 //! the other.
 
-use super::settle::{Failed, Inbound, park};
+use super::fate::park;
+use super::settle::{Failed, Inbound};
 use crate::action::{Ended, Reversed};
 use crate::answer::{COMPENSATE, CompensationOutcome, SagaCompensated};
 use crate::engine::{Engine, count_verdict};
