@@ -4,7 +4,12 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use sagactl::stack::Servers;
+use sagactl::client::Service;
+use sagactl::stack::{Servers, Stack, StackOptions};
+
+use stand_ins::stand_ins;
+
+mod stand_ins;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -18,7 +23,13 @@ async fn launcher() -> Outcome {
         return Ok(());
     }
     let servers = Servers::temporary(&Default::default()).await?;
-    println!("\nREADY {}", servers.data().display());
+    let options = StackOptions::unique().supervise(true).programs_folder(Some(stand_ins()?));
+    let stack = Stack::up_on(servers.into(), options).await?;
+    let first = stack.pid(Service::Order);
+    stack.kill_supervised(Service::Order).await?;
+    stack.ready(Service::Order).await?;
+    assert_ne!(stack.pid(Service::Order), first, "started again");
+    println!("\nREADY {}", stack.servers().data().display());
     std::future::pending().await
 }
 
@@ -35,7 +46,7 @@ async fn nothing_outlives_a_killed_launcher() -> Outcome {
 
     let children = descendants(launcher.id());
     let names: Vec<String> = children.iter().filter_map(|pid| name(*pid)).collect();
-    for expected in ["postgres", "beam.smp", "epmd"] {
+    for expected in ["postgres", "beam.smp", "epmd", "order-svc", "payment-svc"] {
         assert!(names.iter().any(|it| it == expected), "{expected} runs below the launcher: {names:?}");
     }
     launcher.kill()?;

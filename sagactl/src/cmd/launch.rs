@@ -1,15 +1,14 @@
 //! Starts a lasting stack for a person at a terminal, tells what happens, and stops it in order.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::stack::{self, Program, ServerSettings, Servers, Stack, StackError, StackOptions, StackRecord};
+use crate::stack::{self, Program, Restart, ServerSettings, Servers, Stack, StackError, StackOptions, StackRecord};
 
 /// What to start, and where.
 #[derive(Debug, clap::Args)]
@@ -34,8 +33,9 @@ pub struct Launch {
     /// Port of sandbox-provider
     #[arg(long, env = "SANDBOX_PORT", value_name = "PORT", help_heading = "Ports")]
     sandbox_port: Option<u16>,
-    /// A setting for all services, such as DEADLINE_MS=5000; may be repeated
-    #[arg(long = "set", env = "ORDERSAGA_SET", value_name = "NAME=VALUE", value_parser = assignment, value_delimiter = ',')]
+    /// A setting for all services, such as DEADLINE_MS=5000 or LOG=info,saga_common=debug; may be repeated (in the variable: with
+    /// blanks between)
+    #[arg(long = "set", env = "ORDERSAGA_SET", value_name = "NAME=VALUE", value_parser = assignment, value_delimiter = ' ')]
     set: Vec<(String, String)>,
     /// Folder with the services' programs, used as they are [default: beside this program, built first with cargo]
     #[arg(long, env = "ORDERSAGA_PROGRAMS", value_name = "DIR")]
@@ -74,7 +74,8 @@ impl Launch {
 
     fn options(&self) -> StackOptions {
         // The tap shows the last messages in RabbitMQ's management UI.
-        let options = StackOptions::lasting().programs_folder(self.programs.clone()).env_all("TAP", true);
+        let options =
+            StackOptions::lasting().supervise(true).programs_folder(self.programs.clone()).env_all("TAP", true);
         let options = self.set.iter().fold(options, |options, (name, value)| options.env_all(name, value));
         let ports = [
             (Program::OrderSvc, self.order_port),
@@ -112,18 +113,36 @@ impl StopSignal {
     }
 }
 
-/// Waits for Ctrl-C and says which services end meanwhile.
-pub async fn serve(stack: &Stack, stop: &mut StopSignal) {
-    let mut ended: FuturesUnordered<_> =
-        stack.instances().into_iter().map(async |instance| (instance, stack.ended(instance).await)).collect();
+/// Says which services ended and are started again, and keeps `stack.json` true. Never returns.
+pub async fn tell_restarts(stack: &Stack) -> Infallible {
+    let mut restarts = stack.follow_restarts();
+    let mut told: Vec<Restart> = Vec::new();
     loop {
-        tokio::select! {
-            () = stop.received() => return,
-            Some((instance, status)) = ended.next() => {
-                let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        let now = restarts.borrow_and_update().clone();
+        for (place, restart) in now.iter().enumerate() {
+            let (instance, before) = (restart.instance(), told.get(place));
+            if before.is_none() {
                 let log = stack.log(instance).unwrap_or_default();
-                say(&format!("{instance} has ended ({status}); its log is {}", log.display()));
+                say(&format!(
+                    "{instance} ended ({}) and was started again; its log is {}",
+                    restart.status,
+                    log.display()
+                ));
             }
+            if let (None, Some(ms)) = (before.and_then(|it| it.ready_after_ms), restart.ready_after_ms) {
+                say(&format!("{instance} is ready again, {ms} ms after it ended"));
+            }
+        }
+        if now != told {
+            told = now;
+            // Others look up process ids there.
+            if let Err(error) = stack.record().await.write() {
+                say(&format!("warning: {error}"));
+            }
+        }
+        if restarts.changed().await.is_err() {
+            // The stack is gone, and with it whoever waits here.
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use comfy_table::{Table, presets};
 
-use super::launch::{Launch, StopSignal, refused, say, serve, shut_down};
+use super::launch::{Launch, StopSignal, refused, say, shut_down, tell_restarts};
 use crate::stack::StackRecord;
 
 /// Flags of `sagactl up`.
@@ -32,7 +32,10 @@ impl Up {
             Ok(stack) => {
                 say(&addresses(&stack.record().await));
                 say("Serving until Ctrl-C.");
-                serve(&stack, &mut stop).await;
+                tokio::select! {
+                    () = stop.received() => {}
+                    never = tell_restarts(&stack) => match never {},
+                }
                 shut_down(stack, &mut stop).await;
                 ExitCode::SUCCESS
             }

@@ -1,12 +1,13 @@
 //! The guided tour: orders that succeed and orders that fail, each with its story as it happens, then the audit.
 
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 
 use crate::audit;
-use crate::cmd::launch::{Launch, StopSignal, refused, say, serve, shut_down};
+use crate::cmd::launch::{Launch, StopSignal, refused, say, shut_down, tell_restarts};
 use crate::cmd::up::addresses;
 use crate::stack::{Stack, default_data};
 
@@ -51,23 +52,33 @@ impl Demo {
             Ok(stack) => stack,
             Err(error) => return refused(&error),
         };
-        let as_expected = tokio::select! {
-            as_expected = tour(&stack, begun) => as_expected,
-            () = stop.received() => {
-                shut_down(stack, &mut stop).await;
-                return ExitCode::FAILURE;
+        let as_expected = {
+            let mut telling = pin!(tell_restarts(&stack));
+            let as_expected = tokio::select! {
+                as_expected = tour(&stack, begun) => Some(as_expected),
+                () = stop.received() => None,
+                never = &mut telling => match never {},
+            };
+            if as_expected.is_some() && !self.once {
+                invite(&stack).await;
+                tokio::select! {
+                    () = stop.received() => {}
+                    never = &mut telling => match never {},
+                }
             }
+            as_expected == Some(true)
         };
-        if !self.once {
-            say(&addresses(&stack.record().await));
-            let data = stack.servers().data();
-            let at = if data == default_data() { String::new() } else { format!("--data {} ", data.display()) };
-            say(&format!("Serving until Ctrl-C. In another terminal, try `cargo sagactl {at}order list`."));
-            serve(&stack, &mut stop).await;
-        }
         shut_down(stack, &mut stop).await;
         if as_expected { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
+}
+
+/// Says what can be looked at and tried now.
+async fn invite(stack: &Stack) {
+    say(&addresses(&stack.record().await));
+    let data = stack.servers().data();
+    let at = if data == default_data() { String::new() } else { format!("--data {} ", data.display()) };
+    say(&format!("Serving until Ctrl-C. In another terminal, try `cargo sagactl {at}order list`."));
 }
 
 /// Plays all scenes and audits. Whether all was as expected.

@@ -19,6 +19,7 @@ pub(super) struct Child {
     pid: u32,
     /// What ends it at once without leaving anything behind; also what it gets when we die.
     at_once: Signal,
+    born: Instant,
     exit: watch::Receiver<Option<ExitStatus>>,
 }
 
@@ -39,6 +40,11 @@ impl Child {
 
     pub(super) fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// How long ago it was started.
+    pub(super) fn age(&self) -> Duration {
+        self.born.elapsed()
     }
 
     /// How it ended; `None` while it runs.
@@ -124,7 +130,7 @@ fn start(mut command: Command, at_once: Signal) -> io::Result<Child> {
     unix::signal_when_spawner_ends(&mut command, at_once);
     let mut process = command.spawn()?;
     let (report, exit) = watch::channel(None);
-    let child = Child { pid: process.id(), at_once, exit };
+    let child = Child { pid: process.id(), at_once, born: Instant::now(), exit };
     let reap = move || {
         let status = process.wait().unwrap_or_default();
         report.send_replace(Some(status));

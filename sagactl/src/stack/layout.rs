@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::try_join_all;
+use tokio::task::JoinSet;
 
 use super::process::Process;
 use super::{Instance, Program, Servers, Stack, StackError, StackOptions, binaries};
@@ -18,7 +19,16 @@ impl Stack {
         let vhost = options.vhost();
         let (databases, amqp_url) = tokio::try_join!(databases(&servers, &options), servers.create_vhost(&vhost))?;
         let provider_key = format!("sk_sandbox_{:016x}", rand::random::<u64>());
-        let mut stack = Self { servers, options, databases, amqp_url, provider_key, processes: BTreeMap::new() };
+        let mut stack = Self {
+            servers,
+            options,
+            databases,
+            amqp_url,
+            provider_key,
+            processes: BTreeMap::new(),
+            restarts: Arc::default(),
+            supervisors: JoinSet::new(),
+        };
 
         let logs = stack.servers.logs(&stack.options.prefix)?;
         let ports = stack.ports()?;
@@ -26,7 +36,8 @@ impl Stack {
             if let Some(binary) = programs.get(&instance.program) {
                 let log = logs.join(format!("{instance}.log"));
                 let env = stack.environment(instance, &ports);
-                stack.processes.insert(instance, Process::new(instance, binary.clone(), port, log, env));
+                let process = Process::new(instance, binary.clone(), port, log, env);
+                stack.processes.insert(instance, Arc::new(process));
             }
         }
         Ok(stack)

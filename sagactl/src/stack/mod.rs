@@ -12,6 +12,9 @@
 //! stack.kill9((Service::Payment, 1)).await?;
 //! # Ok(()) }
 //! ```
+//!
+//! A stack with [`StackOptions::supervise`] starts processes again that end by themselves: [`Stack::kill_supervised`] is a crash,
+//! [`Stack::kill9`] and [`Stack::terminate`] are stops, and [`Stack::restarts`] counts.
 
 mod account;
 mod admin;
@@ -33,6 +36,7 @@ mod record;
 mod running;
 mod servers;
 mod settings;
+mod supervisor;
 mod unix;
 
 pub use binaries::{build, workspace};
@@ -45,3 +49,4 @@ pub use record::{ProcessRecord, StackRecord, default_data};
 pub use running::Stack;
 pub use servers::Servers;
 pub use settings::ServerSettings;
+pub use supervisor::Restart;

@@ -15,6 +15,7 @@ pub struct StackOptions {
     pub(super) env: BTreeMap<Program, BTreeMap<String, String>>,
     pub(super) ports: BTreeMap<Program, u16>,
     pub(super) programs_folder: Option<PathBuf>,
+    pub(super) supervise: bool,
 }
 
 impl StackOptions {
@@ -28,6 +29,7 @@ impl StackOptions {
             env: BTreeMap::new(),
             ports: BTreeMap::new(),
             programs_folder: std::env::var_os("ORDERSAGA_PROGRAMS").map(PathBuf::from),
+            supervise: false,
         }
     }
 
@@ -59,7 +61,7 @@ impl StackOptions {
         self
     }
 
-    /// Sets an environment variable of every program.
+    /// Sets an environment variable of every program, such as `LOG`.
     #[must_use]
     pub fn env_all(self, variable: &str, value: impl ToString) -> Self {
         Program::ALL.into_iter().fold(self, |options, program| options.env(program, variable, value.to_string()))
@@ -76,6 +78,14 @@ impl StackOptions {
     #[must_use]
     pub fn programs_folder(mut self, folder: Option<PathBuf>) -> Self {
         self.programs_folder = folder.or(self.programs_folder);
+        self
+    }
+
+    /// Whether processes that end by themselves are started again, with the settings they had: at once, then after 100 ms, 200 ms and so on
+    /// up to 2 s, at once again after 10 s of life. Off unless said: a test should see what ends.
+    #[must_use]
+    pub fn supervise(mut self, supervise: bool) -> Self {
+        self.supervise = supervise;
         self
     }
 

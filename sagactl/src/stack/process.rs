@@ -7,7 +7,8 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
 use super::child::Child;
 use super::data::tail;
@@ -30,7 +31,10 @@ pub(super) struct Process {
     pub(super) log: PathBuf,
     binary: PathBuf,
     env: Mutex<BTreeMap<String, String>>,
-    child: Mutex<Option<Arc<Child>>>,
+    /// Whether it should be running. Held while it is being started, so that nobody stops what is just coming up unseen.
+    wanted: tokio::sync::Mutex<bool>,
+    /// The last child, running or not.
+    child: watch::Sender<Option<Arc<Child>>>,
 }
 
 impl Process {
@@ -41,7 +45,8 @@ impl Process {
         log: PathBuf,
         env: BTreeMap<String, String>,
     ) -> Self {
-        Self { instance, port, log, binary, env: Mutex::new(env), child: Mutex::default() }
+        let (child, _) = watch::channel(None);
+        Self { instance, port, log, binary, env: Mutex::new(env), wanted: tokio::sync::Mutex::default(), child }
     }
 
     pub(super) fn url(&self) -> String {
@@ -51,6 +56,11 @@ impl Process {
     /// Its process id; `None` once it has ended.
     pub(super) fn pid(&self) -> Option<u32> {
         self.running().ok().map(|child| child.pid())
+    }
+
+    /// Every child it has from now on, and the one it has.
+    pub(super) fn children(&self) -> watch::Receiver<Option<Arc<Child>>> {
+        self.child.subscribe()
     }
 
     /// Changes a setting; it counts from the next start on.
@@ -64,50 +74,80 @@ impl Process {
 
     /// Starts it and does not wait. Does nothing while it runs.
     pub(super) async fn launch(&self) -> Result<(), StackError> {
-        if self.running().is_ok() {
-            return Ok(());
+        let mut wanted = self.wanted.lock().await;
+        *wanted = true;
+        if self.running().is_err() {
+            self.spawn().await?;
         }
+        Ok(())
+    }
+
+    /// Starts it, and returns the child, unless it runs or was stopped on purpose.
+    pub(super) async fn launch_if_wanted(&self) -> Result<Option<Arc<Child>>, StackError> {
+        let wanted = self.wanted.lock().await;
+        if *wanted && self.running().is_err() { self.spawn().await.map(Some) } else { Ok(None) }
+    }
+
+    async fn spawn(&self) -> Result<Arc<Child>, StackError> {
         let log = File::options().create(true).append(true).open(&self.log).doing_with("open", &self.log)?;
         let errors = log.try_clone().doing_with("open", &self.log)?;
         let mut command = Command::new(&self.binary);
         command.env_clear().stdin(Stdio::null()).stdout(log).stderr(errors);
         command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.envs(lock(&self.env).iter());
-        let child = Child::spawn(command, Signal::Kill).await.doing_with("start", &self.binary)?;
-        *lock(&self.child) = Some(Arc::new(child));
-        Ok(())
+        let child = Arc::new(Child::spawn(command, Signal::Kill).await.doing_with("start", &self.binary)?);
+        self.child.send_replace(Some(child.clone()));
+        Ok(child)
     }
 
-    /// Waits until it says that it can work.
+    /// Waits until it says that it can work. Its end before that is an error.
     pub(super) async fn ready(&self) -> Result<(), StackError> {
-        let deadline = Instant::now() + READY_WITHIN;
-        let url = format!("{}{}", self.url(), self.instance.program.ready_path());
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build();
-        let http = http.map_err(|error| StackError::Setting(format!("no HTTP client: {error}")))?;
-        loop {
-            let child = self.child()?;
-            if let Some(status) = child.status() {
-                return Err(StackError::Died { name: self.instance.to_string(), status, tail: tail(&self.log) });
+        let child = self.child()?;
+        tokio::select! {
+            ready = self.ready_again() => ready,
+            status = child.ended() => {
+                Err(StackError::Died { name: self.instance.to_string(), status, tail: tail(&self.log) })
             }
-            if http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                let seconds = READY_WITHIN.as_secs();
-                return Err(StackError::NotReady { name: self.instance.to_string(), seconds, tail: tail(&self.log) });
-            }
-            sleep(Duration::from_millis(20)).await;
         }
     }
 
-    /// `kill -9`, and waits until it is gone.
+    /// As [`Process::ready`], also if it ends meanwhile: somebody starts it again.
+    pub(super) async fn ready_again(&self) -> Result<(), StackError> {
+        match timeout(READY_WITHIN, self.answers()).await {
+            Ok(answers) => answers,
+            Err(_) => {
+                let seconds = READY_WITHIN.as_secs();
+                Err(StackError::NotReady { name: self.instance.to_string(), seconds, tail: tail(&self.log) })
+            }
+        }
+    }
+
+    /// Waits, however long it takes, until it says that it can work.
+    pub(super) async fn answers(&self) -> Result<(), StackError> {
+        let url = format!("{}{}", self.url(), self.instance.program.ready_path());
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build();
+        let http = http.map_err(|error| StackError::Setting(format!("no HTTP client: {error}")))?;
+        while !http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// `kill -9`, and waits until it is gone. It stays so until it is launched.
     pub(super) async fn kill(&self) -> Result<(), StackError> {
+        *self.wanted.lock().await = false;
+        self.crash().await
+    }
+
+    /// As [`Process::kill`], but it is still meant to run: a supervisor sees a crash.
+    pub(super) async fn crash(&self) -> Result<(), StackError> {
         self.running()?.kill().await;
         Ok(())
     }
 
     /// Asks it to drain and stop. Returns how it ended: signal 9 if it took longer than 30 s.
     pub(super) async fn terminate(&self) -> Result<ExitStatus, StackError> {
+        *self.wanted.lock().await = false;
         Ok(self.running()?.stop(Signal::Terminate, STOPS_WITHIN).await)
     }
 
@@ -134,7 +174,7 @@ impl Process {
 
     /// The last child, running or not.
     fn child(&self) -> Result<Arc<Child>, StackError> {
-        lock(&self.child).clone().ok_or_else(|| self.not_running())
+        self.child.borrow().clone().ok_or_else(|| self.not_running())
     }
 
     fn not_running(&self) -> StackError {

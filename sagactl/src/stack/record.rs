@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::data::write_private;
 use super::error::Doing;
-use super::{Management, Program, Stack, StackError, binaries};
+use super::{Management, Program, Restart, Stack, StackError, binaries};
 use crate::client::{Endpoints, Service};
 
 /// A running stack as its data folder describes it. Holds passwords; the file is readable by its owner only.
@@ -35,6 +35,8 @@ pub struct StackRecord {
     pub provider_key: String,
     /// The services, in the order they were started.
     pub processes: Vec<ProcessRecord>,
+    /// Every restart of a service that had ended by itself.
+    pub restarts: Vec<Restart>,
 }
 
 /// One process of a running stack.
@@ -78,6 +80,7 @@ impl Stack {
             management: servers.management().clone(),
             provider_key: self.provider_key().into(),
             processes: processes.collect(),
+            restarts: self.restart_log(),
         }
     }
 }

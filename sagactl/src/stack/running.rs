@@ -6,8 +6,11 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 
 use futures::future::{join_all, try_join_all};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::process::Process;
+use super::supervisor::{Restart, Restarts, supervise};
 use super::unix::Signal;
 use super::{Instance, Program, Servers, StackError, StackOptions, admin};
 use crate::audit::{AuditConfig, DatabaseUrls, ProviderAccount};
@@ -21,7 +24,10 @@ pub struct Stack {
     pub(super) databases: BTreeMap<Program, String>,
     pub(super) amqp_url: String,
     pub(super) provider_key: String,
-    pub(super) processes: BTreeMap<Instance, Process>,
+    pub(super) processes: BTreeMap<Instance, Arc<Process>>,
+    pub(super) restarts: Arc<Restarts>,
+    /// One for each process, if the stack is supervised.
+    pub(super) supervisors: JoinSet<()>,
 }
 
 impl Stack {
@@ -34,12 +40,18 @@ impl Stack {
     ///
     /// A program that ends or is not ready after 60 s is an error with the end of its log; what was started is stopped then.
     pub async fn up_on(servers: Arc<Servers>, options: StackOptions) -> Result<Self, StackError> {
-        let stack = Self::lay_out(servers, options).await?;
+        let mut stack = Self::lay_out(servers, options).await?;
         try_join_all(stack.processes.values().map(|process| async {
             process.launch().await?;
             process.ready().await
         }))
         .await?;
+        // Not before: a program that cannot even start is an error, not a crash.
+        if stack.options.supervise {
+            for process in stack.processes.values() {
+                stack.supervisors.spawn(supervise(process.clone(), stack.restarts.clone()));
+            }
+        }
         Ok(stack)
     }
 
@@ -125,12 +137,37 @@ impl Stack {
         Ok(self.process(instance)?.log.clone())
     }
 
-    /// `kill -9`; returns when the process is gone.
+    /// `kill -9`; returns when the process is gone. It stays so, also in a supervised stack, until it is started.
     pub async fn kill9(&self, instance: impl Into<Instance>) -> Result<(), StackError> {
         self.process(instance)?.kill().await
     }
 
-    /// Asks a process to drain and stop (SIGTERM); returns how it ended. After 30 s it is killed, which the status shows.
+    /// `kill -9` as if by somebody else: a supervised stack starts the process again. Returns when the process is gone.
+    ///
+    /// # Errors
+    /// If it does not run, as in the moment before it is started again.
+    pub async fn kill_supervised(&self, instance: impl Into<Instance>) -> Result<(), StackError> {
+        self.process(instance)?.crash().await
+    }
+
+    /// How often a process was started again because it had ended by itself.
+    pub fn restarts(&self, instance: impl Into<Instance>) -> u64 {
+        let instance = instance.into();
+        self.follow_restarts().borrow().iter().fold(0, |count, it| count + u64::from(it.instance() == instance))
+    }
+
+    /// Every restart of a process that had ended by itself, in the order in which they happened.
+    pub fn restart_log(&self) -> Vec<Restart> {
+        self.follow_restarts().borrow().clone()
+    }
+
+    /// As [`Stack::restart_log`], and tells when it changes.
+    pub fn follow_restarts(&self) -> watch::Receiver<Vec<Restart>> {
+        self.restarts.follow()
+    }
+
+    /// Asks a process to drain and stop (SIGTERM); returns how it ended. After 30 s it is killed, which the status shows. It stays
+    /// stopped, also in a supervised stack, until it is started.
     pub async fn terminate(&self, instance: impl Into<Instance>) -> Result<ExitStatus, StackError> {
         self.process(instance)?.terminate().await
     }
@@ -142,9 +179,9 @@ impl Stack {
 
     /// Starts a process again on its port and waits until it is ready. Does nothing while it runs.
     pub async fn start(&self, instance: impl Into<Instance>) -> Result<(), StackError> {
-        let process = self.process(instance)?;
-        process.launch().await?;
-        process.ready().await
+        let instance = instance.into();
+        self.launch(instance).await?;
+        self.ready(instance).await
     }
 
     /// As [`Stack::start`], but does not wait: for starts that are meant to fail or to find a server missing.
@@ -152,9 +189,10 @@ impl Stack {
         self.process(instance)?.launch().await
     }
 
-    /// Waits until a process says that it is ready.
+    /// Waits until a process says that it is ready. Its end before that is an error, unless a supervisor starts it again.
     pub async fn ready(&self, instance: impl Into<Instance>) -> Result<(), StackError> {
-        self.process(instance)?.ready().await
+        let process = self.process(instance)?;
+        if self.options.supervise { process.ready_again().await } else { process.ready().await }
     }
 
     /// Freezes a process (SIGSTOP): its connections stay open and nothing answers.
@@ -181,7 +219,7 @@ impl Stack {
     /// Asks all processes to drain and stop, and waits for that. Returns those that did not end with status 0.
     pub async fn stop(&self) -> Vec<(Instance, ExitStatus)> {
         let (sandbox, services): (Vec<_>, Vec<_>) =
-            self.processes.values().partition(|process| process.instance.program == Program::SandboxProvider);
+            self.processes().partition(|process| process.instance.program == Program::SandboxProvider);
         // The provider last: a draining payment-svc still calls it.
         let mut ended = stop_all(services).await;
         ended.extend(stop_all(sandbox).await);
@@ -193,12 +231,12 @@ impl Stack {
     }
 
     pub(super) fn processes(&self) -> impl Iterator<Item = &Process> {
-        self.processes.values()
+        self.processes.values().map(Arc::as_ref)
     }
 
     fn process(&self, instance: impl Into<Instance>) -> Result<&Process, StackError> {
         let instance = instance.into();
-        self.processes.get(&instance).ok_or_else(|| StackError::NoSuchService(instance.to_string()))
+        self.processes.get(&instance).map(Arc::as_ref).ok_or_else(|| StackError::NoSuchService(instance.to_string()))
     }
 }
 
@@ -209,6 +247,8 @@ async fn stop_all(processes: Vec<&Process>) -> Vec<(Instance, ExitStatus)> {
 
 impl Drop for Stack {
     fn drop(&mut self) {
+        // First, or they would start again what ends here. What one of them is just starting ends with its `Arc`.
+        self.supervisors.abort_all();
         for process in self.processes.values() {
             process.kill_blocking();
         }

@@ -33,7 +33,7 @@ enum Postgres {
 
 #[derive(Debug)]
 enum Broker {
-    Private(Node),
+    Private(Box<Node>),
     Given(String),
 }
 
@@ -103,7 +103,7 @@ impl Servers {
                 let node = Node::prepare(programs, &data, node_ports, &broker_password)?;
                 node.start().await?;
                 let management = Management::parse(&node.management_url())?;
-                return Ok((Broker::Private(node), management));
+                return Ok((Broker::Private(node.into()), management));
             };
             Ok((Broker::Given(amqp.clone()), Management::parse(management)?))
         };
