@@ -1,7 +1,7 @@
 //! All that payment-svc reacts to.
 
 use crate::App;
-use crate::steps::charge_payment::{Cards, charge, payers, refund};
+use crate::steps::charge_payment::{Cards, POINTS, charge, payers, refund};
 use crate::store::{LOCK_WALLETS, OPEN_WALLETS};
 use saga_common::participant::ChoreographyError;
 use saga_common::{Participant, set};
@@ -12,6 +12,7 @@ pub(crate) fn participant(app: App) -> Result<Participant<App>, ChoreographyErro
         .locks(payers)
         .locking(OPEN_WALLETS)
         .locking(LOCK_WALLETS)
+        .fault_points(POINTS)
         .unfinished(
             "select exists (select 1 from payments where order_id >= $1 and order_id < $2
                             and status in ('charging', 'refunding'))",

@@ -6,8 +6,9 @@
 //! until everybody it needs has answered.
 
 use crate::db::{Db, DbError, Tx};
+use crate::faults;
 use crate::ids::SagaId;
-use crate::outbox::{self, Outbox, Outgoing};
+use crate::outbox::{self, Held, Outbox, Outgoing};
 use crate::unit::Announcement;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +23,9 @@ pub(crate) async fn insert(tx: &Tx, announcements: &[Announcement]) -> Result<()
     if announcements.is_empty() {
         return Ok(());
     }
-    let messages: Vec<&Outgoing> = announcements.iter().map(|a| &a.message).collect();
+    // In the order of their keys, as everything that locks rows of several sagas (R7).
+    let mut messages: Vec<&Outgoing> = announcements.iter().map(|a| &a.message).collect();
+    messages.sort_by_key(|message| message.saga_id);
     let sagas: Vec<Uuid> = messages.iter().map(|m| m.saga_id.as_uuid()).collect();
     let ids: Vec<Uuid> = messages.iter().map(|m| m.id.as_uuid()).collect();
     let exchanges: Vec<&str> = messages.iter().map(|m| m.exchange.as_str()).collect();
@@ -46,7 +49,13 @@ pub(crate) async fn withdraw(tx: &Tx, sagas: &[SagaId]) -> Result<(), DbError> {
         return Ok(());
     }
     let sagas: Vec<Uuid> = sagas.iter().map(SagaId::as_uuid).collect();
-    tx.execute("delete from saga.announcements where saga_id = any($1)", &[&sagas]).await?;
+    tx.execute(
+        "delete from saga.announcements a
+         using (select saga_id from saga.announcements where saga_id = any($1) order by saga_id for update) l
+         where a.saga_id = l.saga_id",
+        &[&sagas],
+    )
+    .await?;
     Ok(())
 }
 
@@ -66,6 +75,15 @@ pub(crate) async fn repeat(db: Db, outbox: Outbox, done: CancellationToken) {
             Err(panic) => tracing::error!(error = %panic, "repeating announcements failed"),
         }
     }
+}
+
+async fn commit(tx: Tx, outbox: &Outbox, messages: Vec<Outgoing>) -> Result<Held, DbError> {
+    outbox::insert(&tx, &messages, outbox.instance(), outbox.lease()).await?;
+    faults::BEFORE_ANNOUNCE.reached().await?;
+    let held = outbox.hold(messages);
+    tx.commit().await?;
+    faults::AFTER_ANNOUNCE.reached().await?;
+    Ok(held)
 }
 
 /// One transaction: the oldest due announcements go into the outbox under their own ids, unless the former repeat is
@@ -96,14 +114,14 @@ pub(crate) async fn repeat_due(db: &Db, outbox: &Outbox) -> Result<usize, DbErro
             causation_id: row.get::<_, Option<Uuid>>(5).map(Into::into),
             traceparent: None,
             announcement: u32::try_from(row.get::<_, i32>(7)).unwrap_or(0),
+            fault: None,
             body: row.get(6),
         })
         .collect();
-    outbox::insert(&tx, &messages, outbox.instance(), outbox.lease()).await?;
     let repeated = messages.len();
-    let held = outbox.hold(messages);
-    tx.commit().await?;
-    held.publish();
+    let about = outbox::subjects(&messages);
+    let committed = outbox.faults().scope(|| about, commit(tx, outbox, messages)).await?;
+    committed.publish();
     metrics::counter!("saga_announcements_repeated_total").increment(repeated as u64);
     Ok(repeated)
 }

@@ -1,5 +1,6 @@
 //! Settings every participant has: flags and environment variables, secrets also from files.
 
+use crate::faults;
 use crate::topology::QueueType;
 use clap::Args;
 use std::fmt;
@@ -82,6 +83,15 @@ pub struct Settings {
     /// Days for which guard rows are kept; the same for all services. Older sagas' messages are parked as expired.
     #[arg(long, env = "RETENTION_DAYS", default_value_t = 90)]
     pub retention_days: u32,
+
+    /// Failure injection: `off`; `on`, then requests may carry `Saga-Fault`; or directives for the whole process, such as
+    /// `*/after-commit=crash%0.01`. Never in production.
+    #[arg(long, env = "FAULTS", default_value = "off")]
+    pub faults: faults::Setting,
+
+    /// Seed of the process's own fault directives that have a probability.
+    #[arg(long, env = "FAULT_SEED", default_value_t = 1)]
+    pub fault_seed: u64,
 
     /// Largest body in bytes; a larger one is parked.
     #[arg(long, env = "BODY_BYTES", default_value_t = 1_048_576)]

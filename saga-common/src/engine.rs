@@ -4,6 +4,7 @@ use crate::action::Ended;
 use crate::config::Settings;
 use crate::db::{self, Db, DbError, Tx};
 use crate::error::{Error, chain};
+use crate::faults::Faults;
 use crate::guard::{Key, Settled, Verdict};
 use crate::ids::{MessageId, SagaId};
 use crate::jobs::NewJob;
@@ -44,7 +45,11 @@ impl<App: Send + Sync + 'static> Engine<App> {
     ) -> Result<(Self, outbox::Ends), StartError> {
         let (database_url, owner_url) = (settings.database_url()?, settings.owner_url()?);
         let db = Db::new(&database_url, settings.database_connections).map_err(Error::from)?;
-        let (outbox, outbox_ends) = Outbox::new(Uuid::now_v7(), settings.outbox_lease());
+        wait_for_database(&owner_url).await?;
+        db::migrate(&owner_url, &database_url, migrations).await.map_err(Error::from)?;
+        db.require_durability().await.map_err(Error::from)?;
+        let faults = Faults::new(&settings.faults, settings.fault_seed, &participant.name, &db).await;
+        let (outbox, outbox_ends) = Outbox::new(Uuid::now_v7(), settings.outbox_lease(), faults);
         let engine = Self {
             participant,
             db,
@@ -55,11 +60,12 @@ impl<App: Send + Sync + 'static> Engine<App> {
             new_jobs: Notify::new(),
             new_due: Notify::new(),
         };
-        wait_for_database(&owner_url).await?;
-        db::migrate(&owner_url, &database_url, migrations).await.map_err(Error::from)?;
-        engine.db.require_durability().await.map_err(Error::from)?;
         engine.keep_partitions(&owner_url).await.map_err(Error::from)?;
         Ok((engine, outbox_ends))
+    }
+
+    pub(crate) fn faults(&self) -> &Faults {
+        self.outbox.faults()
     }
 
     /// Makes the partitions of the days to come, drops those past retention.

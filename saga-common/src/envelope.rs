@@ -20,6 +20,8 @@ pub const CAUSATION_ID: &str = "causation-id";
 pub const TRACEPARENT: &str = "traceparent";
 /// Header of the broker's: where a dead-lettered message died first.
 const FIRST_DEATH: &str = "x-first-death-queue";
+/// Header: fault directives of the message's saga (see [`faults`](crate::faults)).
+pub const FAULT: &str = "saga-fault";
 /// Header: how often this announcement was made before.
 pub const ANNOUNCEMENT: &str = "announcement";
 
@@ -59,6 +61,8 @@ pub struct Envelope {
     pub traceparent: Option<String>,
     /// 0 for what is said once; n for the nth repeat of an announcement.
     pub announcement: u32,
+    /// Fault directives its saga carries.
+    pub fault: Option<String>,
     /// The queue the broker gave the message up in, if it did.
     pub died_in: Option<String>,
     /// The event, JSON if its sender behaved.
@@ -100,6 +104,8 @@ struct Bundled {
     traceparent: Option<String>,
     #[serde(default)]
     announcement: u32,
+    #[serde(default)]
+    sagafault: Option<String>,
     data: Box<RawValue>,
 }
 
@@ -148,6 +154,7 @@ fn open_plain(raw: RawMessage) -> Envelope {
         causation_id: header(CAUSATION_ID).and_then(|id| id.parse().ok()),
         traceparent: header(TRACEPARENT).map(str::to_owned).map(storable),
         announcement: header(ANNOUNCEMENT).and_then(|n| n.parse().ok()).unwrap_or(0),
+        fault: header(FAULT).map(str::to_owned),
         died_in: header(FIRST_DEATH).map(str::to_owned),
         event_type,
         body: raw.body,
@@ -169,6 +176,7 @@ impl Bundled {
             causation_id: self.causationid,
             traceparent: self.traceparent.map(storable),
             announcement: self.announcement,
+            fault: self.sagafault,
             died_in: None,
             body: self.data.get().as_bytes().to_vec(),
         }

@@ -16,6 +16,7 @@ pub mod drain;
 pub mod envelope;
 pub mod error;
 pub mod event;
+pub mod faults;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod ids;

@@ -132,20 +132,25 @@ async fn make(owner: &mut PgConnection, day: u64) -> Result<(), DbError> {
 /// Drops a partition unless one of its sagas is unfinished here. Tells whether it is gone.
 async fn drop_finished(owner: &mut PgConnection, day: u64, unfinished: Option<&'static str>) -> Result<bool, DbError> {
     let name = partition(day)?;
+    let mut tx = owner.begin().await?;
+    // Nobody writes a guard row between the question and the answer.
+    let lock = format!("lock table saga.{name} in access exclusive mode");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut *tx).await?;
     let (from, to) = (floor_id(day * DAY_MS), floor_id((day + 1) * DAY_MS));
     let engine = "select exists (select 1 from saga.jobs where saga_id >= $1 and saga_id < $2)
                       or exists (select 1 from saga.announcements where saga_id >= $1 and saga_id < $2)
                       or exists (select 1 from saga.outbox where saga_id >= $1 and saga_id < $2)
                       or exists (select 1 from saga.waiting where saga_id >= $1 and saga_id < $2 and state <> 'parked')";
     for query in [Some(engine), unfinished].into_iter().flatten() {
-        let busy: bool = sqlx::query_scalar(query).bind(from).bind(to).fetch_one(&mut *owner).await?;
+        let busy: bool = sqlx::query_scalar(query).bind(from).bind(to).fetch_one(&mut *tx).await?;
         if busy {
             tracing::warn!(partition = name, "past retention, but kept: it has unfinished sagas");
             return Ok(false);
         }
     }
     let sql = format!("drop table saga.{name}");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(owner).await?;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut *tx).await?;
+    tx.commit().await?;
     tracing::info!(partition = name, "dropped: past retention");
     Ok(true)
 }

@@ -7,6 +7,8 @@ use crate::db::Db;
 use crate::drain::Drain;
 use crate::engine::Engine;
 use crate::error::{Error, chain};
+use crate::faults::NotInjected;
+use crate::ids::SagaId;
 use crate::outbox::{self, Outbox};
 use crate::participant::Participant;
 use crate::topology::Topology;
@@ -46,12 +48,22 @@ impl Saga {
         Ok(Unit::begin(&self.db).await?)
     }
 
+    /// Lets the messages of a saga that is about to start carry fault directives: `text` is what a request's `Saga-Fault`
+    /// says. They are kept before the saga is.
+    ///
+    /// # Errors
+    /// When fault injection is off or the text cannot be read.
+    pub async fn plant_faults(&self, saga_id: SagaId, text: &str) -> Result<(), NotInjected> {
+        self.outbox.faults().plant(saga_id, text).await
+    }
+
     /// Commits a unit and publishes what it said. An error leaves the outcome unknown.
     ///
     /// # Errors
     /// When a row could not be written or the commit was not confirmed.
     pub async fn commit(&self, unit: Unit) -> Result<(), Error> {
-        Ok(unit.commit(&self.outbox).await?)
+        let about = outbox::subjects(&unit.ends.outgoing);
+        Ok(self.outbox.faults().scope(|| about, unit.commit(&self.outbox)).await?)
     }
 }
 
@@ -197,8 +209,13 @@ impl<App: Send + Sync + 'static> Service<App> {
         let relays = TaskTracker::new();
         let batches = Arc::new(Mutex::new(outbox_ends.batches));
         for _ in 0..PUBLISHERS {
-            let publish =
-                outbox::publish_batches(outbox.clone(), Arc::clone(&publishing), Arc::clone(&batches), done.clone());
+            let publish = outbox::publish_batches(
+                outbox.clone(),
+                db.clone(),
+                Arc::clone(&publishing),
+                Arc::clone(&batches),
+                done.clone(),
+            );
             relays.spawn(publish);
         }
         relays.spawn(outbox::delete_confirmed(outbox.clone(), db.clone(), outbox_ends.confirmed, done.clone()));

@@ -8,6 +8,7 @@ use crate::announcer;
 use crate::db::{Db, DbError, Tx, trouble};
 use crate::error::Error;
 use crate::event::{Event, EventType, Said};
+use crate::faults;
 use crate::guard::{self, Recorded, Settled, Verdict};
 use crate::ids::{MessageId, SagaId};
 use crate::jobs::{self, NewJob};
@@ -171,10 +172,16 @@ impl Unit {
         jobs::insert(&tx, &ends.jobs).await?;
         jobs::finish(&tx, &ends.finished_jobs).await?;
         waiting::handled(&tx, &ends.handled).await?;
+        faults::BEFORE_VERDICTS.reached().await?;
         guard::settle(&tx, &ends.verdicts).await?;
+        faults::BEFORE_COMMIT.reached().await?;
         // In flight from before the commit on: the sweeper must not take what is about to be published from memory.
         let held = outbox.hold(ends.outgoing);
-        match tx.commit().await {
+        let committed = match tx.commit().await {
+            Ok(()) => faults::AFTER_COMMIT.reached().await.map_err(DbError::from),
+            error => error,
+        };
+        match committed {
             Ok(()) => held.publish(),
             Err(error) => {
                 // Unknown: if it was committed, the sweeper finds the rows.

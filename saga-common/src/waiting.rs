@@ -236,6 +236,8 @@ fn due(row: &Row) -> Due {
             causation_id: row.get::<_, Option<Uuid>>(6).map(Into::into),
             traceparent: row.get(7),
             announcement: unsigned(row.get(8)),
+            // Learnt when the message was delivered.
+            fault: None,
             died_in: None,
             body: row.get(9),
         },

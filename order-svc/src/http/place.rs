@@ -52,6 +52,7 @@ pub(super) struct NewItem {
 /// answer comes when the order is confirmed or cancelled, or after N seconds.
 #[utoipa::path(post, path = "/orders", tag = "orders", request_body = NewOrder,
     params(("Idempotency-Key" = Option<String>, Header, description = "kept for 24 hours, per customer"),
+           ("Saga-Fault" = Option<String>, Header, description = "failure injection: payment-svc/after-charge=crash"),
            ("Prefer" = Option<String>, Header, description = "wait=N, at most 60 seconds")),
     responses((status = 202, body = Order), (status = 200, body = Order, description = "terminal within Prefer: wait"),
               (status = 409, body = Problem, description = "the same request is being carried out"),
@@ -72,13 +73,24 @@ pub(super) async fn place(
         Some(key) => Some(shop.keys.take(&order.customer_id, key).ok_or_else(underway)?),
     };
     let (order_id, new) = match prepare(&shop, &order, key).await? {
-        Prepared::New(placement) => commit(&shop, placement, taken).await?,
+        Prepared::New(placement) => {
+            plant_faults(&shop, placement.order_id, &headers).await?;
+            commit(&shop, placement, taken).await?
+        }
         Prepared::Before(order_id) => {
             drop(taken);
             (order_id, None)
         }
     };
     answer(&shop, order_id, new, wait).await
+}
+
+/// What the header `Saga-Fault` wants to go wrong, for this order only.
+async fn plant_faults(shop: &Shop, order_id: OrderId, headers: &HeaderMap) -> Reply<()> {
+    let Some(text) = headers.get("saga-fault") else { return Ok(()) };
+    let text = text.to_str().map_err(|_| Problem::new(400, "Saga-Fault has characters that no directive has"))?;
+    let planted = shop.saga.plant_faults(SagaId::from(order_id.0), text).await;
+    planted.map_err(|refused| Problem::new(400, refused.to_string()))
 }
 
 fn underway() -> Problem {

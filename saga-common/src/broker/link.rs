@@ -2,10 +2,12 @@
 
 use super::{BrokerError, bounded};
 use crate::topology::{Argument, Declaration, Topology};
+use futures::{Stream, StreamExt};
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::uri::AMQPUri;
-use lapin::{Channel, Connection, ConnectionProperties, ErrorKind, ExchangeKind};
+use lapin::{Channel, Connection, ConnectionProperties, ErrorKind, Event, ExchangeKind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 const HEARTBEAT_SECONDS: u16 = 10;
@@ -18,6 +20,7 @@ pub(crate) struct Link {
     name: String,
     making: tokio::sync::Mutex<()>,
     current: std::sync::Mutex<Option<Arc<Connection>>>,
+    unreadable: Arc<AtomicU64>,
 }
 
 impl Link {
@@ -26,15 +29,24 @@ impl Link {
         let mut uri: AMQPUri = url.parse().map_err(BrokerError::Url)?;
         uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
         uri.query.connection_timeout = Some(5_000);
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let name = format!("{service}/{role}@{}:{}", host.trim(), std::process::id());
         Ok(Arc::new(Self {
             uri,
             service: service.to_owned(),
-            name,
+            name: connection_name(service, role),
             making: tokio::sync::Mutex::default(),
             current: std::sync::Mutex::default(),
+            unreadable: Arc::default(),
         }))
+    }
+
+    /// Where the broker is.
+    pub(super) fn uri(&self) -> &AMQPUri {
+        &self.uri
+    }
+
+    /// How many connections of this link have ended because the client could not read what came.
+    pub(crate) fn unreadable(&self) -> u64 {
+        self.unreadable.load(Ordering::Relaxed)
     }
 
     /// The service whose link it is.
@@ -69,6 +81,7 @@ impl Link {
         let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
         let connection = bounded("connect", Connection::connect_uri(self.uri.clone(), properties)).await?;
         tracing::info!(connection = %self.name, "connected to the broker");
+        tokio::spawn(count_unreadable(connection.events_listener(), Arc::clone(&self.unreadable)));
         let connection = Arc::new(connection);
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&connection));
         Ok(connection)
@@ -86,7 +99,7 @@ impl Link {
     }
 
     /// Gives the connection up; the next use makes a new one.
-    pub(super) async fn discard(&self) {
+    pub(crate) async fn discard(&self) {
         let connection = self.current.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(connection) = connection {
             let _ = bounded("close", connection.close(200, "bye".into())).await;
@@ -106,6 +119,25 @@ impl Link {
         }
         let _ = bounded("close a channel", channel.close(200, "declared".into())).await;
         Ok(())
+    }
+}
+
+/// `<service>/<role>@<host>:<pid>`.
+pub(super) fn connection_name(service: &str, role: &str) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{service}/{role}@{}:{}", host.trim(), std::process::id())
+}
+
+/// Watches one connection until it ends. What its users see need not tell why: an ack that comes too late only learns
+/// that the connection is gone.
+async fn count_unreadable(events: impl Stream<Item = Event>, unreadable: Arc<AtomicU64>) {
+    let mut events = std::pin::pin!(events);
+    while let Some(event) = events.next().await {
+        if let Event::Error(error) = event
+            && matches!(error.kind(), ErrorKind::ParsingError(_))
+        {
+            unreadable.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 

@@ -1,14 +1,17 @@
-//! The only user of the AMQP client: connections, topology, publishing with confirms, consuming with acks.
+//! The only user of the AMQP client: connections, topology, publishing with confirms, consuming with acks, and getting
+//! past what the client cannot read.
 //!
 //! No client recovery: a [`Link`] is made anew when it has failed, everything on it (channels, topology, consumers) by
 //! whoever uses it. Every await has a deadline, because the client has none.
 
 mod link;
 mod publisher;
+mod salvage;
 mod subscription;
 
 pub(crate) use link::Link;
-pub(crate) use publisher::Publisher;
+pub(crate) use publisher::{Publisher, Report};
+pub(crate) use salvage::{Salvage, Unread};
 pub(crate) use subscription::Subscription;
 
 use std::future::Future;
@@ -31,6 +34,9 @@ pub enum BrokerError {
         /// Why it failed.
         source: lapin::Error,
     },
+    /// A fault was injected.
+    #[error("broker: {0}")]
+    Injected(#[from] crate::faults::Fault),
     /// No answer in time: the outcome is unknown.
     #[error("broker: {0}: no answer in time")]
     Silent(&'static str),

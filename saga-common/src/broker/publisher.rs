@@ -1,7 +1,8 @@
 //! Publishing with confirms: one batch in flight on a channel of its own.
 
 use super::{BrokerError, Link, bounded};
-use crate::envelope::{ANNOUNCEMENT, CAUSATION_ID, JSON, TRACEPARENT};
+use crate::envelope::{ANNOUNCEMENT, CAUSATION_ID, FAULT, JSON, TRACEPARENT};
+use crate::faults::{self, Fault};
 use crate::ids::MessageId;
 use crate::outbox::Outgoing;
 use futures::future::join_all;
@@ -46,11 +47,13 @@ impl Publisher {
             Some(channel) if channel.status().connected() => channel,
             _ => self.open().await?,
         };
+        faults::BEFORE_PUBLISH.reached().await?;
         let published = publish_on(&channel, self.link.service(), batch).await;
         match &published {
             Ok(_) => self.channel = Some(channel),
             // No answer, and the broker has not said that it blocks: the connection may be half-open.
             Err(BrokerError::Silent(_)) if !self.link.is_blocked() => self.link.discard().await,
+            Err(BrokerError::Injected(Fault::Dropped)) => self.link.discard().await,
             Err(_) => {}
         }
         published
@@ -76,6 +79,7 @@ async fn publish_on(channel: &Channel, source: &str, batch: &[Outgoing]) -> Resu
         )
     }));
     let sent = bounded("publish", async { sent.await.into_iter().collect::<Result<Vec<_>, _>>() }).await?;
+    faults::BEFORE_CONFIRM.reached().await?;
     let confirms = join_all(sent);
     let confirms = bounded("await confirms", async { Ok(confirms.await) }).await?;
     let mut report = Report::default();
@@ -108,6 +112,9 @@ fn properties(message: &Outgoing, source: &str) -> BasicProperties {
     }
     if message.announcement > 0 {
         headers.insert(ANNOUNCEMENT.into(), AMQPValue::LongLongInt(i64::from(message.announcement)));
+    }
+    if let Some(fault) = &message.fault {
+        headers.insert(FAULT.into(), text(fault.clone()));
     }
     BasicProperties::default()
         .with_message_id(message.id.to_string().into())

@@ -5,6 +5,7 @@ use crate::answer::COMPENSATE;
 use crate::engine::Engine;
 use crate::envelope::Envelope;
 use crate::error::chain;
+use crate::faults;
 use crate::participant::StepKind;
 use crate::retry::{Decision, Patience};
 use crate::topology::QueueRole;
@@ -100,7 +101,9 @@ pub(super) async fn postpone<App: Send + Sync + 'static>(
     tracing::warn!(message.id = %inbound.envelope.message_id, saga.id = %saga(&inbound.envelope), step = %entry.step,
         wait_ms = wait.as_millis(), reason = %entry.reason, "waiting");
     metrics::counter!("saga_waiting_total", "step" => entry.step.clone()).increment(1);
-    waiting::put(&engine.db, &[entry]).await.map_err(|e| chain(&e))
+    faults::BEFORE_WAIT.reached().await.map_err(|fault| fault.to_string())?;
+    waiting::put(&engine.db, &[entry]).await.map_err(|e| chain(&e))?;
+    faults::AFTER_WAIT.reached().await.map_err(|fault| fault.to_string())
 }
 
 pub(super) async fn park<App: Send + Sync + 'static>(
@@ -114,7 +117,9 @@ pub(super) async fn park<App: Send + Sync + 'static>(
     tracing::error!(message.id = %inbound.envelope.message_id, saga.id = %saga(&inbound.envelope), step = %entry.step,
         reason = %entry.reason, "parked");
     metrics::counter!("saga_parked_total", "step" => entry.step.clone()).increment(1);
-    waiting::put(&engine.db, &[entry]).await.map_err(|e| chain(&e))
+    faults::BEFORE_PARK.reached().await.map_err(|fault| fault.to_string())?;
+    waiting::put(&engine.db, &[entry]).await.map_err(|e| chain(&e))?;
+    faults::AFTER_PARK.reached().await.map_err(|fault| fault.to_string())
 }
 
 fn saga(envelope: &Envelope) -> String {

@@ -5,6 +5,7 @@ use super::settle::{Failed, Inbound};
 use crate::action::{ActionItem, AnyEvent};
 use crate::engine::Engine;
 use crate::envelope::Envelope;
+use crate::faults;
 use crate::guard::{self, Existing, Key, NewGuard, Verdict};
 use crate::ids::SagaId;
 use crate::outbox::Outgoing;
@@ -66,7 +67,9 @@ pub(super) async fn run<App: Send + Sync + 'static>(
         return Ok(());
     }
     let mut unit = Unit::begin(&engine.db).await?;
+    faults::BEFORE_GUARDS.reached().await?;
     let inserted = guard::insert(unit.tx(), ready.iter().map(Ready::guard).collect()).await?;
+    faults::AFTER_GUARDS.reached().await?;
     let met: BTreeSet<Key> = ready.iter().map(|r| r.key.clone()).filter(|key| !inserted.contains(key)).collect();
     let met = guard::lock(unit.tx(), &met).await?;
     let (new, old): (Vec<_>, Vec<_>) = ready.into_iter().partition(|r| inserted.contains(&r.key));
@@ -79,6 +82,7 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     if !new.is_empty() {
         engine.lock_rows(unit.tx(), &lock_keys, &sagas).await?;
     }
+    faults::AFTER_LOCKS.reached().await?;
     unit.ends = ends;
     act(engine, unit, new).await
 }
@@ -113,6 +117,7 @@ async fn act<App: Send + Sync + 'static>(
             engine.end_step(&mut ends, key, Verdict::Open, ended, message_id, trace.as_deref(), step.announced)?;
         }
     }
+    faults::AFTER_STEPS.reached().await?;
     ends.announcements.append(&mut cx.announcements);
     ends.withdrawn.append(&mut cx.withdrawn);
     let new_jobs = !ends.jobs.is_empty();

@@ -1,10 +1,11 @@
 //! Runs waiting rows that are due, through the normal handlers (R8). Redrive is nothing but setting a row due.
 
 use super::fate::{give_up, patience};
-use super::settle::{Inbound, run_alone};
+use super::settle::{Inbound, run_alone, subject};
 use crate::db::DbError;
 use crate::engine::Engine;
 use crate::error::chain;
+use crate::faults;
 use crate::retry::Patience;
 use crate::waiting::{self, Due};
 use std::sync::Arc;
@@ -46,7 +47,8 @@ pub(crate) async fn run_what_is_due<App: Send + Sync + 'static>(engine: &Arc<Eng
     let due = waiting::take_due(&engine.db, ROWS_AT_ONCE, LEASE).await?;
     let taken = due.len();
     for row in due {
-        if let Err(why) = run(engine, row).await {
+        let about = subject(&row.envelope).into_iter().collect();
+        if let Err(why) = engine.faults().scope(|| about, run(engine, row)).await {
             tracing::warn!(error = %why, "the database went away; the row falls due again");
             break;
         }
@@ -55,8 +57,10 @@ pub(crate) async fn run_what_is_due<App: Send + Sync + 'static>(engine: &Arc<Eng
 }
 
 async fn run<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>, row: Due) -> Result<(), String> {
+    faults::AFTER_DUE.reached().await.map_err(|fault| fault.to_string())?;
     // Counted when its turn comes: those behind a message that ends the process are not counted with it.
     let attempts = waiting::count_attempt(&engine.db, &row.key, LEASE).await.map_err(|e| chain(&e))?;
+    faults::AFTER_COUNT.reached().await.map_err(|fault| fault.to_string())?;
     // An attempt that fails says so; one that is only counted has ended the process. Where nothing may be given up, more
     // attempts than that are no sign of it.
     let most = match (row.suspect, patience(engine, row.queue, &row.envelope)) {

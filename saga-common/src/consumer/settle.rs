@@ -9,6 +9,7 @@ use crate::db::{DbError, Trouble, trouble};
 use crate::engine::Engine;
 use crate::envelope::Envelope;
 use crate::error::chain;
+use crate::faults::{self, Fault, Subject};
 use crate::retry::Decision;
 use crate::step::StepError;
 use crate::topology::QueueRole;
@@ -51,10 +52,21 @@ impl From<StepError> for Failed {
     }
 }
 
+impl From<Fault> for Failed {
+    fn from(fault: Fault) -> Self {
+        StepError::from(fault).into()
+    }
+}
+
 impl From<DbError> for Failed {
     fn from(error: DbError) -> Self {
         StepError::from(error).into()
     }
+}
+
+/// What faults are looked for while this message is handled.
+pub(super) fn subject(envelope: &Envelope) -> Option<Subject> {
+    envelope.saga_id.as_ref().ok().map(|saga_id| (*saga_id, envelope.event_type.clone()))
 }
 
 const DATABASE_WAIT: Duration = Duration::from_millis(300);
@@ -126,8 +138,10 @@ async fn sort<App: Send + Sync + 'static>(
         }
     }
     if !redelivered.is_empty() {
+        faults::BEFORE_SUSPECT.reached().await.map_err(|fault| fault.to_string())?;
         let entries: Vec<Entry> = redelivered.iter().map(|(e, _)| suspect_entry(engine, role, e)).collect();
         let found = waiting::suspect(&engine.db, &entries).await.map_err(|e| chain(&e))?;
+        faults::AFTER_SUSPECT.reached().await.map_err(|fault| fault.to_string())?;
         for entry in entries {
             let key = (entry.envelope.message_id, entry.step);
             let suspicion = found.get(&key);
@@ -176,6 +190,7 @@ async fn run_suspect<App: Send + Sync + 'static>(
     inbound: Inbound,
     attempts: u32,
 ) -> Result<(), String> {
+    faults::AFTER_COUNT.reached().await.map_err(|fault| fault.to_string())?;
     if attempts > engine.retry.fatal_attempts {
         let reason = format!("the service ended {} times while handling this message", engine.retry.fatal_attempts);
         return give_up(engine, role, &inbound, attempts, reason).await;
@@ -226,10 +241,15 @@ async fn run<App: Send + Sync + 'static>(
 ) -> Result<(), Failed> {
     let shared = Arc::clone(engine);
     let mut unit = tokio::spawn(async move {
-        match role {
-            QueueRole::Failures => undo::run(&shared, batch).await,
-            _ => forward::run(&shared, batch).await,
-        }
+        let about: Vec<Subject> = batch.iter().filter_map(|inbound| subject(&inbound.envelope)).collect();
+        let work = async {
+            faults::BEFORE_BEGIN.reached().await?;
+            match role {
+                QueueRole::Failures => undo::run(&shared, batch).await,
+                _ => forward::run(&shared, batch).await,
+            }
+        };
+        shared.faults().scope(|| about, work).await
     });
     let own = |why: String| Err(Failed::Own(StepError::Retry(crate::step::Retry::because(why))));
     let ended = match tokio::time::timeout(engine.settings.step_limit(), &mut unit).await {

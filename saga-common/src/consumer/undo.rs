@@ -12,6 +12,7 @@ use crate::answer::{COMPENSATE, CompensationOutcome, SagaCompensated};
 use crate::engine::{Engine, count_verdict};
 use crate::envelope::Envelope;
 use crate::event::{EventType, Said};
+use crate::faults;
 use crate::guard::{self, Existing, Key, NewGuard, Settled, Verdict};
 use crate::ids::{MessageId, SagaId};
 use crate::jobs::NewJob;
@@ -48,18 +49,22 @@ pub(super) async fn run<App: Send + Sync + 'static>(
         return Ok(());
     }
     let unit = Unit::begin(&engine.db).await?;
+    faults::BEFORE_GUARDS.reached().await?;
     let fences = failures.iter().flat_map(|(saga_id, envelope)| fences(engine, *saga_id, envelope)).collect::<Vec<_>>();
     let keys: BTreeSet<Key> = fences.iter().map(|fence| fence.key.clone()).collect();
     let fenced = guard::insert(unit.tx(), fences).await?;
+    faults::AFTER_GUARDS.reached().await?;
     let met = guard::lock(unit.tx(), &keys.difference(&fenced).cloned().collect()).await?;
     let sagas: Vec<SagaId> = failures.keys().copied().collect();
     engine.lock_rows(unit.tx(), &[], &sagas).await?;
+    faults::AFTER_LOCKS.reached().await?;
 
     let (tx, _) = unit.into_parts();
     let mut cx = Cx::new(tx, Arc::clone(&engine.participant.app));
     for (saga_id, envelope) in &failures {
         undo_saga(engine, &mut cx, &mut ends, *saga_id, envelope, &fenced, &met).await?;
     }
+    faults::AFTER_STEPS.reached().await?;
     ends.announcements.append(&mut cx.announcements);
     ends.withdrawn.append(&mut cx.withdrawn);
     let new_jobs = !ends.jobs.is_empty();

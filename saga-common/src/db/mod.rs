@@ -6,6 +6,7 @@ mod tx;
 pub use migrate::migrate;
 pub use tx::Tx;
 
+use crate::faults::Fault;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
 use std::time::Duration;
 use tokio_postgres::NoTls;
@@ -32,6 +33,9 @@ pub enum DbError {
     /// The server may lose what it has committed.
     #[error("refusing to start: the PostgreSQL setting {0} is off, so a commit could be lost after a crash")]
     NotDurable(String),
+    /// A fault was injected.
+    #[error("database: {0}")]
+    Injected(#[from] Fault),
     /// A statement of the engine did not hit what it had to hit.
     #[error("{0}")]
     Broken(String),
@@ -55,6 +59,9 @@ pub fn trouble(error: &(dyn std::error::Error + 'static)) -> Trouble {
     while let Some(error) = cause {
         if error.downcast_ref::<PoolError>().is_some() {
             return Trouble::Gone;
+        }
+        if let Some(fault) = error.downcast_ref::<Fault>() {
+            return if *fault == Fault::Dropped { Trouble::Gone } else { Trouble::Own };
         }
         if let Some(error) = error.downcast_ref::<tokio_postgres::Error>() {
             return of_postgres(error);

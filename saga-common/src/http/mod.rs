@@ -1,6 +1,7 @@
 //! What every participant serves: health, metrics, its map, its part of a saga, what it has parked; and the frame around
 //! the service's own routes: one kind of error (RFC 9457), one OpenAPI document, limits, graceful stop.
 
+mod faults;
 mod parked;
 mod problem;
 mod sagas;
@@ -47,6 +48,8 @@ pub(crate) fn app<App: Send + Sync + 'static>(
         choreography: engine.participant.map(),
         reads: crate::db::reads(&url)?,
         redrive: state::redrive_of(engine),
+        faults: engine.faults().clone(),
+        fault_points: engine.participant.fault_points.clone(),
         health,
         metrics: recorder(),
     };
@@ -56,6 +59,7 @@ pub(crate) fn app<App: Send + Sync + 'static>(
         .routes(routes!(parked::list))
         .routes(routes!(parked::show))
         .routes(routes!(parked::redrive))
+        .routes(routes!(faults::show, faults::set))
         .with_state(state.clone());
     let (router, mut api) = routes.merge(engine_routes).split_for_parts();
     api.info.title = format!("{}-svc", engine.participant.name);

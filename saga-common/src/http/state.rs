@@ -3,6 +3,7 @@
 use super::problem::Problem;
 use crate::engine::Engine;
 use crate::error::chain;
+use crate::faults::{FaultPoint, Faults};
 use crate::ids::MessageId;
 use crate::participant::Choreography;
 use crate::service::Health;
@@ -23,6 +24,8 @@ pub(super) struct EngineState {
     pub(super) choreography: Choreography,
     pub(super) reads: sqlx::PgPool,
     pub(super) redrive: Arc<Redrive>,
+    pub(super) faults: Faults,
+    pub(super) fault_points: Vec<&'static FaultPoint>,
     pub(super) health: Arc<Health>,
     pub(super) metrics: PrometheusHandle,
 }

@@ -7,6 +7,7 @@ use crate::consumer::undo::answer;
 use crate::db::DbError;
 use crate::engine::Engine;
 use crate::error::chain;
+use crate::faults::{self, Lane};
 use crate::guard::{self, Key, Settled, Verdict};
 use crate::step::{Cx, Retry, StepError};
 use crate::unit::{Ends, Unit};
@@ -92,23 +93,50 @@ pub(crate) async fn run_one<App: Send + Sync + 'static>(engine: Arc<Engine<App>>
         tracing::error!(saga.id = %job.saga_id, step = %job.step, "there is a job, but its step calls nobody");
         return;
     };
+    let event = match job.phase {
+        Phase::Call => engine.participant.step(&job.step).and_then(|step| step.on).map(|on| on.to_string()),
+        Phase::Undo => None,
+    };
+    let about = || vec![(job.saga_id, event.unwrap_or_else(|| ANSWER.to_owned()))];
+    engine.faults().scope(about, attempt(&engine, &*worker, &job)).await;
+}
+
+/// The type that stands for the undo of a job when a fault is looked for: what the undo will say.
+const ANSWER: &str = "saga.compensated";
+
+/// One attempt, and another if a fault has duplicated it.
+async fn attempt<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>, worker: &dyn Worker<App>, job: &Job<App>) {
+    call_and_settle(engine, worker, job).await;
+    if !engine.faults().take_duplicates(Lane::Calls, &[job.saga_id], |saga_id| Some(*saga_id)).is_empty() {
+        call_and_settle(engine, worker, job).await;
+    }
+}
+
+async fn call_and_settle<App: Send + Sync + 'static>(
+    engine: &Arc<Engine<App>>,
+    worker: &dyn Worker<App>,
+    job: &Job<App>,
+) {
     let call = async {
-        match job.phase {
-            Phase::Call => worker.call(&job).await,
-            Phase::Undo => worker.reverse(&job).await,
-        }
+        faults::AFTER_LEASE.reached().await?;
+        let found = match job.phase {
+            Phase::Call => worker.call(job).await,
+            Phase::Undo => worker.reverse(job).await,
+        }?;
+        faults::AFTER_CALL.reached().await?;
+        Ok::<_, Retry>(found)
     };
     let called = tokio::select! {
         called = tokio::time::timeout(CALL_LIMIT, call) => called,
-        () = until_taken_over(&engine, &job) => return,
+        () = until_taken_over(engine, job) => return,
     };
     let outcome = match called {
-        Ok(Ok(found)) => settle(&engine, &*worker, &job, found).await,
+        Ok(Ok(found)) => settle(engine, worker, job, found).await,
         Ok(Err(retry)) => Err(retry.into()),
         Err(_) => Err(Retry::because("the call did not end in time: its outcome is unknown").into()),
     };
     if let Err(error) = outcome {
-        postpone(&engine, &job, &format!("{error:?}")).await;
+        postpone(engine, job, &format!("{error:?}")).await;
     }
 }
 
@@ -179,6 +207,7 @@ async fn settle<App: Send + Sync + 'static>(
         return Ok(());
     }
     engine.lock_rows(&tx, &[], &[job.saga_id]).await?;
+    faults::BEFORE_SETTLE.reached().await?;
     let mut cx = Cx::new(tx, Arc::clone(&engine.participant.app));
     cx.saga_id = job.saga_id;
     cx.message_id = job.message_id;
@@ -212,5 +241,5 @@ async fn settle<App: Send + Sync + 'static>(
     ends.announcements.append(&mut cx.announcements);
     ends.withdrawn.append(&mut cx.withdrawn);
     Unit::with(cx.tx, ends).commit(&engine.outbox).await?;
-    Ok(())
+    Ok(faults::AFTER_SETTLE.reached().await?)
 }

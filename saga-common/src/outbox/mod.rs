@@ -9,6 +9,7 @@ mod store;
 pub(crate) use relay::{delete_confirmed, publish_batches, sweep};
 pub(crate) use store::insert;
 
+use crate::faults::{Faults, Subject};
 use crate::ids::{MessageId, SagaId};
 use crate::topology::Route;
 use std::collections::HashSet;
@@ -28,6 +29,8 @@ pub(crate) struct Outgoing {
     pub(crate) causation_id: Option<MessageId>,
     pub(crate) traceparent: Option<String>,
     pub(crate) announcement: u32,
+    /// Fault directives, written on it just before it leaves.
+    pub(crate) fault: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -54,9 +57,15 @@ impl Outgoing {
             causation_id,
             traceparent,
             announcement: 0,
+            fault: None,
             body,
         }
     }
+}
+
+/// What faults are looked for while these messages are on their way.
+pub(crate) fn subjects(messages: &[Outgoing]) -> Vec<Subject> {
+    messages.iter().map(|message| (message.saga_id, message.event_type.clone())).collect()
 }
 
 /// Batches that may wait for the broker in memory; beyond, rows are left to the sweeper.
@@ -71,6 +80,7 @@ pub(crate) struct Outbox {
 struct Shared {
     instance: Uuid,
     lease: Duration,
+    faults: Faults,
     in_flight: Mutex<HashSet<MessageId>>,
     batches: mpsc::Sender<Vec<Outgoing>>,
     confirmed: mpsc::UnboundedSender<Vec<MessageId>>,
@@ -83,10 +93,10 @@ pub(crate) struct Ends {
 }
 
 impl Outbox {
-    pub(crate) fn new(instance: Uuid, lease: Duration) -> (Self, Ends) {
+    pub(crate) fn new(instance: Uuid, lease: Duration, faults: Faults) -> (Self, Ends) {
         let (batches, batches_end) = mpsc::channel(BATCHES_WAITING);
         let (confirmed, confirmed_end) = mpsc::unbounded_channel();
-        let shared = Shared { instance, lease, in_flight: Mutex::default(), batches, confirmed };
+        let shared = Shared { instance, lease, faults, in_flight: Mutex::default(), batches, confirmed };
         (Self { shared: Arc::new(shared) }, Ends { batches: batches_end, confirmed: confirmed_end })
     }
 
@@ -97,6 +107,11 @@ impl Outbox {
     /// How long other processes leave a row of ours alone.
     pub(crate) fn lease(&self) -> Duration {
         self.shared.lease
+    }
+
+    /// Failure injection, for everything that commits or publishes.
+    pub(crate) fn faults(&self) -> &Faults {
+        &self.shared.faults
     }
 
     /// Marks messages as in flight in this process, before their commit.

@@ -1,9 +1,10 @@
 //! The tasks that serve the outbox: publish, forget what is confirmed, sweep up what is left over.
 
-use super::{Outbox, Outgoing, store};
-use crate::broker::{Link, Publisher};
-use crate::db::Db;
+use super::{Outbox, Outgoing, store, subjects};
+use crate::broker::{BrokerError, Link, Publisher, Report};
+use crate::db::{Db, DbError};
 use crate::error::chain;
+use crate::faults::{self, Lane};
 use crate::ids::MessageId;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 /// side by side. Ends when every sender is gone.
 pub(crate) async fn publish_batches(
     outbox: Outbox,
+    db: Db,
     link: Arc<Link>,
     batches: Arc<Mutex<mpsc::Receiver<Vec<Outgoing>>>>,
     done: CancellationToken,
@@ -22,24 +24,22 @@ pub(crate) async fn publish_batches(
     loop {
         let next = async { batches.lock().await.recv().await };
         match tokio::select! { batch = next => batch, () = done.cancelled() => None } {
-            Some(batch) => drop(publish(&outbox, &mut publisher, batch).await),
+            Some(batch) => drop(publish(&outbox, &db, &mut publisher, batch).await),
             None => return,
         }
     }
 }
 
 /// Publishes a batch; tells how many of it the broker has taken.
-async fn publish(outbox: &Outbox, publisher: &mut Publisher, batch: Vec<Outgoing>) -> usize {
-    match publisher.publish(&batch).await {
+async fn publish(outbox: &Outbox, db: &Db, publisher: &mut Publisher, mut batch: Vec<Outgoing>) -> usize {
+    outbox.faults().label(&mut batch).await;
+    let about = || subjects(&batch);
+    match outbox.faults().scope(about, publish_and_confirm(outbox, publisher, &batch)).await {
         Ok(report) => {
             let confirmed: Vec<MessageId> =
                 batch.iter().map(|m| m.id).filter(|id| report.confirmed.contains(id)).collect();
             metrics::counter!("saga_published_total").increment(confirmed.len() as u64);
-            for message in batch.iter().filter(|m| report.returned.contains(&m.id)) {
-                metrics::counter!("saga_unroutable_total").increment(1);
-                tracing::warn!(message.id = %message.id, saga.id = %message.saga_id, r#type = %message.event_type,
-                    "the broker has no queue for this message; it stays in the outbox");
-            }
+            keep_unroutable(db, &batch, &report).await;
             // Those that were not confirmed stop being in flight here and are the sweeper's.
             outbox.release(batch.iter().map(|m| m.id).filter(|id| !report.confirmed.contains(id)));
             let taken = confirmed.len();
@@ -51,6 +51,38 @@ async fn publish(outbox: &Outbox, publisher: &mut Publisher, batch: Vec<Outgoing
             outbox.release(batch.iter().map(|m| m.id));
             0
         }
+    }
+}
+
+/// Once, and once more what a fault has duplicated.
+async fn publish_and_confirm(
+    outbox: &Outbox,
+    publisher: &mut Publisher,
+    batch: &[Outgoing],
+) -> Result<Report, BrokerError> {
+    let report = publisher.publish(batch).await?;
+    faults::AFTER_CONFIRM.reached().await?;
+    let again = outbox.faults().take_duplicates(Lane::Publications, batch, |message| Some(message.saga_id));
+    if !again.is_empty() {
+        publisher.publish(&again).await?;
+    }
+    Ok(report)
+}
+
+/// What the broker has no queue for stays in the outbox, and is tried again after growing waits.
+async fn keep_unroutable(db: &Db, batch: &[Outgoing], report: &Report) {
+    let unroutable: Vec<&Outgoing> = batch.iter().filter(|m| report.returned.contains(&m.id)).collect();
+    if unroutable.is_empty() {
+        return;
+    }
+    for message in &unroutable {
+        metrics::counter!("saga_unroutable_total").increment(1);
+        tracing::warn!(message.id = %message.id, saga.id = %message.saga_id, r#type = %message.event_type,
+            "the broker has no queue for this message; it stays in the outbox");
+    }
+    let ids: Vec<MessageId> = unroutable.iter().map(|m| m.id).collect();
+    if let Err(error) = store::postpone(db, &ids).await {
+        tracing::warn!(error = %chain(&error), "unroutable messages are tried again when their leases run out");
     }
 }
 
@@ -87,6 +119,13 @@ const SWEEP_EVERY: Duration = Duration::from_millis(500);
 const SWEEP_ROWS: i64 = 256;
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 
+async fn lease_left_over(outbox: &Outbox, db: &Db) -> Result<Vec<Outgoing>, DbError> {
+    faults::BEFORE_SWEEP.reached().await?;
+    let left = store::lease(db, outbox.instance(), &outbox.in_flight_ids(), outbox.lease(), SWEEP_ROWS).await?;
+    let about = subjects(&left);
+    outbox.faults().scope(|| about, async { Ok(faults::AFTER_SWEEP.reached().await?) }).await.map(|()| left)
+}
+
 /// Republishes left-over rows. Rests while the broker blocks publishers: publishing then would only fill its buffers.
 pub(crate) async fn sweep(outbox: Outbox, db: Db, link: Arc<Link>, done: CancellationToken) {
     let mut publisher = Publisher::new(Arc::clone(&link));
@@ -109,9 +148,7 @@ pub(crate) async fn sweep(outbox: Outbox, db: Db, link: Arc<Link>, done: Cancell
             continue;
         }
         loop {
-            let leased =
-                store::lease(&db, outbox.instance(), &outbox.in_flight_ids(), outbox.lease(), SWEEP_ROWS).await;
-            let batch = match leased {
+            let batch = match outbox.faults().scope(Vec::new, lease_left_over(&outbox, &db)).await {
                 Ok(batch) if batch.is_empty() => break,
                 Ok(batch) => batch,
                 Err(error) => {
@@ -122,7 +159,7 @@ pub(crate) async fn sweep(outbox: Outbox, db: Db, link: Arc<Link>, done: Cancell
             metrics::counter!("saga_swept_total").increment(batch.len() as u64);
             let full = batch.len() as i64 == SWEEP_ROWS;
             outbox.mark_in_flight(&batch);
-            let taken = publish(&outbox, &mut publisher, batch).await;
+            let taken = publish(&outbox, &db, &mut publisher, batch).await;
             // What the broker has no queue for is tried again by the clock, not in a circle.
             if !full || taken == 0 || done.is_cancelled() {
                 break;

@@ -45,6 +45,18 @@ pub(super) async fn delete(db: &Db, ids: &[MessageId]) -> Result<u64, DbError> {
     .await
 }
 
+/// Nobody's for a while: what the broker had no queue for. The waits double up to 10 s.
+pub(super) async fn postpone(db: &Db, ids: &[MessageId]) -> Result<u64, DbError> {
+    let ids: Vec<Uuid> = ids.iter().map(MessageId::as_uuid).collect();
+    db.execute(
+        "update saga.outbox set returns = returns + 1, owner = $2,
+                                leased_until = clock_timestamp() + least(power(2, least(returns, 10)), 10) * interval '1 s'
+         where id in (select id from saga.outbox where id = any($1) order by id for update)",
+        &[&ids, &Uuid::nil()],
+    )
+    .await
+}
+
 /// Leases up to `limit` left-over rows, oldest first: those of other processes whose lease has run out, and our own
 /// that are not in flight (their publication failed). Our own are left alone for a second: they may have been committed
 /// after `in_flight` was read.
@@ -82,6 +94,7 @@ fn outgoing(row: &Row) -> Outgoing {
         causation_id: row.get::<_, Option<Uuid>>(5).map(Into::into),
         traceparent: row.get(6),
         announcement: u32::try_from(row.get::<_, i32>(7)).unwrap_or(0),
+        fault: None,
         body: row.get(8),
     }
 }

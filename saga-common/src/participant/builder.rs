@@ -3,6 +3,7 @@
 use super::{Participant, Step, StepKind};
 use crate::action::{Form, IntoAction, Reverse, TypedUndo, UndoAction};
 use crate::event::{BadEventType, Event, EventType, Never, Said};
+use crate::faults::FaultPoint;
 use crate::jobs::{External, ExternalWorker};
 use std::any::TypeId;
 use std::collections::BTreeSet;
@@ -148,6 +149,13 @@ impl<App: Send + Sync + 'static> Builder<App> {
     #[must_use]
     pub fn unfinished(mut self, query: &'static str) -> Self {
         self.participant.unfinished = Some(query);
+        self
+    }
+
+    /// The fault points in the participant's own code, so that they are listed with the engine's.
+    #[must_use]
+    pub fn fault_points(mut self, points: &[&'static FaultPoint]) -> Self {
+        self.participant.fault_points.extend_from_slice(points);
         self
     }
 

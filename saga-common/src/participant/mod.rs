@@ -6,10 +6,14 @@ pub use builder::{Builder, ChoreographyError};
 
 use crate::action::{Action, AnyEvent, UndoAction};
 use crate::event::EventType;
+use crate::faults::FaultPoint;
 use crate::jobs::Worker;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// The wire type of a participant's answer to a failure.
+const ANSWER: &str = "saga.compensated.v1";
 
 /// What a step is to its saga.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -62,6 +66,7 @@ pub struct Participant<App> {
     pub(crate) owner: bool,
     pub(crate) lock_statements: Vec<&'static str>,
     pub(crate) unfinished: Option<&'static str>,
+    pub(crate) fault_points: Vec<&'static FaultPoint>,
     by_event: BTreeMap<&'static str, usize>,
 }
 
@@ -94,6 +99,7 @@ impl<App: Send + Sync + 'static> Participant<App> {
             owner: false,
             lock_statements: Vec::new(),
             unfinished: None,
+            fault_points: Vec::new(),
             by_event: BTreeMap::new(),
         };
         Builder { participant, problems: Vec::new() }
@@ -126,7 +132,22 @@ impl<App: Send + Sync + 'static> Participant<App> {
             refuses: name(&step.refuses),
             undo: step.undo.is_some(),
         });
-        Choreography { participant: self.name.clone(), steps: steps.collect() }
+        Choreography {
+            participant: self.name.clone(),
+            steps: steps.collect(),
+            undoes: self.undoes(),
+            answers: self.answers().then(|| ANSWER.to_owned()),
+        }
+    }
+
+    /// Does it have anything to undo when a saga fails?
+    fn undoes(&self) -> bool {
+        self.compensatable().next().is_some()
+    }
+
+    /// The owner collects answers; it gives none.
+    fn answers(&self) -> bool {
+        self.undoes() && !self.owner
     }
 
     pub(crate) fn topology(&self, queue_type: crate::topology::QueueType, tap: bool) -> crate::topology::Topology {
@@ -134,15 +155,14 @@ impl<App: Send + Sync + 'static> Participant<App> {
             self.steps.iter().filter_map(pick).map(|event| event.routing_key().to_owned()).collect()
         };
         let mut says = keys(&|step| step.says);
-        let undoes = self.compensatable().next().is_some();
-        if undoes && !self.owner {
-            says.insert(crate::event::routing_key("saga.compensated.v1").to_owned());
+        if self.answers() {
+            says.insert(crate::event::routing_key(ANSWER).to_owned());
         }
         crate::topology::Topology {
             service: self.name.clone(),
             reacts_to: keys(&|step| step.on),
             says,
-            undoes,
+            undoes: self.undoes(),
             queue_type,
             tap,
         }
@@ -157,6 +177,10 @@ pub struct Choreography {
     pub participant: String,
     /// Its steps, in the order of the saga.
     pub steps: Vec<StepMap>,
+    /// Does it react to every failure, of whatever type, by undoing what it did for that saga?
+    pub undoes: bool,
+    /// What it says when it has undone (or never will act); none for the owner of the saga, who collects the answers.
+    pub answers: Option<String>,
 }
 
 /// One step as data.

@@ -48,6 +48,7 @@ impl Message {
             causation_id: None,
             traceparent: None,
             announcement: 0,
+            fault: None,
             died_in: None,
             body,
         };

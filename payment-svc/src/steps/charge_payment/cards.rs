@@ -2,6 +2,10 @@
 //! whose id is stored is ever confirmed: it can succeed once. What an answer leaves open is settled by asking for that
 //! intent, by the next attempt.
 
+use super::fault_points::{
+    AFTER_CHARGE, AFTER_CREATE, AFTER_REFUND, AFTER_STORE, AFTER_VOID, BEFORE_CREATE, BEFORE_REFUND, BEFORE_RETRIEVE,
+    BEFORE_VOID,
+};
 use crate::App;
 use crate::domain::Status;
 use crate::provider::{IntentId, IntentState, NewIntent, ProviderClient, ProviderError, RefundOutcome, RefundState};
@@ -66,18 +70,24 @@ impl External<App> for Cards {
     async fn call(&self, job: &Job<App>) -> Result<Called, Retry> {
         let provider = &job.app().provider;
         let mut card: Card = job.data()?;
+        if card.intent_id.is_none() {
+            BEFORE_CREATE.reached().await?;
+        }
         let (id, found) = match card.intent_id.take() {
             // An earlier attempt got this far: what it did, only the provider knows.
             Some(id) => {
                 let id = IntentId::new(id)?;
+                BEFORE_RETRIEVE.reached().await?;
                 let found = provider.retrieve(&id).await?;
                 (id, found)
             }
             None => match create(job, &card).await {
                 Ok(id) => {
+                    AFTER_CREATE.reached().await?;
                     card.intent_id = Some(id.as_str().to_owned());
                     // An error here ends it: the job is somebody else's now, and this intent must never be confirmed.
                     job.store(&card).await?;
+                    AFTER_STORE.reached().await?;
                     (id, IntentState::Unconfirmed)
                 }
                 Err(ProviderError::Refused { message, code, .. }) => {
@@ -87,7 +97,11 @@ impl External<App> for Cards {
             },
         };
         let state = match found {
-            IntentState::Unconfirmed => provider.confirm(&id, &key(job, "confirm")).await,
+            IntentState::Unconfirmed => {
+                let confirmed = provider.confirm(&id, &key(job, "confirm")).await;
+                AFTER_CHARGE.reached().await?;
+                confirmed
+            }
             already => Ok(already),
         };
         match state {
@@ -142,12 +156,17 @@ impl External<App> for Cards {
         };
         let id = IntentId::new(id)?;
         // First the cancel: it decides between a charge that is still under way and us.
-        match provider.cancel(&id).await? {
+        BEFORE_VOID.reached().await?;
+        let cancelled = provider.cancel(&id).await?;
+        AFTER_VOID.reached().await?;
+        match cancelled {
             IntentState::Canceled => Ok(Reversed::Voided { intent_id: Some(id) }),
             IntentState::Succeeded => {
                 // An earlier attempt may have been heard without our knowing.
                 if job.attempt() == 1 || !is_given_back(provider, &id, card.amount_minor).await? {
+                    BEFORE_REFUND.reached().await?;
                     give_back(provider, &id, &key(job, "refund")).await?;
+                    AFTER_REFUND.reached().await?;
                 }
                 Ok(Reversed::Refunded { intent_id: id })
             }

@@ -1,8 +1,10 @@
 //! charge-payment: takes an order's money, from a wallet here or from a card at the provider; its undo gives it back.
 
 mod cards;
+mod fault_points;
 
 pub(crate) use cards::Cards;
+pub(crate) use fault_points::POINTS;
 
 use crate::App;
 use crate::domain::{Status, Wallet};

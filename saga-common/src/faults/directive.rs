@@ -1,0 +1,241 @@
+//! What is to go wrong, in words: `payment-svc/after-charge@stock.reserved=crash*2`. Pure.
+//!
+//! ```text
+//! directives = directive { "," directive }
+//! directive  = service "/" point [ "@" event ] "=" action [ "*" times ] [ "%" probability ]
+//! service    = "payment-svc" | "payment" | "*" (any)
+//! action     = "crash" | "error" | "delay" [ "(" milliseconds ")" ] | "duplicate" | "drop" | "skip-ack"
+//! ```
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+const DELAY: Duration = Duration::from_secs(1);
+/// Longer delays are refused: a typo must not stop a service for a day.
+const LONGEST_DELAY_MS: u64 = 600_000;
+/// Longer texts are refused: they travel with every message of their saga.
+const LONGEST_TEXT: usize = 2_048;
+
+/// What happens when a fault fires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Action {
+    /// The process ends at once, as by `kill -9`.
+    Crash,
+    /// What was about to be done, or its answer, is an error.
+    Error,
+    /// It takes this much longer.
+    Delay(Duration),
+    /// What is being handled here is handled once more, right after.
+    Duplicate,
+    /// The connection it needs is lost.
+    Drop,
+    /// The ack is not sent: the broker delivers the batch again.
+    SkipAck,
+}
+
+/// One thing that is to go wrong.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Directive {
+    /// The participant (`payment`); `None` is any.
+    pub service: Option<String>,
+    /// The fault point's name.
+    pub point: String,
+    /// Only while this event is handled or published: its type, without the version.
+    pub event: Option<String>,
+    /// What happens.
+    pub action: Action,
+    /// How often; for one saga once unless said, for a process without end unless said.
+    pub times: Option<u32>,
+    /// How likely it is each time, 0 to 1; certain unless said.
+    pub probability: Option<f64>,
+}
+
+/// A directive that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no fault directive: {why} (example: payment-svc/after-charge=crash)")]
+pub struct BadDirective {
+    text: String,
+    why: &'static str,
+}
+
+/// Several directives, in the order given.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Directives(pub Vec<Directive>);
+
+impl FromStr for Directives {
+    type Err = BadDirective;
+
+    fn from_str(text: &str) -> Result<Self, BadDirective> {
+        if text.len() > LONGEST_TEXT {
+            let text = text.chars().take(40).collect();
+            return Err(BadDirective { text, why: "too long" });
+        }
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        parts.map(str::parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl fmt::Display for Directives {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, directive) in self.0.iter().enumerate() {
+            write!(f, "{}{directive}", if n > 0 { "," } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Directive {
+    type Err = BadDirective;
+
+    fn from_str(text: &str) -> Result<Self, BadDirective> {
+        let bad = |why| BadDirective { text: text.chars().take(100).collect(), why };
+        let (site, effect) = text.split_once('=').ok_or_else(|| bad("there is no `=`"))?;
+        let (service, place) = site.split_once('/').ok_or_else(|| bad("there is no `/` after the service"))?;
+        let (point, event) = place.split_once('@').map_or((place, None), |(point, event)| (point, Some(event)));
+        let service = service.trim();
+        let named = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+        if service != "*" && !named(service) {
+            return Err(bad("the service is a name such as payment-svc, or `*`"));
+        }
+        if !named(point) {
+            return Err(bad("the point is a name such as after-commit"));
+        }
+        let is_event =
+            |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b"-._".contains(&b));
+        if event.is_some_and(|event| !is_event(event)) {
+            return Err(bad("the event is a type without its version, such as stock.reserved"));
+        }
+        let (effect, probability) = match effect.split_once('%') {
+            None => (effect, None),
+            Some((effect, p)) => (effect, Some(probability(p).ok_or_else(|| bad("a probability is between 0 and 1"))?)),
+        };
+        let (effect, times) = match effect.split_once('*') {
+            None => (effect, None),
+            Some((effect, n)) => (effect, Some(n.parse().map_err(|_| bad("`*` takes a number of times"))?)),
+        };
+        let service = (service != "*").then(|| service.strip_suffix("-svc").unwrap_or(service).to_owned());
+        let action = effect.parse().map_err(bad)?;
+        Ok(Self { service, point: point.to_owned(), event: event.map(str::to_owned), action, times, probability })
+    }
+}
+
+fn probability(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|p| (0.0..=1.0).contains(p))
+}
+
+impl FromStr for Action {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        Ok(match text {
+            "crash" => Self::Crash,
+            "error" => Self::Error,
+            "delay" => Self::Delay(DELAY),
+            "duplicate" => Self::Duplicate,
+            "drop" => Self::Drop,
+            "skip-ack" => Self::SkipAck,
+            _ => {
+                let ms = text.strip_prefix("delay(").and_then(|rest| rest.strip_suffix(')'));
+                let ms = ms.and_then(|ms| ms.parse::<u64>().ok()).filter(|ms| *ms <= LONGEST_DELAY_MS);
+                let unknown = "the action is crash, error, delay(milliseconds), duplicate, drop or skip-ack";
+                Self::Delay(Duration::from_millis(ms.ok_or(unknown)?))
+            }
+        })
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Crash => f.write_str("crash"),
+            Self::Error => f.write_str("error"),
+            Self::Delay(delay) => write!(f, "delay({})", delay.as_millis()),
+            Self::Duplicate => f.write_str("duplicate"),
+            Self::Drop => f.write_str("drop"),
+            Self::SkipAck => f.write_str("skip-ack"),
+        }
+    }
+}
+
+impl fmt::Display for Directive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.service {
+            Some(service) => write!(f, "{service}-svc/{}", self.point)?,
+            None => write!(f, "*/{}", self.point)?,
+        }
+        if let Some(event) = &self.event {
+            write!(f, "@{event}")?;
+        }
+        write!(f, "={}", self.action)?;
+        if let Some(times) = self.times {
+            write!(f, "*{times}")?;
+        }
+        match self.probability {
+            Some(probability) => write!(f, "%{probability}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Directive {
+    /// Does it speak of this point of this participant, while an event of this type is handled?
+    pub(super) fn is_for(&self, service: &str, point: &str, event_type: &str) -> bool {
+        self.service.as_deref().is_none_or(|named| named == service)
+            && self.point == point
+            && self.event.as_deref().is_none_or(|event| event == crate::event::routing_key(event_type))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        for text in [
+            "payment-svc/after-charge=crash",
+            "*/before-ack=skip-ack%0.25",
+            "inventory-svc/after-commit@payment.declined=delay(250)*3",
+            "order-svc/before-commit=duplicate,payment-svc/before-call=error*2%0.5",
+        ] {
+            assert_eq!(text.parse::<Directives>().expect(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_service_may_be_named_with_or_without_its_suffix() {
+        let one: Directive = "payment/after-charge=crash".parse().expect("a directive");
+        assert_eq!(one.to_string(), "payment-svc/after-charge=crash");
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_why() {
+        for (text, why) in [
+            ("after-charge=crash", "`/`"),
+            ("payment-svc/after-charge", "`=`"),
+            ("payment-svc/After=crash", "point"),
+            ("Payment/after=crash", "service"),
+            ("payment-svc/after@=crash", "event"),
+            ("payment-svc/after=explode", "action"),
+            ("payment-svc/after=delay(-1)", "action"),
+            ("payment-svc/after=delay(99999999)", "action"),
+            ("payment-svc/after=crash*x", "times"),
+            ("payment-svc/after=crash%2", "probability"),
+        ] {
+            let bad = text.parse::<Directives>().expect_err(text).to_string();
+            assert!(bad.contains(why), "{text}: {bad}");
+        }
+    }
+
+    #[test]
+    fn a_directive_is_for_its_service_its_point_and_its_event() {
+        let one: Directive = "inventory-svc/after-commit@payment.declined=crash".parse().expect("a directive");
+        assert!(one.is_for("inventory", "after-commit", "payment.declined.v1"));
+        assert!(!one.is_for("inventory", "after-commit", "order.placed.v1"));
+        assert!(!one.is_for("inventory", "before-commit", "payment.declined.v1"));
+        assert!(!one.is_for("payment", "after-commit", "payment.declined.v1"));
+        let any: Directive = "*/after-commit=crash".parse().expect("a directive");
+        assert!(any.is_for("payment", "after-commit", ""));
+    }
+}

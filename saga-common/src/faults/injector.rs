@@ -1,0 +1,221 @@
+//! The far side of [`Faults`](super::Faults): what sagas carry, what the process itself is to suffer, and the firing.
+
+use super::directive::{Action, Directive, Directives};
+use super::{Fault, FaultPoint, Lane, Subject, store};
+use crate::db::Db;
+use crate::error::chain;
+use crate::event::routing_key;
+use crate::ids::SagaId;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+tokio::task_local! {
+    /// What the running task handles.
+    pub(super) static SCOPE: Scope;
+}
+
+#[derive(Clone)]
+pub(super) struct Scope {
+    pub(super) injector: Arc<Injector>,
+    pub(super) subjects: Arc<Vec<(Subject, Carried)>>,
+}
+
+/// What one saga carries.
+type Carried = Arc<Directives>;
+
+pub(super) struct Injector {
+    service: String,
+    db: Db,
+    /// Sagas whose directives are in memory; most have none.
+    carried: Mutex<HashMap<SagaId, Carried>>,
+    any_carried: AtomicBool,
+    own: Mutex<Own>,
+    duplicated: Mutex<BTreeSet<(Lane, SagaId)>>,
+    counts: Mutex<BTreeMap<(&'static str, String), Count>>,
+}
+
+/// Directives of the process itself.
+struct Own {
+    directives: Directives,
+    rng: StdRng,
+}
+
+/// How often a point was reached, and how often something happened there.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Count {
+    pub(crate) reached: u64,
+    pub(crate) fired: u64,
+}
+
+/// Sagas remembered in memory; beyond, they are read again.
+const SAGAS_IN_MEMORY: usize = 50_000;
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No panic can leave any of these half-changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Injector {
+    pub(super) async fn new(service: &str, db: &Db, directives: Directives, seed: u64) -> Self {
+        Self {
+            service: service.to_owned(),
+            db: db.clone(),
+            carried: Mutex::default(),
+            // If it cannot be asked, better look too often.
+            any_carried: AtomicBool::new(store::any(db).await.unwrap_or(true)),
+            own: Mutex::new(Own { directives, rng: StdRng::seed_from_u64(seed) }),
+            duplicated: Mutex::default(),
+            counts: Mutex::default(),
+        }
+    }
+
+    pub(super) fn knows(&self, saga_id: SagaId) -> bool {
+        locked(&self.carried).get(&saga_id).is_some_and(|carried| !carried.0.is_empty())
+    }
+
+    pub(super) async fn learn(&self, saga_id: SagaId, directives: Directives) {
+        if let Err(error) = store::learn(&self.db, saga_id, &directives).await {
+            // Without its rows nothing can be spent, so nothing fires.
+            tracing::warn!(saga.id = %saga_id, error = %chain(&error), "fault directives cannot be kept");
+        }
+        self.any_carried.store(true, Ordering::Relaxed);
+        self.remember(saga_id, Arc::new(directives));
+    }
+
+    fn remember(&self, saga_id: SagaId, directives: Carried) {
+        let mut carried = locked(&self.carried);
+        if carried.len() >= SAGAS_IN_MEMORY {
+            carried.clear();
+        }
+        carried.insert(saga_id, directives);
+    }
+
+    /// What each of these sagas carries.
+    pub(super) async fn carried_by(&self, sagas: &[SagaId]) -> Vec<Carried> {
+        if self.any_carried.load(Ordering::Relaxed) {
+            let unknown: BTreeSet<SagaId> = {
+                let carried = locked(&self.carried);
+                sagas.iter().copied().filter(|id| !carried.contains_key(id)).collect()
+            };
+            self.read(&unknown).await;
+        }
+        let carried = locked(&self.carried);
+        sagas.iter().map(|id| carried.get(id).cloned().unwrap_or_default()).collect()
+    }
+
+    /// After a restart, what is known is in the table.
+    async fn read(&self, unknown: &BTreeSet<SagaId>) {
+        if unknown.is_empty() {
+            return;
+        }
+        let mut found: BTreeMap<SagaId, Directives> = unknown.iter().map(|id| (*id, Directives::default())).collect();
+        let Ok(rows) = store::known(&self.db, unknown).await else { return };
+        for (saga_id, text) in rows {
+            found.entry(saga_id).or_default().0.extend(text.parse::<Directive>());
+        }
+        for (saga_id, directives) in found {
+            self.remember(saga_id, Arc::new(directives));
+        }
+    }
+
+    pub(super) fn take_duplicated(&self, lane: Lane, sagas: &BTreeSet<SagaId>) -> BTreeSet<SagaId> {
+        let mut duplicated = locked(&self.duplicated);
+        sagas.iter().copied().filter(|id| duplicated.remove(&(lane, *id))).collect()
+    }
+
+    pub(super) fn set_own(&self, directives: Directives, seed: u64) {
+        *locked(&self.own) = Own { directives, rng: StdRng::seed_from_u64(seed) };
+    }
+
+    pub(super) fn own(&self) -> Directives {
+        locked(&self.own).directives.clone()
+    }
+
+    pub(super) fn counts(&self) -> Vec<(&'static str, String, Count)> {
+        locked(&self.counts).iter().map(|((point, event), count)| (*point, event.clone(), *count)).collect()
+    }
+
+    /// The first of the process's own directives for this point whose roll succeeds.
+    fn rolled(&self, point: &str, types: &[&str]) -> Option<Action> {
+        let mut own = locked(&self.own);
+        let Own { directives, rng } = &mut *own;
+        for directive in &mut directives.0 {
+            if types.iter().any(|event_type| directive.is_for(&self.service, point, event_type))
+                && directive.times != Some(0)
+                && rng.random_bool(directive.probability.unwrap_or(1.0))
+            {
+                directive.times = directive.times.map(|times| times - 1);
+                return Some(directive.action);
+            }
+        }
+        None
+    }
+
+    fn tally(&self, point: &'static str, event_type: &str, count: impl FnOnce(&mut Count)) {
+        let mut counts = locked(&self.counts);
+        count(counts.entry((point, routing_key(event_type).to_owned())).or_default());
+    }
+}
+
+impl Scope {
+    pub(super) async fn reach(&self, point: &'static FaultPoint) -> Result<(), Fault> {
+        let injector = &self.injector;
+        // A point at which no saga's event is handled still belongs to its process.
+        let mut types: Vec<&str> = self.subjects.iter().map(|((_, event_type), _)| event_type.as_str()).collect();
+        if types.is_empty() {
+            types.push("");
+        }
+        for event_type in &types {
+            injector.tally(point.name, event_type, |count| count.reached += 1);
+        }
+        for ((saga_id, event_type), carried) in self.subjects.iter() {
+            for directive in carried.0.iter().filter(|d| d.is_for(&injector.service, point.name, event_type)) {
+                let lucky = directive.probability.is_none_or(|p| rand::rng().random_bool(p));
+                match store::spend(&injector.db, *saga_id, directive).await {
+                    Ok(true) if lucky => self.fire(point, directive.action, event_type, Some(*saga_id)).await?,
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::warn!(saga.id = %saga_id, error = %chain(&error), "a fault that cannot be spent does not fire");
+                    }
+                }
+            }
+        }
+        match injector.rolled(point.name, &types) {
+            Some(action) => self.fire(point, action, types[0], None).await,
+            None => Ok(()),
+        }
+    }
+
+    /// `saga`: whose directive it is; `None` for the process's own.
+    async fn fire(
+        &self,
+        point: &'static FaultPoint,
+        action: Action,
+        event_type: &str,
+        saga: Option<SagaId>,
+    ) -> Result<(), Fault> {
+        self.injector.tally(point.name, event_type, |count| count.fired += 1);
+        let of = saga.map_or_else(|| "any saga".to_owned(), |id| id.to_string());
+        tracing::warn!(point = point.name, %action, saga.id = of, r#type = event_type, "FAULT");
+        match action {
+            Action::Crash => std::process::abort(),
+            Action::Error => Err(Fault::Failed),
+            Action::Drop => Err(Fault::Dropped),
+            Action::SkipAck => Err(Fault::SkippedAck),
+            Action::Delay(delay) => {
+                tokio::time::sleep(delay).await;
+                Ok(())
+            }
+            Action::Duplicate => {
+                let lane = point.place.lane();
+                let these = self.subjects.iter().map(|((saga_id, _), _)| *saga_id);
+                let these = these.filter(|id| saga.is_none_or(|saga| saga == *id));
+                locked(&self.injector.duplicated).extend(these.map(|saga_id| (lane, saga_id)));
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Failure injection, part of the product: named fault points around every await that touches the database, the broker
+//! or a provider, in released binaries too.
+//!
+//! A [`FaultPoint`] does nothing until the process was started with `FAULTS` on; then it asks whether something is to go
+//! wrong here, for the sagas being handled. A saga carries its directives in the header `saga-fault` of its messages
+//! (set by the request that started it); each is spent by a committed row before it fires. A process may have directives
+//! of its own besides, with a probability and a seed. What is being handled is known from the task ([`Faults::scope`]),
+//! so that a point takes no parameters and can be put anywhere, also in a participant's own code.
+//!
+//! The points are those of the `fail` crate in spirit; that they fire for one saga only, durably once, is what lets many
+//! crashes be tried in one running system.
+
+mod directive;
+mod injector;
+mod points;
+mod store;
+
+pub use directive::{Action, BadDirective, Directive, Directives};
+pub(crate) use points::*;
+
+use crate::db::Db;
+use crate::envelope::Envelope;
+use crate::ids::SagaId;
+use crate::outbox::Outgoing;
+pub(crate) use injector::Count;
+use injector::{Injector, SCOPE, Scope};
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+
+/// What a point stands at: decides which actions mean something there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A subscription to a queue.
+    Subscription,
+    /// Deliveries being settled, outside of their transaction.
+    Delivery,
+    /// Inside of a transaction, or about to open one.
+    Database,
+    /// Just after a COMMIT.
+    Commit,
+    /// The acks of a queue.
+    Ack,
+    /// Publication.
+    Publish,
+    /// Around a call outside of the database.
+    Call,
+}
+
+/// A named place in the code where something can be made to go wrong.
+#[derive(Debug)]
+pub struct FaultPoint {
+    /// Its name within the participant.
+    pub name: &'static str,
+    /// What it is at.
+    pub place: Place,
+    /// What a crash there means.
+    pub stands_for: &'static str,
+}
+
+impl FaultPoint {
+    /// A point. Name it after the moment: `after-charge`.
+    #[must_use]
+    pub const fn new(name: &'static str, place: Place, stands_for: &'static str) -> Self {
+        Self { name, place, stands_for }
+    }
+
+    /// The actions that mean something here, by name.
+    #[must_use]
+    pub fn actions(&self) -> Vec<&'static str> {
+        let mut actions = vec!["crash", "error", "delay", "drop"];
+        if !matches!(self.place, Place::Subscription) {
+            actions.push("duplicate");
+        }
+        if matches!(self.place, Place::Ack) {
+            actions.push("skip-ack");
+        }
+        actions
+    }
+
+    /// Lets happen here what is to happen here. Costs one look at a task-local where injection is off.
+    ///
+    /// # Errors
+    /// When a fault says that what follows fails.
+    pub async fn reached(&'static self) -> Result<(), Fault> {
+        match SCOPE.try_with(Scope::clone) {
+            Ok(scope) => scope.reach(self).await,
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// A fault that has fired, as the error its place sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The operation failed.
+    #[error("injected fault: the operation failed")]
+    Failed,
+    /// The connection was lost.
+    #[error("injected fault: the connection was lost")]
+    Dropped,
+    /// The ack was not sent.
+    #[error("injected fault: the ack was not sent")]
+    SkippedAck,
+}
+
+/// Fault injection could not take directives.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotInjected {
+    /// The process was started without it.
+    #[error("fault injection is off: start the services with FAULTS=on")]
+    Off,
+    /// A directive cannot be read.
+    #[error(transparent)]
+    Bad(#[from] BadDirective),
+}
+
+/// The setting `FAULTS`: off, on, or on with directives for the whole process.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Setting {
+    /// Points do nothing.
+    #[default]
+    Off,
+    /// Points are live; these directives are the process's own.
+    On(Directives),
+}
+
+impl std::str::FromStr for Setting {
+    type Err = BadDirective;
+
+    fn from_str(text: &str) -> Result<Self, BadDirective> {
+        match text.trim() {
+            "off" | "" => Ok(Self::Off),
+            "on" => Ok(Self::On(Directives::default())),
+            directives => directives.parse().map(Self::On),
+        }
+    }
+}
+
+/// What is being handled: a saga, and the type of its event.
+pub(crate) type Subject = (SagaId, String);
+
+/// What handles something again when a fault has duplicated it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lane {
+    /// The consumer.
+    Deliveries,
+    /// The relay.
+    Publications,
+    /// The runner of jobs.
+    Calls,
+}
+
+impl Place {
+    /// The place's word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Subscription => "subscription",
+            Self::Delivery => "delivery",
+            Self::Database => "database",
+            Self::Commit => "commit",
+            Self::Ack => "ack",
+            Self::Publish => "publish",
+            Self::Call => "call",
+        }
+    }
+
+    fn lane(self) -> Lane {
+        match self {
+            Self::Publish => Lane::Publications,
+            Self::Call => Lane::Calls,
+            _ => Lane::Deliveries,
+        }
+    }
+}
+
+/// A process's fault injection. Cheap to clone; off, it is nothing.
+#[derive(Clone, Default)]
+pub(crate) struct Faults(Option<Arc<Injector>>);
+
+impl Faults {
+    /// As the setting says, for one participant.
+    pub(crate) async fn new(setting: &Setting, seed: u64, service: &str, db: &Db) -> Self {
+        let Setting::On(directives) = setting else { return Self(None) };
+        tracing::warn!(service, directives = %directives, seed, "FAULT INJECTION IS ON");
+        Self(Some(Arc::new(Injector::new(service, db, directives.clone(), seed).await)))
+    }
+
+    pub(crate) fn are_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Gives a saga directives to carry, before it starts.
+    pub(crate) async fn plant(&self, saga_id: SagaId, text: &str) -> Result<(), NotInjected> {
+        let injector = self.0.as_ref().ok_or(NotInjected::Off)?;
+        injector.learn(saga_id, text.parse::<Directives>()?).await;
+        Ok(())
+    }
+
+    /// Takes over what messages carry.
+    pub(crate) async fn learn(&self, envelopes: impl Iterator<Item = &Envelope>) {
+        let Some(injector) = &self.0 else { return };
+        for envelope in envelopes {
+            if let (Ok(saga_id), Some(text)) = (&envelope.saga_id, &envelope.fault)
+                && !injector.knows(*saga_id)
+            {
+                match text.parse() {
+                    Ok(directives) => injector.learn(*saga_id, directives).await,
+                    Err(bad) => {
+                        tracing::warn!(saga.id = %saga_id, error = %bad, "a message carries unreadable directives")
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes on messages what their sagas carry.
+    pub(crate) async fn label(&self, messages: &mut [Outgoing]) {
+        let Some(injector) = &self.0 else { return };
+        let sagas: Vec<SagaId> = messages.iter().map(|message| message.saga_id).collect();
+        for (message, carried) in messages.iter_mut().zip(injector.carried_by(&sagas).await) {
+            message.fault = (!carried.0.is_empty()).then(|| carried.to_string());
+        }
+    }
+
+    /// Runs work during which points ask for these subjects. Spawned tasks are not inside.
+    pub(crate) async fn scope<F: Future>(&self, subjects: impl FnOnce() -> Vec<Subject>, work: F) -> F::Output {
+        let Some(injector) = &self.0 else { return work.await };
+        let subjects = subjects();
+        let sagas: Vec<SagaId> = subjects.iter().map(|(saga_id, _)| *saga_id).collect();
+        let carried = injector.carried_by(&sagas).await;
+        let subjects = Arc::new(subjects.into_iter().zip(carried).collect());
+        SCOPE.scope(Scope { injector: Arc::clone(injector), subjects }, work).await
+    }
+
+    /// Which of these a fault has duplicated, so that this lane handles them once more; each is told once.
+    pub(crate) fn take_duplicates<T: Clone>(
+        &self,
+        lane: Lane,
+        handled: &[T],
+        saga: impl Fn(&T) -> Option<SagaId>,
+    ) -> Vec<T> {
+        let Some(injector) = &self.0 else { return Vec::new() };
+        let sagas: BTreeSet<SagaId> = handled.iter().filter_map(&saga).collect();
+        let flagged = injector.take_duplicated(lane, &sagas);
+        handled.iter().filter(|one| saga(one).is_some_and(|id| flagged.contains(&id))).cloned().collect()
+    }
+
+    /// The process's own directives from now on.
+    pub(crate) fn set(&self, directives: Directives, seed: u64) -> Result<(), NotInjected> {
+        let injector = self.0.as_ref().ok_or(NotInjected::Off)?;
+        tracing::warn!(directives = %directives, seed, "fault directives of this process");
+        injector.set_own(directives, seed);
+        Ok(())
+    }
+
+    /// The process's own directives.
+    pub(crate) fn own(&self) -> Directives {
+        self.0.as_ref().map(|injector| injector.own()).unwrap_or_default()
+    }
+
+    /// How often each point was reached and fired, by event type.
+    pub(crate) fn counts(&self) -> Vec<(&'static str, String, Count)> {
+        self.0.as_ref().map(|injector| injector.counts()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,45 @@
+//! All SQL on `saga.faults`: which directives a saga carries, and how often each may still fire here.
+
+use super::directive::{Directive, Directives};
+use crate::db::{Db, DbError};
+use crate::ids::SagaId;
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// Writes down what a saga carries; what is known already keeps its count.
+pub(super) async fn learn(db: &Db, saga_id: SagaId, directives: &Directives) -> Result<(), DbError> {
+    let texts: Vec<String> = directives.0.iter().map(ToString::to_string).collect();
+    let times: Vec<i32> = directives.0.iter().map(times).collect();
+    db.execute(
+        "insert into saga.faults (saga_id, n, directive, times_left)
+         select $1, u.n, u.directive, u.times from unnest($2::text[], $3::int4[]) with ordinality u(directive, times, n)
+         on conflict do nothing",
+        &[&saga_id.as_uuid(), &texts, &times],
+    )
+    .await?;
+    Ok(())
+}
+
+fn times(directive: &Directive) -> i32 {
+    i32::try_from(directive.times.unwrap_or(1)).unwrap_or(i32::MAX)
+}
+
+/// What these sagas carry, as far as this service has seen it.
+pub(super) async fn known(db: &Db, sagas: &BTreeSet<SagaId>) -> Result<Vec<(SagaId, String)>, DbError> {
+    let sagas: Vec<Uuid> = sagas.iter().map(SagaId::as_uuid).collect();
+    let sql = "select saga_id, directive from saga.faults where saga_id = any($1) order by saga_id, n";
+    let rows = db.query(sql, &[&sagas]).await?;
+    Ok(rows.iter().map(|row| (row.get::<_, Uuid>(0).into(), row.get(1))).collect())
+}
+
+/// Is anything known of any saga?
+pub(super) async fn any(db: &Db) -> Result<bool, DbError> {
+    Ok(!db.query("select 1 from saga.faults limit 1", &[]).await?.is_empty())
+}
+
+/// Spends one firing, durably: a fault that ends the process must not meet itself after the restart. `false`: none left.
+pub(super) async fn spend(db: &Db, saga_id: SagaId, directive: &Directive) -> Result<bool, DbError> {
+    let sql = "update saga.faults set times_left = times_left - 1, fired_at = clock_timestamp()
+               where saga_id = $1 and directive = $2 and times_left > 0";
+    Ok(db.execute(sql, &[&saga_id.as_uuid(), &directive.to_string()]).await? > 0)
+}

@@ -1,0 +1,100 @@
+//! Failure injection at run time: which points there are, how often each was reached, what is set for this process.
+
+use super::problem::{Problem, Reply};
+use super::state::EngineState;
+use crate::faults::{Directives, ENGINE, FaultPoint};
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Fault injection of this process.
+#[derive(Serialize, ToSchema)]
+pub(super) struct FaultMap {
+    /// Was the process started with it?
+    enabled: bool,
+    /// What is set for the whole process.
+    directives: String,
+    /// Every fault point of this service.
+    points: Vec<PointMap>,
+}
+
+/// One fault point.
+#[derive(Serialize, ToSchema)]
+pub(super) struct PointMap {
+    /// `<service>/<point>`, as a directive names it.
+    #[schema(example = "payment-svc/after-charge")]
+    point: String,
+    /// What it is at.
+    #[schema(example = "commit")]
+    place: &'static str,
+    /// What a crash there means.
+    stands_for: &'static str,
+    /// The actions that mean something there.
+    actions: Vec<&'static str>,
+    /// How often it was reached while what was handled.
+    reached: Vec<Reached>,
+}
+
+/// How often a point was reached by one type of event.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Reached {
+    /// The type without its version; empty where no event was handled.
+    event: String,
+    /// How often it was reached.
+    times: u64,
+    /// How often something happened there.
+    fired: u64,
+}
+
+/// What is to be set for the whole process.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewFaults {
+    /// Directives; empty for none.
+    #[schema(example = "payment-svc/after-commit=crash%0.01")]
+    directives: String,
+    /// Seed of those with a probability.
+    #[serde(default)]
+    seed: u64,
+}
+
+/// The fault points of this service.
+#[utoipa::path(get, path = "/faults", tag = "engine", responses((status = 200, body = FaultMap)))]
+pub(super) async fn show(State(state): State<EngineState>) -> Json<FaultMap> {
+    Json(map(&state))
+}
+
+/// Sets fault directives for the whole process.
+#[utoipa::path(put, path = "/faults", tag = "engine", request_body = NewFaults,
+    responses((status = 200, body = FaultMap), (status = 400, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn set(
+    State(state): State<EngineState>,
+    new: Result<Json<NewFaults>, JsonRejection>,
+) -> Reply<Json<FaultMap>> {
+    let Json(new) = new?;
+    let directives: Directives = new.directives.parse().map_err(|bad| Problem::new(400, format!("{bad}")))?;
+    state.faults.set(directives, new.seed).map_err(|off| Problem::new(409, off.to_string()))?;
+    Ok(Json(map(&state)))
+}
+
+fn map(state: &EngineState) -> FaultMap {
+    let counts = state.faults.counts();
+    let point = |point: &&'static FaultPoint| PointMap {
+        point: format!("{}-svc/{}", state.service, point.name),
+        place: point.place.as_str(),
+        stands_for: point.stands_for,
+        actions: point.actions(),
+        reached: counts
+            .iter()
+            .filter(|(name, ..)| *name == point.name)
+            .map(|(_, event, count)| Reached { event: event.clone(), times: count.reached, fired: count.fired })
+            .collect(),
+    };
+    FaultMap {
+        enabled: state.faults.are_on(),
+        directives: state.faults.own().to_string(),
+        points: ENGINE.iter().chain(&state.fault_points).map(point).collect(),
+    }
+}
