@@ -14,6 +14,7 @@ mod reordering;
 mod replicas;
 mod restarts;
 mod strange_charges;
+mod supervision;
 mod validation;
 mod wire;
 mod world;
