@@ -11,12 +11,14 @@ use reqwest::{Method, RequestBuilder, StatusCode, Url, header};
 use serde::de::DeserializeOwned;
 
 mod error;
+mod faults;
 mod orders;
 mod sagas;
 mod shop;
 mod wait;
 
 pub use error::{ClientError, Problem};
+pub use faults::{FaultMap, FaultPoint, Reached};
 pub use orders::{Answers, Item, Line, NewOrder, Order, OrderFilter, OrderPage, OrderStatus, Placed};
 pub use sagas::{
     Choreography, HeldMessage, MapStep, MessageRef, ParkedMessage, Redriven, Said, Story, StoryStep, Timeline,
@@ -104,6 +106,7 @@ pub struct Client {
     http: reqwest::Client,
     endpoints: Endpoints,
     token: Option<String>,
+    faults: Option<String>,
     timeout: Duration,
 }
 
@@ -114,13 +117,20 @@ impl Client {
         // A proxy from the environment has no business between an operator's machine and services on it.
         let http = reqwest::Client::builder().no_proxy().build();
         let http = http.expect("without TLS and a proxy there is nothing in a client that could fail to build");
-        Self { http, endpoints, token: None, timeout: REQUEST_TIMEOUT }
+        Self { http, endpoints, token: None, faults: None, timeout: REQUEST_TIMEOUT }
     }
 
     /// Sends this bearer token with every request from now on; `None` sends none.
     #[must_use]
     pub fn with_token(mut self, token: Option<String>) -> Self {
         self.token = token;
+        self
+    }
+
+    /// Sends these fault directives (`Saga-Fault`) with every order from now on; `None` sends none.
+    #[must_use]
+    pub fn with_faults(mut self, directives: Option<String>) -> Self {
+        self.faults = directives;
         self
     }
 

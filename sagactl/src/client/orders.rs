@@ -176,6 +176,9 @@ impl Client {
         if let Some(key) = idempotency_key {
             request = request.header("Idempotency-Key", key);
         }
+        if let Some(directives) = &self.faults {
+            request = request.header("Saga-Fault", directives);
+        }
         if let Some(seconds) = prefer_wait_seconds {
             let patience = self.timeout + std::time::Duration::from_secs(seconds.into());
             request = request.header("Prefer", format!("wait={seconds}")).timeout(patience);

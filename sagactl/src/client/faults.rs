@@ -1,0 +1,58 @@
+//! Failure injection: which points a service has, and what is set for its process.
+
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+
+use super::{Client, ClientError, Service, receive};
+
+/// Fault injection of one service's process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultMap {
+    /// Was the process started with it?
+    pub enabled: bool,
+    /// What is set for the whole process.
+    pub directives: String,
+    /// Every fault point of the service.
+    pub points: Vec<FaultPoint>,
+}
+
+/// One fault point.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultPoint {
+    /// `<service>/<point>`, as a directive names it.
+    pub point: String,
+    /// What it is at: `subscription`, `delivery`, `database`, `commit`, `ack`, `publish` or `call`.
+    pub place: String,
+    /// What a crash there means.
+    pub stands_for: String,
+    /// The actions that mean something there.
+    pub actions: Vec<String>,
+    /// How often it was reached, by event.
+    pub reached: Vec<Reached>,
+}
+
+/// How often a point was reached by one type of event since the process started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// The type without its version; empty where no event was handled.
+    pub event: String,
+    /// How often it was reached.
+    pub times: u64,
+    /// How often something happened there.
+    pub fired: u64,
+}
+
+impl Client {
+    /// `GET /faults` of one service.
+    pub async fn faults(&self, service: Service) -> Result<FaultMap, ClientError> {
+        self.get(service, &["faults"]).await
+    }
+
+    /// `PUT /faults`: what is to go wrong in the whole process from now on; empty for nothing. `seed` decides those with a
+    /// probability.
+    pub async fn set_faults(&self, service: Service, directives: &str, seed: u64) -> Result<FaultMap, ClientError> {
+        let body = serde_json::json!({ "directives": directives, "seed": seed });
+        let request = self.request(Method::PUT, service, &["faults"])?.json(&body);
+        Ok(receive(service, request).await?.body)
+    }
+}
