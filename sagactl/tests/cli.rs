@@ -2,20 +2,26 @@
 
 use std::process::{Command, Output};
 
-/// Runs `sagactl` against services that are not there.
-fn sagactl(arguments: &[&str]) -> Output {
-    let nobody = "http://127.0.0.1:1";
+/// Nobody listens there.
+const NOBODY: &str = "http://127.0.0.1:1";
+
+/// Runs `sagactl` against services that are there.
+fn sagactl(services: &str, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_sagactl"))
         .args(arguments)
         .env_remove("ORDERSAGA_DATA")
-        .envs(["ORDER_URL", "PAYMENT_URL", "INVENTORY_URL", "NOTIFICATION_URL"].map(|variable| (variable, nobody)))
+        .envs(["ORDER_URL", "PAYMENT_URL", "INVENTORY_URL", "NOTIFICATION_URL"].map(|variable| (variable, services)))
         .output()
         .expect("sagactl runs")
 }
 
 /// Its status and the one sentence it says.
 fn refusal(arguments: &[&str]) -> (i32, String) {
-    let output = sagactl(arguments);
+    refusal_at(NOBODY, arguments)
+}
+
+fn refusal_at(services: &str, arguments: &[&str]) -> (i32, String) {
+    let output = sagactl(services, arguments);
     let said = String::from_utf8(output.stderr).expect("text");
     assert!(output.stdout.is_empty(), "{arguments:?} printed a result and failed: {said}");
     (output.status.code().expect("no signal"), said)
@@ -23,24 +29,53 @@ fn refusal(arguments: &[&str]) -> (i32, String) {
 
 const ID: &str = "019a0000-0000-7000-8000-0000000000a1";
 
-#[test]
-fn a_service_that_is_not_there_is_one_sentence_and_status_1() {
-    let (status, said) = refusal(&["order", "show", ID]);
-    assert_eq!(status, 1);
-    assert!(said.starts_with("error: order-svc cannot be reached at http://127.0.0.1:1/orders/"), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
+const ADVICE: &str = ": is a stack running? start one with `cargo demo` or `sagactl up`\n";
 
-    for arguments in [&["saga", "show", ID][..], &["parked", "list"], &["parked", "redrive", ID], &["order", "list"]] {
-        let (status, said) = refusal(arguments);
-        assert_eq!((status, said.lines().count()), (1, 1), "{arguments:?}: {said}");
+#[test]
+fn without_a_stack_every_verb_says_in_one_sentence_what_to_do() {
+    let place = ["order", "place", "--customer", "anna", "--item", "MUG-STONE"];
+    for arguments in [
+        &["order", "show", ID][..],
+        &place,
+        &["order", "list"],
+        &["order", "cancel", ID],
+        &["saga", "show", ID],
+        &["parked", "list"],
+        &["parked", "show", ID],
+        &["parked", "redrive", ID],
+    ] {
+        let said = format!("error: nothing listens on {NOBODY}, where order-svc should be{ADVICE}");
+        assert_eq!(refusal(arguments), (1, said), "{arguments:?}");
     }
+    let (status, said) = refusal(&["parked", "list", "--service", "payment"]);
+    assert_eq!((status, said), (1, format!("error: nothing listens on {NOBODY}, where payment-svc should be{ADVICE}")));
+}
+
+#[test]
+fn an_audit_without_databases_says_in_one_sentence_what_to_do_and_does_not_wait() {
+    let (status, said) = refusal(&["audit", "--data", "no/such/folder"]);
+    assert_eq!((status, said.lines().count()), (1, 1), "{said}");
+    let urls = ["orders", "inventory", "payment", "notification"]
+        .map(|name| [format!("--{name}-database-url"), format!("postgres://x:secret@127.0.0.1:1/{name}")]);
+    let mut arguments = vec!["audit", "--wait", "3600"];
+    arguments.extend(urls.iter().flatten().map(String::as_str));
+    let (status, said) = refusal(&arguments);
+    assert_eq!(status, 1);
+    assert!(said.starts_with("error: nothing listens on 127.0.0.1:1, where the "), "{said}");
+    assert!(said.ends_with(&format!(" database should be{ADVICE}")), "{said}");
+    assert!(!said.contains("secret"), "{said}");
 }
 
 #[test]
 fn an_order_of_unknown_fate_comes_with_the_key_to_repeat_it() {
-    let (status, said) = refusal(&["order", "place", "--customer", "anna", "--item", "MUG-STONE", "--key", "k1"]);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    let cut_off = std::thread::spawn(move || listener.accept().map(drop));
+    let place = ["order", "place", "--customer", "anna", "--item", "MUG-STONE", "--key", "k1"];
+    let (status, said) = refusal_at(&url, &place);
     assert_eq!(status, 1);
     assert!(said.contains("unknown") && said.contains("--key k1"), "{said}");
+    cut_off.join().expect("no panic").expect("a client");
 }
 
 #[test]

@@ -110,13 +110,22 @@ async fn a_problem_is_not_a_transport_error() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_not_there_or_silent_is_a_transport_error() {
+async fn a_service_that_is_not_there_is_told_from_one_that_breaks_off_or_is_silent() {
     let nowhere = Endpoints { order: "http://127.0.0.1:1".to_owned(), ..Endpoints::default() };
     let error = Client::new(nowhere).order(Uuid::now_v7()).await.expect_err("nobody there");
     assert!(
-        matches!(&error, ClientError::Transport { service: Service::Order, .. }) && error.is_transient(),
+        matches!(&error, ClientError::NobodyListens { service: Service::Order, .. }) && error.is_transient(),
         "{error}"
     );
+    assert_eq!(error.to_string(), "nothing listens on http://127.0.0.1:1, where order-svc should be");
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    let cut = tokio::spawn(async move { listener.accept().await.map(drop) });
+    let error = Client::new(Endpoints { order: url, ..Endpoints::default() }).order(Uuid::now_v7()).await;
+    let error = error.expect_err("no answer");
+    assert!(matches!(&error, ClientError::Transport { .. }) && error.is_transient(), "{error}");
+    cut.await.expect("no panic").expect("a client");
 
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let silent =

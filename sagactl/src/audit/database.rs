@@ -91,7 +91,8 @@ impl Connection {
         let unreachable = |error| AuditError::unreachable(database, &error);
         let mut config: Config = urls.of(database).parse().map_err(unreachable)?;
         config.application_name("saga-audit").connect_timeout(CONNECT_TIMEOUT);
-        let (client, connection) = config.connect(NoTls).await.map_err(unreachable)?;
+        let connected = config.connect(NoTls).await;
+        let (client, connection) = connected.map_err(|error| AuditError::unconnected(database, &config, &error))?;
         // Ends when the client is dropped; what breaks it also fails the query under way, which reports it.
         tokio::spawn(connection);
         Ok(Self { database, client })

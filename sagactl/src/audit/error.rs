@@ -1,7 +1,10 @@
 //! Why an audit could not be made.
 
 use std::error::Error as _;
+use std::io;
 
+use tokio_postgres::Config;
+use tokio_postgres::config::Host;
 use tokio_postgres::error::SqlState;
 
 use super::Database;
@@ -9,6 +12,15 @@ use super::Database;
 /// Something could not be read. Each prints as one sentence, without the URL's password.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
+    /// The connection to a database was refused.
+    #[error("nothing listens on {address}, where the {database} database should be")]
+    NobodyListens {
+        /// Which.
+        database: Database,
+        /// Host and port.
+        address: String,
+    },
+
     /// No connection to a database, or it broke.
     #[error("the {database} database cannot be reached: {reason}")]
     Unreachable {
@@ -51,6 +63,18 @@ pub enum AuditError {
 }
 
 impl AuditError {
+    /// No connection could be made to the server that `config` describes.
+    pub(super) fn unconnected(database: Database, config: &Config, error: &tokio_postgres::Error) -> Self {
+        let io = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+        match (io.map(io::Error::kind), config.get_hosts()) {
+            (Some(io::ErrorKind::ConnectionRefused), [Host::Tcp(host), ..]) => {
+                let port = config.get_ports().first().copied().unwrap_or(5432);
+                Self::NobodyListens { database, address: format!("{host}:{port}") }
+            }
+            _ => Self::unreachable(database, error),
+        }
+    }
+
     pub(super) fn unreachable(database: Database, error: &tokio_postgres::Error) -> Self {
         Self::Unreachable { database, reason: sentence(error) }
     }
@@ -68,7 +92,7 @@ impl AuditError {
 
     /// The system may only be restarting, so that asking again makes sense.
     pub(super) fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Provider { .. })
+        matches!(self, Self::NobodyListens { .. } | Self::Unreachable { .. } | Self::Provider { .. })
     }
 }
 

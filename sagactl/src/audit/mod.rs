@@ -67,6 +67,14 @@ pub enum ExpectedParked {
     Messages(Vec<Uuid>),
 }
 
+/// Connects to all databases, and no more: an auditor that is going to wait should know first that there is somebody to wait for.
+///
+/// # Errors
+/// When a database cannot be reached.
+pub async fn reach(databases: &DatabaseUrls) -> Result<(), AuditError> {
+    Connection::open_all(databases).await.map(drop)
+}
+
 /// Audits once, now.
 ///
 /// # Errors

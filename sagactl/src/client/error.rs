@@ -1,5 +1,8 @@
 //! What can go wrong between a caller and a service.
 
+use std::error::Error;
+use std::io;
+
 use reqwest::StatusCode;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -13,14 +16,23 @@ pub enum ClientError {
     #[error(transparent)]
     Problem(Problem),
 
-    /// No complete answer came: refused, cut off, or too late. **Whether the request was carried out is unknown.**
+    /// The connection was refused, so the request was not carried out.
+    #[error("nothing listens on {url}, where {service} should be")]
+    NobodyListens {
+        /// Who should be there.
+        service: Service,
+        /// The base URL.
+        url: String,
+    },
+
+    /// No complete answer came: cut off, or too late. **Whether the request was carried out is unknown.**
     #[error("{service} cannot be reached at {url}: {reason}")]
     Transport {
         /// Who was asked.
         service: Service,
         /// Where.
         url: String,
-        /// The innermost cause, such as `Connection refused (os error 111)`.
+        /// The innermost cause, such as `Connection reset by peer (os error 104)`.
         reason: String,
     },
 
@@ -58,8 +70,13 @@ pub enum ClientError {
 
 impl ClientError {
     pub(super) fn transport(service: Service, source: reqwest::Error) -> Self {
+        let cause = innermost(&source);
+        if cause.downcast_ref().is_some_and(|io: &io::Error| io.kind() == io::ErrorKind::ConnectionRefused) {
+            let url = source.url().map_or_else(String::new, |url| url.origin().ascii_serialization());
+            return ClientError::NobodyListens { service, url };
+        }
         let url = source.url().map_or_else(String::new, ToString::to_string);
-        let reason = if source.is_timeout() { "no answer in time".to_owned() } else { innermost(&source) };
+        let reason = if source.is_timeout() { "no answer in time".to_owned() } else { cause.to_string() };
         ClientError::Transport { service, url, reason }
     }
 
@@ -79,11 +96,17 @@ impl ClientError {
         self.status() == Some(404)
     }
 
+    /// The connection was refused: the service is not there, or just starting.
+    #[must_use]
+    pub fn nobody_listens(&self) -> bool {
+        matches!(self, ClientError::NobodyListens { .. })
+    }
+
     /// Asking again may help: nothing came back, or the service itself was in trouble.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            ClientError::Transport { .. } => true,
+            ClientError::NobodyListens { .. } | ClientError::Transport { .. } => true,
             ClientError::Problem(problem) => problem.status >= 500 || problem.status == 429,
             _ => false,
         }
@@ -91,12 +114,12 @@ impl ClientError {
 }
 
 /// An error's causes end with the one that says what happened; those around it only say where.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
+fn innermost(error: &reqwest::Error) -> &(dyn Error + 'static) {
+    let mut cause: &(dyn Error + 'static) = error;
     while let Some(next) = cause.source() {
         cause = next;
     }
-    cause.to_string()
+    cause
 }
 
 /// An RFC 9457 problem, as far as a caller needs it.

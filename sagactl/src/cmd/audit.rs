@@ -67,7 +67,10 @@ impl Audit {
                 config.grace = Duration::from_secs(grace);
                 audit::run(&config).await?
             }
-            None => audit::until_quiescent(&config, wait).await?,
+            None => {
+                audit::reach(&config.databases).await?;
+                audit::until_quiescent(&config, wait).await?
+            }
         };
         session.print(&report, people)?;
         Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -78,7 +81,8 @@ impl Audit {
             let found = || stack?.process(program)?.database_url.clone();
             let missing = || {
                 Failure::Usage(format!(
-                    "no private stack is running here, so --{flag} (or its variable) must say where"
+                    "no stack is running here: start one with `cargo demo` or `sagactl up`, or say where the databases are \
+                     (--{flag} and so on, see --help)"
                 ))
             };
             given.or_else(found).ok_or_else(missing)

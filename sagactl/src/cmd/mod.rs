@@ -49,23 +49,21 @@ enum Verb {
 impl Cli {
     /// Runs the verb. Status 0: done; 1: it failed or found something wrong; 2: it could not begin.
     pub async fn run(self) -> ExitCode {
-        let outcome = async {
-            let session = match self.verb {
-                Verb::Up(up) => return Ok(up.run().await),
-                _ => Session::open(self.global)?,
-            };
-            match self.verb {
-                Verb::Up(_) => Ok(ExitCode::SUCCESS),
-                Verb::Order(order) => order.run(&session).await,
-                Verb::Saga(saga) => saga.run(&session).await,
-                Verb::Parked(parked) => parked.run(&session).await,
-                Verb::Audit(audit) => audit.run(&session).await,
-            }
+        if let Verb::Up(up) = self.verb {
+            return up.run().await;
+        }
+        let session = match Session::open(self.global) {
+            Ok(session) => session,
+            Err(failure) => return failure.tell(None),
         };
-        outcome.await.unwrap_or_else(|failure: Failure| {
-            eprintln!("error: {failure}");
-            failure.status()
-        })
+        let outcome = match self.verb {
+            Verb::Up(_) => Ok(ExitCode::SUCCESS),
+            Verb::Order(order) => order.run(&session).await,
+            Verb::Saga(saga) => saga.run(&session).await,
+            Verb::Parked(parked) => parked.run(&session).await,
+            Verb::Audit(audit) => audit.run(&session).await,
+        };
+        outcome.unwrap_or_else(|failure| failure.tell(session.stack.as_ref()))
     }
 }
 

@@ -104,6 +104,7 @@ impl Place {
         let key = self.key.unwrap_or_else(|| Uuid::now_v7().to_string());
         match session.client.place_order(&order, Some(&key), self.wait).await {
             Ok(placed) => session.print(&placed.order, one),
+            // Cut off amid the request. One that was refused was never made.
             Err(error @ ClientError::Transport { .. }) => Err(Failure::Failed(format!(
                 "{error}; whether the order was placed is unknown: repeat the command with --key {key} to be sure"
             ))),

@@ -71,7 +71,7 @@ impl Parked {
             Parked::Show { message_id, service } => {
                 let answers = ask(service, |service| client.parked_show(service, message_id)).await;
                 let (found, errors) = split(answers);
-                some(&found, message_id, &errors)?;
+                let errors = some(&found, message_id, errors)?;
                 session.print(&found, |found| found.iter().map(one).collect::<Vec<_>>().join("\n"))?;
                 incomplete(errors)
             }
@@ -80,9 +80,8 @@ impl Parked {
                 for message_id in message_ids {
                     let answers = ask(service, |service| client.redrive(service, message_id)).await;
                     let (found, failed) = split(answers);
-                    some(&found, message_id, &failed)?;
+                    errors.extend(some(&found, message_id, failed)?);
                     redriven.extend(found);
-                    errors.extend(failed);
                 }
                 session.print(&redriven, |redriven| {
                     let line =
@@ -118,18 +117,18 @@ fn split<T>(answers: Vec<(Service, Result<T, ClientError>)>) -> (Vec<Held<T>>, V
     (found, errors)
 }
 
-fn some<T>(found: &[Held<T>], message_id: Uuid, errors: &[ClientError]) -> Result<(), Failure> {
-    match (found, errors) {
+/// Finding nothing is an error; else those who could not tell are returned.
+fn some<T>(found: &[Held<T>], message_id: Uuid, errors: Vec<ClientError>) -> Result<Vec<ClientError>, Failure> {
+    match (found, &errors[..]) {
         ([], []) => Err(Failure::Failed(format!("no service has message {message_id} parked"))),
-        ([], [error, ..]) => Err(Failure::Failed(error.to_string())),
-        _ => Ok(()),
+        ([], _) => Err(Failure::all(errors)),
+        _ => Ok(errors),
     }
 }
 
 /// An answer without all services is shown, but it is not success.
 fn incomplete(errors: Vec<ClientError>) -> Result<ExitCode, Failure> {
-    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    if errors.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(Failure::Failed(errors.join("; "))) }
+    if errors.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(Failure::all(errors)) }
 }
 
 fn list(all: &[Held<ParkedMessage>]) -> String {

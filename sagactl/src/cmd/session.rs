@@ -111,6 +111,34 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Of what several services failed with: one sentence if none of them is there, else all that they said.
+    pub(super) fn all(mut errors: Vec<ClientError>) -> Self {
+        if errors.iter().all(ClientError::nobody_listens) && !errors.is_empty() {
+            return errors.swap_remove(0).into();
+        }
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Failure::Failed(errors.join("; "))
+    }
+
+    /// Says why on stderr, and what to do about it if nobody is there. Returns [`Failure::status`].
+    pub(super) fn tell(&self, stack: Option<&StackRecord>) -> ExitCode {
+        let nobody_at = match self {
+            Failure::Client(ClientError::NobodyListens { url, .. }) => Some(url),
+            Failure::Audit(AuditError::NobodyListens { address, .. }) => Some(address),
+            _ => None,
+        };
+        let part_of = |stack: &&StackRecord, address: &str| {
+            stack.postgres_url.contains(address) || stack.processes.iter().any(|process| process.url == address)
+        };
+        let advice = match nobody_at.map(|address| stack.filter(|stack| part_of(stack, address))) {
+            None => String::new(),
+            Some(None) => ": is a stack running? start one with `cargo demo` or `sagactl up`".to_owned(),
+            Some(Some(stack)) => format!(": is it just starting again? the logs are in {}/log", stack.data.display()),
+        };
+        eprintln!("error: {self}{advice}");
+        self.status()
+    }
+
     /// 2 when the command itself was wrong, else 1.
     #[must_use]
     pub fn status(&self) -> ExitCode {

@@ -31,14 +31,7 @@ pub enum Saga {
 impl Saga {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Failure> {
         let Saga::Show { id } = self;
-        let view = view(&session.client, id).await;
-        if let (true, [first, ..]) = (view.silent.len() == Service::ALL.len(), &view.silent[..]) {
-            let Silence { service, reason } = first;
-            return Err(Failure::Failed(format!(
-                "no service answers; {service} at {}: {reason}",
-                session.client.endpoints().of(*service)
-            )));
-        }
+        let view = view(&session.client, id).await.map_err(Failure::all)?;
         if view.lines.is_empty() && view.waiting.is_empty() && view.silent.is_empty() {
             return Err(Failure::Failed(format!("no service knows anything of saga {id}")));
         }
@@ -48,7 +41,10 @@ impl Saga {
 
 /// Asks every service for its part and its map, all at once, and stitches them together. A service that does not answer is
 /// part of the result, not an error.
-pub async fn view(client: &Client, saga_id: Uuid) -> SagaView {
+///
+/// # Errors
+/// When no service answers: what each of them failed with.
+pub async fn view(client: &Client, saga_id: Uuid) -> Result<SagaView, Vec<ClientError>> {
     let client = &client.clone().with_timeout(PATIENCE);
     let asked = join_all(Service::ALL.map(|service| async move {
         let (story, map) = tokio::join!(client.saga(service, saga_id), client.choreography(service));
@@ -61,7 +57,7 @@ pub async fn view(client: &Client, saga_id: Uuid) -> SagaView {
         (service, story, map)
     }));
 
-    let (mut stories, mut maps, mut silent) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut stories, mut maps, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for (service, story, map) in asked.await {
         // Its map is worth having only together with its part: expecting steps of a silent service would be guessing.
         match story {
@@ -69,14 +65,19 @@ pub async fn view(client: &Client, saga_id: Uuid) -> SagaView {
                 stories.push((service, story));
                 maps.extend(map.ok().map(|map| (service, map)));
             }
-            Err(error) => silent.push(Silence { service, reason: reason(&error) }),
+            Err(error) => errors.push((service, error)),
         }
     }
-    stitch(saga_id, &stories, &maps, silent)
+    if stories.is_empty() {
+        return Err(errors.into_iter().map(|(_, error)| error).collect());
+    }
+    let silence = |(service, error)| Silence { service, reason: reason(&error) };
+    Ok(stitch(saga_id, &stories, &maps, errors.into_iter().map(silence).collect()))
 }
 
 fn reason(error: &ClientError) -> String {
     match error {
+        ClientError::NobodyListens { url, .. } => format!("nothing listens on {url}"),
         ClientError::Transport { reason, .. } => reason.clone(),
         other => other.to_string(),
     }
