@@ -1,5 +1,6 @@
 //! The command line as a process: what it prints where, and its exit status.
 
+use std::io::{Read, Write};
 use std::process::{Command, Output};
 
 /// Nobody listens there.
@@ -76,6 +77,45 @@ fn an_order_of_unknown_fate_comes_with_the_key_to_repeat_it() {
     assert_eq!(status, 1);
     assert!(said.contains("unknown") && said.contains("--key k1"), "{said}");
     cut_off.join().expect("no panic").expect("a client");
+}
+
+/// Answers one request with an order in this status; returns the exit status of `order place`.
+fn place(order: &str, flags: &[&str]) -> i32 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    let body = format!(
+        r#"{{"id":"{ID}","customer_id":"anna","status":"{order}","currency":"EUR","amount_minor":1800,"items":[],
+            "payment_method":"wallet","created_at":"2026-11-21T10:00:00Z","deadline_at":"2026-11-21T10:00:30Z"}}"#
+    );
+    let service = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().expect("a client");
+        let mut request = Vec::new();
+        while !request.ends_with(b"}") {
+            let mut part = [0; 1024];
+            let length = socket.read(&mut part).expect("a request");
+            request.extend_from_slice(&part[..length]);
+        }
+        let head = format!("HTTP/1.1 202 Accepted\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+        socket.write_all((head + &body).as_bytes()).expect("a patient client");
+    });
+    let mut arguments = vec!["order", "place", "--customer", "anna", "--item", "MUG-STONE"];
+    arguments.extend(flags);
+    let output = sagactl(&url, &arguments);
+    service.join().expect("no panic");
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains(order), "the order is shown whatever its status");
+    output.status.code().expect("no signal")
+}
+
+#[test]
+fn the_status_of_an_order_that_was_waited_for_tells_how_it_ended() {
+    for (order, status) in
+        [("confirmed", 0), ("delivered", 0), ("cancelled", 3), ("cancelling", 4), ("pending", 4), ("of-tomorrow", 4)]
+    {
+        assert_eq!(place(order, &["--wait", "1"]), status, "{order}");
+        assert_eq!(place(order, &["--wait", "1", "--json"]), status, "{order}");
+    }
+    assert_eq!(place("pending", &[]), 0, "placed, and nothing more was asked for");
 }
 
 #[test]

@@ -7,12 +7,26 @@ use uuid::Uuid;
 
 use super::show::{moment, money, table};
 use super::{Failure, Session};
-use crate::client::{self, ClientError, Item, NewOrder, OrderFilter, OrderPage};
+use crate::client::{self, ClientError, Item, NewOrder, OrderFilter, OrderPage, OrderStatus};
+
+/// With `--wait`, when the order was cancelled.
+const CANCELLED: u8 = 3;
+/// With `--wait`, when the time was over before the order was.
+const UNDECIDED: u8 = 4;
+
+const PLACE_STATUSES: &str = "\
+Exit status:
+  0  it is placed; with --wait: confirmed
+  1  it is not placed, or not known to be
+  2  the command makes no sense
+  3  with --wait: it was cancelled
+  4  with --wait: it was neither confirmed nor cancelled in time";
 
 /// Flags of `sagactl order`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Order {
-    /// Place an order
+    /// Place an order; with --wait, the exit status tells how it ended
+    #[command(after_help = PLACE_STATUSES)]
     Place(Place),
     /// Show an order
     Show {
@@ -103,13 +117,25 @@ impl Place {
         };
         let key = self.key.unwrap_or_else(|| Uuid::now_v7().to_string());
         match session.client.place_order(&order, Some(&key), self.wait).await {
-            Ok(placed) => session.print(&placed.order, one),
+            Ok(placed) => {
+                session.print(&placed.order, one)?;
+                Ok(if self.wait.is_some() { ended(&placed.order.status) } else { ExitCode::SUCCESS })
+            }
             // Cut off amid the request. One that was refused was never made.
             Err(error @ ClientError::Transport { .. }) => Err(Failure::Failed(format!(
                 "{error}; whether the order was placed is unknown: repeat the command with --key {key} to be sure"
             ))),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// How an order that was waited for went, for scripts.
+fn ended(status: &OrderStatus) -> ExitCode {
+    match status {
+        OrderStatus::Cancelled => ExitCode::from(CANCELLED),
+        status if status.is_terminal() => ExitCode::SUCCESS,
+        _ => ExitCode::from(UNDECIDED),
     }
 }
 
