@@ -4,6 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +18,7 @@ const TEMPORARY: &str = "ordersaga-servers-";
 pub(super) struct DataDir {
     path: PathBuf,
     /// Removed on drop.
-    temporary: bool,
+    temporary: AtomicBool,
     _lock: File,
 }
 
@@ -37,7 +38,7 @@ impl DataDir {
         let file = path.join("lock");
         let lock = File::options().create(true).append(true).open(&file).doing_with("open", &file)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path, temporary: false, _lock: lock }),
+            Ok(()) => Ok(Self { path, temporary: false.into(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(StackError::Locked(path)),
             Err(TryLockError::Error(error)) => Err(error).doing_with("lock", &file),
         }
@@ -65,9 +66,13 @@ impl DataDir {
         let parent = std::env::temp_dir();
         remove_orphans(&parent);
         let path = parent.join(format!("{TEMPORARY}{:016x}", rand::random::<u64>()));
-        let mut data = Self::open(&path)?;
-        data.temporary = true;
+        let data = Self::open(&path)?;
+        data.set_temporary(true);
         Ok(data)
+    }
+
+    pub(super) fn set_temporary(&self, temporary: bool) {
+        self.temporary.store(temporary, Ordering::Relaxed);
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -106,7 +111,7 @@ impl DataDir {
 
 impl Drop for DataDir {
     fn drop(&mut self) {
-        if self.temporary {
+        if self.temporary.load(Ordering::Relaxed) {
             remove(&self.path);
         }
     }

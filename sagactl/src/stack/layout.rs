@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::future::try_join_all;
 use tokio::task::JoinSet;
 
+use super::detour::detoured;
 use super::process::Process;
 use super::{Instance, Program, Servers, Stack, StackError, StackOptions, binaries};
 
@@ -35,7 +36,7 @@ impl Stack {
         for (&instance, &port) in &ports {
             if let Some(binary) = programs.get(&instance.program) {
                 let log = logs.join(format!("{instance}.log"));
-                let env = stack.environment(instance, &ports);
+                let env = stack.environment(instance, &ports)?;
                 let process = Process::new(instance, binary.clone(), port, log, env);
                 stack.processes.insert(instance, Arc::new(process));
             }
@@ -57,7 +58,7 @@ impl Stack {
     }
 
     /// What a process is told. The stack's options have the last word.
-    fn environment(&self, instance: Instance, ports: &BTreeMap<Instance, u16>) -> Environment {
+    fn environment(&self, instance: Instance, ports: &BTreeMap<Instance, u16>) -> Result<Environment, StackError> {
         let address = |of: Instance| format!("127.0.0.1:{}", ports.get(&of).copied().unwrap_or_default());
         let url = |program: Program| format!("http://{}", address(program.into()));
         let program = instance.program;
@@ -85,8 +86,13 @@ impl Stack {
             }
             Program::InventorySvc | Program::NotificationSvc => {}
         }
+        for (&(_, upstream), &port) in self.options.detours.iter().filter(|((of, _), _)| *of == program) {
+            if let Some(url) = env.get_mut(upstream.variable()) {
+                *url = detoured(url, port)?;
+            }
+        }
         env.extend(self.options.env.get(&program).cloned().unwrap_or_default());
-        env
+        Ok(env)
     }
 }
 

@@ -90,6 +90,20 @@ impl Management {
         Ok(names.len())
     }
 
+    /// As [`Management::close_connections`], for those alone whose client calls itself something that begins so.
+    pub async fn close_connections_of(&self, vhost: &str, name: &str) -> Result<usize, StackError> {
+        let connections = self.call(Method::GET, &["vhosts", vhost, "connections"], None).await?;
+        let calls_itself =
+            |it: &Value| it["client_properties"]["connection_name"].as_str().unwrap_or_default().to_owned();
+        let of_client = |it: &&Value| calls_itself(it).starts_with(name);
+        let connections = connections.as_array().into_iter().flatten().filter(of_client);
+        let names: Vec<&str> = connections.filter_map(|it| it["name"].as_str()).collect();
+        for name in &names {
+            self.call(Method::DELETE, &["connections", name], None).await?;
+        }
+        Ok(names.len())
+    }
+
     /// One call of the API; a 404 of a DELETE is success.
     async fn call(&self, method: Method, path: &[&str], body: Option<Value>) -> Result<Value, StackError> {
         let doing = format!("{method} /api/{}", path.join("/"));

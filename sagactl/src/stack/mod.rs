@@ -21,6 +21,7 @@ mod admin;
 mod binaries;
 mod child;
 mod data;
+mod detour;
 mod error;
 mod find;
 mod install;
@@ -40,6 +41,7 @@ mod supervisor;
 mod unix;
 
 pub use binaries::{build, workspace};
+pub use detour::Upstream;
 pub use error::StackError;
 pub use install::ensure_servers;
 pub use management::{Management, Queue};

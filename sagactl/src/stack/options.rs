@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::Program;
+use super::{Program, Upstream};
 
 /// Which processes a stack has, and how each is set up.
 #[derive(Debug, Clone)]
@@ -16,6 +16,7 @@ pub struct StackOptions {
     pub(super) ports: BTreeMap<Program, u16>,
     pub(super) programs_folder: Option<PathBuf>,
     pub(super) supervise: bool,
+    pub(super) detours: BTreeMap<(Program, Upstream), u16>,
 }
 
 impl StackOptions {
@@ -30,6 +31,7 @@ impl StackOptions {
             ports: BTreeMap::new(),
             programs_folder: std::env::var_os("ORDERSAGA_PROGRAMS").map(PathBuf::from),
             supervise: false,
+            detours: BTreeMap::new(),
         }
     }
 
@@ -86,6 +88,13 @@ impl StackOptions {
     #[must_use]
     pub fn supervise(mut self, supervise: bool) -> Self {
         self.supervise = supervise;
+        self
+    }
+
+    /// Makes a program reach a server through this port of 127.0.0.1, where a proxy listens.
+    #[must_use]
+    pub fn through(mut self, program: impl Into<Program>, upstream: Upstream, port: u16) -> Self {
+        self.detours.insert((program.into(), upstream), port);
         self
     }
 

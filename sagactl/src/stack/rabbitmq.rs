@@ -119,6 +119,18 @@ impl Node {
         }
     }
 
+    /// Runs `rabbitmqctl` against the node, at most a minute. Its words are an error's tail if it fails.
+    pub(super) async fn control(&self, arguments: &[&str]) -> Result<(), StackError> {
+        let mut command = self.bare_command(&self.programs.server.with_file_name("rabbitmqctl"))?;
+        command.env("ERL_EPMD_PORT", self.ports.epmd.to_string()).env("RABBITMQ_NODENAME", NODE).args(arguments);
+        let child = Child::spawn(command, Signal::Kill).await.doing("start rabbitmqctl")?;
+        match tokio::time::timeout(Duration::from_secs(60), child.ended()).await {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(StackError::Died { name: "rabbitmqctl".into(), status, tail: tail(&self.log) }),
+            Err(_) => Err(StackError::NotReady { name: "rabbitmqctl".into(), seconds: 60, tail: tail(&self.log) }),
+        }
+    }
+
     /// Freezes or thaws the broker.
     pub(super) async fn signal(&self, signal: Signal) {
         if let Some(running) = self.running.lock().await.as_ref() {

@@ -116,6 +116,11 @@ impl Servers {
         self.data.path()
     }
 
+    /// Whether the data folder goes when this is dropped.
+    pub fn remove_data_at_the_end(&self, remove: bool) {
+        self.data.set_temporary(remove);
+    }
+
     /// The folder of a stack's log files; those of the servers are one above.
     pub(super) fn logs(&self, stack: &str) -> Result<PathBuf, StackError> {
         self.data.folder(&format!("log/{stack}services"))
@@ -216,6 +221,11 @@ impl Servers {
     pub async fn resume_broker(&self) -> Result<(), StackError> {
         self.node("resume RabbitMQ")?.signal(Signal::Continue).await;
         Ok(())
+    }
+
+    /// Runs `rabbitmqctl` with these arguments, such as `stop_app`, at most a minute.
+    pub async fn control_broker(&self, arguments: &[&str]) -> Result<(), StackError> {
+        self.node("control RabbitMQ")?.control(arguments).await
     }
 
     /// Stops PostgreSQL in its orderly way: open transactions are aborted, clients are cut off.
