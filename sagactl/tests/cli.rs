@@ -1,16 +1,20 @@
 //! The command line as a process: what it prints where, and its exit status.
 
 use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::{Command, Output};
+use std::thread;
 
 /// Nobody listens there.
 const NOBODY: &str = "http://127.0.0.1:1";
 
 /// Runs `sagactl` against services that are there.
-fn sagactl(services: &str, arguments: &[&str]) -> Output {
+fn sagactl(services: &str, arguments: &[&str], columns: Option<&str>) -> Output {
     Command::new(env!("CARGO_BIN_EXE_sagactl"))
         .args(arguments)
         .env_remove("ORDERSAGA_DATA")
+        .env_remove("COLUMNS")
+        .envs(columns.map(|columns| ("COLUMNS", columns)))
         .envs(["ORDER_URL", "PAYMENT_URL", "INVENTORY_URL", "NOTIFICATION_URL"].map(|variable| (variable, services)))
         .output()
         .expect("sagactl runs")
@@ -22,7 +26,7 @@ fn refusal(arguments: &[&str]) -> (i32, String) {
 }
 
 fn refusal_at(services: &str, arguments: &[&str]) -> (i32, String) {
-    let output = sagactl(services, arguments);
+    let output = sagactl(services, arguments, None);
     let said = String::from_utf8(output.stderr).expect("text");
     assert!(output.stdout.is_empty(), "{arguments:?} printed a result and failed: {said}");
     (output.status.code().expect("no signal"), said)
@@ -69,9 +73,9 @@ fn an_audit_without_databases_says_in_one_sentence_what_to_do_and_does_not_wait(
 
 #[test]
 fn an_order_of_unknown_fate_comes_with_the_key_to_repeat_it() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
-    let cut_off = std::thread::spawn(move || listener.accept().map(drop));
+    let cut_off = thread::spawn(move || listener.accept().map(drop));
     let place = ["order", "place", "--customer", "anna", "--item", "MUG-STONE", "--key", "k1"];
     let (status, said) = refusal_at(&url, &place);
     assert_eq!(status, 1);
@@ -79,43 +83,61 @@ fn an_order_of_unknown_fate_comes_with_the_key_to_repeat_it() {
     cut_off.join().expect("no panic").expect("a client");
 }
 
-/// Answers one request with an order in this status; returns the exit status of `order place`.
-fn place(order: &str, flags: &[&str]) -> i32 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+fn order(status: &str, reason: &str) -> String {
+    format!(
+        r#"{{"id":"{ID}","customer_id":"anna","status":"{status}","reason":"{reason}","currency":"EUR","amount_minor":1800,
+            "items":[],"payment_method":"wallet","created_at":"2026-11-21T10:00:00Z","deadline_at":"2026-11-21T10:00:30Z"}}"#
+    )
+}
+
+/// A service that answers one request with this body; what `sagactl` makes of it.
+fn answered(body: &str, arguments: &[&str], columns: Option<&str>) -> (i32, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
-    let body = format!(
-        r#"{{"id":"{ID}","customer_id":"anna","status":"{order}","currency":"EUR","amount_minor":1800,"items":[],
-            "payment_method":"wallet","created_at":"2026-11-21T10:00:00Z","deadline_at":"2026-11-21T10:00:30Z"}}"#
-    );
-    let service = std::thread::spawn(move || {
+    let answer = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let service = thread::spawn(move || {
         let (mut socket, _) = listener.accept().expect("a client");
         let mut request = Vec::new();
-        while !request.ends_with(b"}") {
+        let whole =
+            |request: &[u8]| request.ends_with(b"}") || (request.starts_with(b"GET") && request.ends_with(b"\r\n\r\n"));
+        while !whole(&request) {
             let mut part = [0; 1024];
             let length = socket.read(&mut part).expect("a request");
             request.extend_from_slice(&part[..length]);
         }
-        let head = format!("HTTP/1.1 202 Accepted\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
-        socket.write_all((head + &body).as_bytes()).expect("a patient client");
+        socket.write_all(answer.as_bytes()).expect("a patient client");
     });
-    let mut arguments = vec!["order", "place", "--customer", "anna", "--item", "MUG-STONE"];
-    arguments.extend(flags);
-    let output = sagactl(&url, &arguments);
+    let output = sagactl(&url, arguments, columns);
     service.join().expect("no panic");
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(String::from_utf8_lossy(&output.stdout).contains(order), "the order is shown whatever its status");
-    output.status.code().expect("no signal")
+    (output.status.code().expect("no signal"), String::from_utf8(output.stdout).expect("text"))
 }
 
 #[test]
 fn the_status_of_an_order_that_was_waited_for_tells_how_it_ended() {
-    for (order, status) in
+    let place = ["order", "place", "--customer", "anna", "--item", "MUG-STONE", "--wait", "1", "--json"];
+    for (became, status) in
         [("confirmed", 0), ("delivered", 0), ("cancelled", 3), ("cancelling", 4), ("pending", 4), ("of-tomorrow", 4)]
     {
-        assert_eq!(place(order, &["--wait", "1"]), status, "{order}");
-        assert_eq!(place(order, &["--wait", "1", "--json"]), status, "{order}");
+        for arguments in [&place[..8], &place] {
+            let (code, shown) = answered(&order(became, ""), arguments, None);
+            assert_eq!(code, status, "{became}");
+            assert!(shown.contains(became), "the order is shown whatever its status: {shown}");
+        }
     }
-    assert_eq!(place("pending", &[]), 0, "placed, and nothing more was asked for");
+    assert_eq!(answered(&order("pending", ""), &place[..6], None).0, 0, "placed, and nothing more was asked for");
+}
+
+#[test]
+fn tables_are_as_wide_as_the_terminal_and_whole_in_a_pipe() {
+    let reason = "payment.declined: ".to_owned() + &"the customer's bank says no ".repeat(5);
+    let page = format!(r#"{{"orders":[{}]}}"#, order("cancelled", reason.trim_end()));
+    let list = ["order", "list"];
+    let (_, narrow) = answered(&page, &list, Some("132"));
+    assert!(narrow.lines().all(|line| line.chars().count() <= 132), "{narrow}");
+    assert!(narrow.contains(ID), "an id is not broken over lines: {narrow}");
+    let (_, whole) = answered(&page, &list, None);
+    assert!(whole.contains(reason.trim_end()), "{whole}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ pub mod order;
 pub mod parked;
 pub mod saga;
 mod session;
-mod show;
+pub(crate) mod show;
 pub mod up;
 
 use session::Global;

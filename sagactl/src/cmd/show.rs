@@ -1,18 +1,41 @@
 //! How things look to people.
 
 use chrono::{DateTime, Utc};
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 
-/// A table with these headings; columns named in `numbers` are aligned to the right.
-pub(super) fn table<const N: usize>(headings: [&str; N], numbers: &[&str]) -> Table {
-    let mut table = Table::new();
+/// Columns that are copied, or read at a glance: rather wider than the terminal than broken over lines.
+const WHOLE: [&str; 5] = ["message", "order", "amount", "+ms", "took"];
+
+/// A table with these headings, as wide as the terminal at most; columns named in `numbers` are aligned to the right.
+pub(crate) fn table<const N: usize>(headings: [&str; N], numbers: &[&str]) -> Table {
+    let mut table = fitted();
     table.load_style(presets::UTF8_FULL_CONDENSED).set_header(headings);
     for (index, heading) in headings.iter().enumerate() {
-        if let (true, Some(column)) = (numbers.contains(heading), table.column_mut(index)) {
+        let Some(column) = table.column_mut(index) else { continue };
+        if numbers.contains(heading) {
             column.set_cell_alignment(CellAlignment::Right);
+        }
+        if numbers.contains(heading) || WHOLE.contains(heading) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
     table
+}
+
+/// A table that breaks the lines of its cells where the terminal ends. What goes to a file or a pipe is not broken.
+pub(crate) fn fitted() -> Table {
+    let mut table = Table::new();
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    if let Some(columns) = columns() {
+        table.set_width(columns);
+    }
+    table
+}
+
+/// The width of the terminal that is written to; `COLUMNS` has the last word.
+fn columns() -> Option<u16> {
+    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    said.or_else(|| terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0))
 }
 
 /// An amount with its currency, such as `12.90 EUR`.

@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-use comfy_table::{Table, presets};
+use comfy_table::{ColumnConstraint, presets};
 
 use super::launch::{Launch, StopSignal, refused, say, shut_down, tell_restarts};
+use super::show::fitted;
 use crate::stack::StackRecord;
 
 /// Flags of `sagactl up`.
@@ -46,7 +47,7 @@ impl Up {
 
 /// Where everything is, as a table for people.
 pub fn addresses(record: &StackRecord) -> String {
-    let mut table = Table::new();
+    let mut table = fitted();
     table.load_style(presets::NOTHING);
     for process in &record.processes {
         let docs = if process.database_url.is_some() { "docs at /docs, metrics at /metrics" } else { "" };
@@ -60,5 +61,9 @@ pub fn addresses(record: &StackRecord) -> String {
     }
     table.add_row(["PostgreSQL", &record.postgres_url, ""]);
     table.add_row(["Data folder", &record.data.display().to_string(), "logs in log/, all of the above in stack.json"]);
+    // Addresses are copied; remarks may go over several lines.
+    for column in table.column_iter_mut().take(2) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
     format!("\n{table}\n")
 }

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use comfy_table::{Table, presets};
-
 use super::scenes::Scene;
 use crate::client::{Order, OrderStatus};
+use crate::cmd::show;
 
 /// What became of one scene.
 #[derive(Debug)]
@@ -47,8 +46,7 @@ impl Outcome {
 
 /// One row for each order.
 pub(super) fn table(outcomes: &[Outcome]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["order", "amount", "became", "reason", "took", ""]);
+    let mut table = show::table(["story", "amount", "became", "reason", "took", ""], &["amount", "took"]);
     for outcome in outcomes {
         table.add_row(outcome.row());
     }
