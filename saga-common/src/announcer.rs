@@ -118,6 +118,10 @@ pub(crate) async fn repeat_due(db: &Db, outbox: &Outbox) -> Result<usize, DbErro
             body: row.get(6),
         })
         .collect();
+    if messages.is_empty() {
+        tx.rollback().await;
+        return Ok(0);
+    }
     let repeated = messages.len();
     let about = outbox::subjects(&messages);
     let committed = outbox.faults().scope(|| about, commit(tx, outbox, messages)).await?;

@@ -7,4 +7,5 @@ pub mod audit;
 pub mod client;
 pub mod cmd;
 pub mod demo;
+pub mod matrix;
 pub mod stack;

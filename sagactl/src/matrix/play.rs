@@ -1,0 +1,142 @@
+//! Plays one order: places it with its directives, cancels it where the scenario says so, waits for its end, and looks
+//! whether the fault has fired.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tokio_postgres::NoTls;
+use uuid::Uuid;
+
+use super::edges::Tried;
+use super::{Cell, Edge, Hold, MatrixError, Participant, Scenario};
+use crate::client::{Client, ClientError, Order, Service};
+use crate::stack::Stack;
+
+/// No order takes longer, whatever has gone wrong for it.
+const LIMIT: Duration = Duration::from_secs(90);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A running stack, with a look into its databases.
+pub(super) struct Stage<'a> {
+    stack: &'a Stack,
+    client: Client,
+    databases: BTreeMap<Service, tokio_postgres::Client>,
+}
+
+impl<'a> Stage<'a> {
+    pub(super) async fn open(stack: &'a Stack) -> Result<Self, MatrixError> {
+        let mut databases = BTreeMap::new();
+        for service in Service::ALL {
+            let (client, connection) = tokio_postgres::connect(stack.database_url(service), NoTls).await?;
+            tokio::spawn(connection);
+            databases.insert(service, client);
+        }
+        Ok(Self { stack, client: stack.client(), databases })
+    }
+
+    /// What the services say of themselves.
+    pub(super) async fn participants(&self) -> Result<Vec<Participant>, MatrixError> {
+        let mut participants = Vec::new();
+        for service in Service::ALL {
+            let faults = self.client.faults(service).await?;
+            if !faults.enabled {
+                return Err(MatrixError::Off(service));
+            }
+            let map = self.client.choreography(service).await?;
+            participants.push(Participant { service, map, faults });
+        }
+        Ok(participants)
+    }
+
+    /// Plays the cell's order; the time it took.
+    pub(super) async fn try_cell(&self, cell: &Cell) -> Result<Duration, String> {
+        let begun = Instant::now();
+        self.play(cell.scenario, &cell.directives()).await?;
+        // Placed again after the service had ended, the order has another id, so the directive alone is asked for.
+        let fired = self.fired(cell.service, None, &cell.directive()).await?;
+        if fired { Ok(begun.elapsed()) } else { Err("the order never came there: the fault did not fire".to_owned()) }
+    }
+
+    /// Plays the edge's order with a crash.
+    pub(super) async fn try_edge(&self, edge: &Edge, crash: &str) -> Result<Tried, String> {
+        let mut directives = edge.scenario.directives();
+        directives.push(crash.to_owned());
+        let order = self.play(edge.scenario, &directives.join(",")).await?;
+        let sql = "select verdict from saga.idempotency_keys where saga_id = $1 and step = $2";
+        let rows = self.database(edge.service)?.query(sql, &[&order.id, &edge.told_by()]).await;
+        let verdict = rows.map_err(|e| e.to_string())?.first().map(|row| row.get::<_, String>(0));
+        let fired = self.fired(edge.service, Some(order.id), crash).await?;
+        Ok(Tried { order_id: order.id, edge: *edge, verdict, crashed: fired.then(|| crash.to_owned()) })
+    }
+
+    async fn play(&self, scenario: Scenario, directives: &str) -> Result<Order, String> {
+        let customer = format!("matrix-{}", Uuid::now_v7().simple());
+        let order_id = self.place(scenario, &customer, directives).await?;
+        if let Some(hold) = scenario.hold() {
+            self.held(order_id, &hold).await?;
+            self.cancel(order_id).await?;
+        }
+        let order = self.client.wait_closed(order_id, LIMIT).await.map_err(|e| format!("order {order_id}: {e}"))?;
+        if order.status != scenario.ends() {
+            let reason = order.reason.unwrap_or_default();
+            return Err(format!("order {order_id} ended {} ({reason}), not {}", order.status, scenario.ends()));
+        }
+        Ok(order)
+    }
+
+    /// Places the order; after an unclear answer again under the same key, without directives: they have fired.
+    async fn place(&self, scenario: Scenario, customer: &str, directives: &str) -> Result<Uuid, String> {
+        let (order, key) = (scenario.order(customer), Uuid::now_v7().to_string());
+        let mut client = self.client.clone().with_faults(Some(directives.to_owned()));
+        let begun = Instant::now();
+        loop {
+            match client.place_order(&order, Some(&key), None).await {
+                Ok(placed) => return Ok(placed.order.id),
+                Err(error) if may_pass(&error) && begun.elapsed() < LIMIT => {}
+                Err(error) => return Err(format!("the order was not placed: {error}")),
+            }
+            client = self.client.clone();
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn cancel(&self, order_id: Uuid) -> Result<(), String> {
+        let begun = Instant::now();
+        loop {
+            match self.client.cancel(order_id).await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.is_transient() && begun.elapsed() < LIMIT => tokio::time::sleep(PAUSE).await,
+                Err(error) => return Err(format!("order {order_id} could not be cancelled: {error}")),
+            }
+        }
+    }
+
+    /// Waits until the step is held.
+    async fn held(&self, order_id: Uuid, hold: &Hold) -> Result<(), String> {
+        let begun = Instant::now();
+        while !self.fired(hold.service, Some(order_id), &hold.directive).await? {
+            if begun.elapsed() > LIMIT {
+                return Err(format!("order {order_id} was never held by {}", hold.directive));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// Has this directive fired, for this order or for any?
+    async fn fired(&self, service: Service, order_id: Option<Uuid>, directive: &str) -> Result<bool, String> {
+        let sql = "select 1 from saga.faults
+                   where directive = $1 and ($2::uuid is null or saga_id = $2) and fired_at is not null";
+        let rows = self.database(service)?.query(sql, &[&directive, &order_id]).await;
+        rows.map(|rows| !rows.is_empty()).map_err(|e| format!("{service}'s database: {e}"))
+    }
+
+    fn database(&self, service: Service) -> Result<&tokio_postgres::Client, String> {
+        self.databases.get(&service).ok_or_else(|| format!("{} has no database", self.stack.vhost()))
+    }
+}
+
+/// Is it worth asking again? 409: the first request may still be running.
+fn may_pass(error: &ClientError) -> bool {
+    error.is_transient() || matches!(error, ClientError::Problem(problem) if problem.status == 409)
+}
