@@ -1,7 +1,7 @@
 //! Starts a lasting stack for a person at a terminal, tells what happens, and stops it in order.
 
 use std::convert::Infallible;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -51,8 +51,8 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 }
 
 impl Launch {
-    /// Starts everything, or leaves nothing behind. The stack can then be found with [`StackRecord::discover`].
-    pub async fn start(&self) -> Result<Stack, StackError> {
+    /// Installs the servers and builds the services, as far as that is to be done.
+    pub async fn prepare(&self) -> Result<(), StackError> {
         stack::ensure_servers(&self.servers, say).await?;
         if !self.no_build && self.programs.is_none() {
             let begun = Instant::now();
@@ -60,9 +60,17 @@ impl Launch {
             stack::build(None).await?;
             say(&format!("Built in {}.", seconds(begun)));
         }
+        Ok(())
+    }
+
+    /// Starts everything, or leaves nothing behind. The stack can then be found with [`StackRecord::discover`].
+    pub async fn start(&self) -> Result<Stack, StackError> {
         let begun = Instant::now();
         say("Starting PostgreSQL and RabbitMQ ..");
         let servers = Arc::new(Servers::in_folder(&self.servers, &self.data).await?);
+        if let Some(line) = moved(&self.data, servers.data()) {
+            say(&line);
+        }
         StackRecord::remove(servers.data());
         say(&format!("PostgreSQL and RabbitMQ are up ({}). Starting the services ..", seconds(begun)));
         let begun = Instant::now();
@@ -178,6 +186,28 @@ pub fn say(line: &str) {
     println!("{line}");
 }
 
+/// What to say when the stack is not in the folder that was asked for, which another one uses.
+fn moved(asked: &Path, got: &Path) -> Option<String> {
+    let same = asked.canonicalize().is_ok_and(|asked| asked == got);
+    let (asked, got) = (asked.display(), got.display());
+    (!same).then(|| {
+        format!("Another stack is running in {asked}: this one is {got}, with data and ports of its own (sagactl --data {got} ..).")
+    })
+}
+
 fn seconds(begun: Instant) -> String {
     format!("{:.1} s", begun.elapsed().as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stack_that_had_to_make_room_says_where_it_is() {
+        let here = Path::new(".").canonicalize().expect("it is there");
+        assert_eq!(moved(Path::new("."), &here), None, "the same folder by another name");
+        let line = moved(Path::new("demo"), Path::new("demo-2")).expect("another folder");
+        assert!(line.contains("running in demo:") && line.contains("--data demo-2"), "{line}");
+    }
 }

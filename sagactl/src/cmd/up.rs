@@ -26,7 +26,10 @@ impl Up {
             }
         };
         let started = tokio::select! {
-            started = self.launch.start() => started,
+            started = async {
+                self.launch.prepare().await?;
+                self.launch.start().await
+            } => started,
             () = stop.received() => return ExitCode::FAILURE,
         };
         match started {
