@@ -40,11 +40,7 @@ impl Watch {
             return;
         }
         let queue = source.role.queue(&source.topology.service);
-        let ended = tokio::select! {
-            ended = tokio::time::timeout(LIMIT, salvage(engine, source, &queue)) => ended,
-            () = stop.cancelled() => return,
-        };
-        match ended {
+        match tokio::time::timeout(LIMIT, salvage(engine, source, &queue, stop)).await {
             Ok(Ok(())) => {}
             Ok(Err(why)) => tracing::warn!(queue, error = why, "salvaging the queue failed; trying again later"),
             Err(_) => tracing::warn!(queue, "salvaging the queue took too long; going on later"),
@@ -57,9 +53,10 @@ async fn salvage<App: Send + Sync + 'static>(
     engine: &Arc<Engine<App>>,
     source: &Source,
     queue: &str,
+    stop: &CancellationToken,
 ) -> Result<(), String> {
     let most = 2 * usize::from(engine.settings.prefetch).max(1);
-    let mut salvage = Salvage::open(&source.link, queue, most).await.map_err(|e| chain(&e))?;
+    let mut salvage = Salvage::open(&source.link, queue, most, stop).await.map_err(|e| chain(&e))?;
     while let Some(unread) = salvage.next().await.map_err(|e| chain(&e))? {
         let written = tokio::time::timeout(WRITE_LIMIT, write_down(engine, source.role, &unread)).await;
         written.map_err(|_| "the database does not answer".to_owned())??;

@@ -2,6 +2,7 @@
 //! rule is taken away.
 
 mod owner;
+mod raw;
 mod rule1_guards;
 mod rule2_refusals;
 mod rule3_money_outside;
@@ -9,6 +10,7 @@ mod rule4_announcements;
 mod rule5_commit_and_ack;
 mod rule6_retention;
 mod rule7_locks;
+mod rule8_unreadable;
 mod rule8_waiting;
 mod script;
 mod shop;

@@ -4,8 +4,8 @@ use crate::world::{Fallible, LIMIT, World};
 use futures::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions,
-    QueueDeclareOptions,
+    BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions,
+    QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer, ExchangeKind};
@@ -74,6 +74,15 @@ impl Wire {
     pub(crate) async fn ready(&self, queue: &str) -> Fallible<u32> {
         let options = QueueDeclareOptions { passive: true, ..Default::default() };
         Ok(self.channel.queue_declare(queue.into(), options, FieldTable::default()).await?.message_count())
+    }
+
+    /// The sagas of what is left in the queue.
+    pub(crate) async fn left(&self, queue: &str) -> Fallible<Vec<String>> {
+        let mut sagas = Vec::new();
+        while let Some(message) = self.channel.basic_get(queue.into(), BasicGetOptions { no_ack: true }).await? {
+            sagas.push(seen(&message.delivery).saga);
+        }
+        Ok(sagas)
     }
 }
 

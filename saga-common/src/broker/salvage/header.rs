@@ -46,13 +46,15 @@ fn read(raw: &mut RawMessage, properties: &[u8]) -> Option<()> {
     if has(13) {
         raw.headers = header_texts(fields.long()?);
     }
-    let _delivery_mode = has(12).then(|| fields.u8());
-    let _priority = has(11).then(|| fields.u8());
+    // Delivery mode, priority.
+    for _ in [12, 11].into_iter().filter(|bit| has(*bit)) {
+        fields.u8()?;
+    }
     raw.correlation_id = text(10, &mut fields)?;
     let _reply_to = text(9, &mut fields)?;
     let _expiration = text(8, &mut fields)?;
     raw.message_id = text(7, &mut fields)?;
-    let _timestamp = has(6).then(|| fields.u64());
+    let _timestamp = if has(6) { fields.u64()? } else { 0 };
     raw.event_type = text(5, &mut fields)?;
     let _user_id = text(4, &mut fields)?;
     raw.app_id = text(3, &mut fields)?;

@@ -11,6 +11,7 @@ mod wire;
 
 use super::Link;
 use crate::envelope::RawMessage;
+use tokio_util::sync::CancellationToken;
 use wire::{Got, Wire};
 
 /// Why a queue could not be salvaged. It is tried again when the client fails again.
@@ -43,6 +44,7 @@ pub(crate) struct Salvage {
     wire: Wire,
     queue: String,
     left: usize,
+    stop: CancellationToken,
 }
 
 /// A message the client cannot read; it goes back if it is not acked.
@@ -56,15 +58,21 @@ pub(crate) struct Unread {
 }
 
 impl Salvage {
-    /// Begins to look at up to `most` messages of the queue, on a connection `<service>/salvage@<host>:<pid>`.
-    pub(crate) async fn open(link: &Link, queue: &str, most: usize) -> Result<Self, SalvageError> {
+    /// Begins to look at up to `most` messages of the queue, fewer when the service stops, on a connection
+    /// `<service>/salvage@<host>:<pid>`.
+    pub(crate) async fn open(
+        link: &Link,
+        queue: &str,
+        most: usize,
+        stop: &CancellationToken,
+    ) -> Result<Self, SalvageError> {
         let wire = Wire::open(link.uri(), &super::link::connection_name(link.service(), "salvage")).await?;
-        Ok(Self { wire, queue: queue.to_owned(), left: most })
+        Ok(Self { wire, queue: queue.to_owned(), left: most, stop: stop.clone() })
     }
 
     /// The next message the client cannot read, if one is among those that are looked at.
     pub(crate) async fn next(&mut self) -> Result<Option<Unread>, SalvageError> {
-        while self.left > 0 {
+        while self.left > 0 && !self.stop.is_cancelled() {
             self.left -= 1;
             match self.wire.get(&self.queue).await? {
                 None => return Ok(None),
