@@ -1,0 +1,40 @@
+//! R6, retention: guard rows are dropped by partition, never of unfinished sagas; what comes later is parked as expired,
+//! before any insert. Mirrors `saga-common/src/partitions.rs` and `Window::check`.
+//!
+//! Here a saga counts as finished when its order is, at every service. A participant of the code knows less: it looks at its
+//! own rows only, and relies on retention being longer than any saga takes to end.
+
+use crate::message::Service;
+use crate::mutants::Mutant;
+use crate::protocol::Protocol;
+use crate::state::{Guards, State, Status, Why};
+
+impl Protocol {
+    /// May this service drop the partition with the saga's guard rows?
+    pub(crate) fn may_drop(&self, state: &State, saga: u8, service: Service) -> bool {
+        let row = &state.sagas[usize::from(saga)];
+        if row.at(service).dropped {
+            return false;
+        }
+        let decided = row.status == Status::Cancelled || row.closed;
+        let waiting = |why| matches!(why, Why::Suspect | Why::Waiting);
+        let busy = row.job.is_some()
+            || row.announced.is_some()
+            || state.outbox.iter().any(|row| row.service == service && row.message.saga == saga)
+            || state
+                .waiting
+                .iter()
+                .any(|row| row.message.saga == saga && row.queue.service == service && waiting(row.why));
+        decided && !busy || self.drops(Mutant::DropsUnfinished)
+    }
+
+    /// `DROP TABLE` of the partition.
+    pub(crate) fn drop_guards(&self, state: &mut State, saga: u8, service: Service) {
+        *state.saga(saga).at_mut(service) = Guards { dropped: true, ..Guards::default() };
+    }
+
+    /// Is the saga's id older than the oldest partition?
+    pub(crate) fn is_expired(&self, state: &State, service: Service, saga: u8) -> bool {
+        state.sagas[usize::from(saga)].at(service).dropped && !self.drops(Mutant::ExpiredRuns)
+    }
+}
