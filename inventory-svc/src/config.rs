@@ -1,4 +1,4 @@
-//! The settings: the engine's, and none of its own.
+//! Settings of inventory-svc: the engine's, and none of its own.
 
 use clap::Parser;
 use saga_common::Settings;

@@ -5,17 +5,17 @@ use saga_common::SagaId;
 use std::collections::BTreeMap;
 
 /// The most that can be on the shelf of one article. Far from where sums of stock would overflow.
-pub const MOST: i64 = 1_000_000_000_000;
+pub(crate) const MOST: i64 = 1_000_000_000_000;
 
 const LONGEST_SKU: usize = 64;
 
 /// What an order asks for: each article once, in the order of their keys, and of each at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted(BTreeMap<Sku, i64>);
+pub(crate) struct Wanted(BTreeMap<Sku, i64>);
 
 /// An order that nobody could fill, however much there is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadOrder {
+pub(crate) enum BadOrder {
     /// Undone, it would be looked for under another id.
     #[error("the order {0} is not the saga that its message belongs to")]
     OtherSaga(order_contracts::OrderId),
@@ -40,7 +40,7 @@ impl Wanted {
     ///
     /// # Errors
     /// [`BadOrder`]: what comes over the wire is not believed.
-    pub fn by(saga_id: SagaId, order: &OrderPlaced) -> Result<Self, BadOrder> {
+    pub(crate) fn by(saga_id: SagaId, order: &OrderPlaced) -> Result<Self, BadOrder> {
         if order.order_id.0 != saga_id.as_uuid() {
             return Err(BadOrder::OtherSaga(order.order_id));
         }
@@ -57,21 +57,20 @@ impl Wanted {
     }
 
     /// The articles and how many of each. Any text may be among them: see [`is_sku`].
-    pub fn lines(&self) -> impl Iterator<Item = (&Sku, i64)> {
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&Sku, i64)> {
         self.0.iter().map(|(sku, quantity)| (sku, *quantity))
     }
 }
 
 /// The keys of the stock rows that reserving for this order will touch.
-#[must_use]
-pub fn articles(order: &OrderPlaced) -> Vec<String> {
+pub(crate) fn articles(order: &OrderPlaced) -> Vec<String> {
     let skus = order.lines.iter().map(|line| line.sku.as_str());
     skus.filter(|sku| is_sku(sku)).map(str::to_owned).collect()
 }
 
 /// What is available, while several orders in a row take from it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Shelf(BTreeMap<Sku, i64>);
+pub(crate) struct Shelf(BTreeMap<Sku, i64>);
 
 impl FromIterator<(Sku, i64)> for Shelf {
     fn from_iter<T: IntoIterator<Item = (Sku, i64)>>(rows: T) -> Self {
@@ -84,7 +83,7 @@ impl Shelf {
     ///
     /// # Errors
     /// What is missing; of an unknown article there are 0.
-    pub fn take(&mut self, wanted: &Wanted) -> Result<(), Vec<Shortage>> {
+    pub(crate) fn take(&mut self, wanted: &Wanted) -> Result<(), Vec<Shortage>> {
         let available = |sku| self.0.get(sku).copied().unwrap_or(0);
         let short = wanted.lines().filter(|(sku, requested)| *requested > available(sku));
         let shortages: Vec<Shortage> =
@@ -103,11 +102,11 @@ impl Shelf {
 
 /// What an article's shelf is to hold from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Count {
+pub(crate) struct Count {
     /// The article; an unknown one becomes known.
-    pub sku: Sku,
+    pub(crate) sku: Sku,
     /// How many are available; what is reserved or sold is not counted.
-    pub available: i64,
+    pub(crate) available: i64,
 }
 
 impl Count {
@@ -115,7 +114,7 @@ impl Count {
     ///
     /// # Errors
     /// A sentence for each thing that is wrong.
-    pub fn new(sku: &str, available: i64) -> Result<Self, Vec<String>> {
+    pub(crate) fn new(sku: &str, available: i64) -> Result<Self, Vec<String>> {
         let mut wrong = Vec::new();
         if !is_sku(sku) {
             wrong.push(format!("sku: 1 to {LONGEST_SKU} letters, digits, dashes, dots or underscores"));
@@ -128,8 +127,7 @@ impl Count {
 }
 
 /// Can this text name an article? No other is in the database, nor sent to it.
-#[must_use]
-pub fn is_sku(text: &str) -> bool {
+pub(crate) fn is_sku(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     (1..=LONGEST_SKU).contains(&text.len()) && text.bytes().all(fits)
 }

@@ -16,14 +16,14 @@ use utoipa_axum::routes;
 
 /// What the handlers share.
 #[derive(Clone)]
-struct Warehouse {
-    saga: Saga,
-    reads: PgPool,
+pub(crate) struct Warehouse {
+    pub(crate) saga: Saga,
+    pub(crate) reads: PgPool,
 }
 
 /// The routes of this service.
-pub fn routes(saga: Saga, reads: PgPool) -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show, put)).with_state(Warehouse { saga, reads })
+pub(crate) fn routes(warehouse: Warehouse) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show, put)).with_state(warehouse)
 }
 
 /// All articles.

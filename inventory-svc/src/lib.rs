@@ -1,24 +1,26 @@
 //! Keeps the stock: reserves it when an order is placed, sells it when the order is confirmed, and gives it back when
 //! the order fails.
 //!
-//! Open [`participant`] first: it is all that this service reacts to, says, refuses and undoes.
+//! Open `participant` first: it is all that this service reacts to, says, refuses and undoes.
 
 #![forbid(unsafe_code)]
 
-pub mod config;
-pub mod domain;
-pub mod http;
-pub mod participant;
-pub mod steps;
-pub mod store;
+mod config;
+mod domain;
+mod http;
+mod participant;
+mod steps;
+mod store;
 
 pub use config::Config;
+pub use participant::participant;
 
 use saga_common::{Error, Service, StartError};
 
 /// The tables of this service; the engine has its own.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 
+/// Where it listens unless told otherwise.
 const LISTEN: &str = "127.0.0.1:8082";
 
 /// Runs the service until SIGTERM or SIGINT, then drains. Whatever it was doing when it is killed instead is either
@@ -31,6 +33,6 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let reads = saga_common::db::reads(&config.engine.database_url()?).map_err(Error::from)?;
     let participant = participant::participant().map_err(Error::from)?;
     let service = Service::prepare(participant, config.engine, &MIGRATOR).await?;
-    let routes = http::routes(service.saga(), reads);
+    let routes = http::routes(http::Warehouse { saga: service.saga(), reads });
     service.serve(LISTEN, routes).await
 }

@@ -10,7 +10,7 @@ use saga_common::{Participant, set};
 /// | `reserve-stock` | `order.placed` | `stock.reserved` | `stock.rejected` | back on the shelf |
 /// | `commit-stock` | `order.confirmed` | `stock.committed` | - | - |
 ///
-/// The names are keys in the database: they are never changed.
+/// The names are keys in the database: they are never changed. Public for tests on a bench (`saga_common::testkit`).
 ///
 /// # Errors
 /// When the table does not fit together.
@@ -24,4 +24,24 @@ pub fn participant() -> Result<Participant<()>, ChoreographyError> {
             "select exists (select 1 from reservations where order_id >= $1 and order_id < $2 and state = 'held')",
         )
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_choreography_is_the_documented_one() {
+        let steps = participant().expect("it fits together").map().steps.into_iter().map(|s| {
+            (s.step, s.reacts_to.unwrap_or_default(), s.says.unwrap_or_default(), s.refuses.unwrap_or_default())
+        });
+        let row = |a: &str, b: &str, c: &str, d: &str| (a.to_owned(), b.to_owned(), c.to_owned(), d.to_owned());
+        assert_eq!(
+            steps.collect::<Vec<_>>(),
+            [
+                row("reserve-stock", "order.placed.v1", "stock.reserved.v1", "stock.rejected.v1"),
+                row("commit-stock", "order.confirmed.v1", "stock.committed.v1", ""),
+            ]
+        );
+    }
 }

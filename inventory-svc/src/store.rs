@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 /// Locks the stock that a batch will touch, in one order for everybody: of the articles `$1`, and of those that the
 /// sagas `$2` have reserved.
-pub const LOCK_STOCK: &str = "
+pub(crate) const LOCK_STOCK: &str = "
     select s.sku from stock s
     join (select unnest($1::text[]) as sku union select sku from reservations where order_id = any($2::uuid[])) t
       on t.sku = s.sku
@@ -15,20 +15,17 @@ pub const LOCK_STOCK: &str = "
 
 /// One article's stock.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stock {
+pub(crate) struct Stock {
     /// How many can still be promised.
-    pub available: i64,
+    pub(crate) available: i64,
     /// How many are promised.
-    pub reserved: i64,
+    pub(crate) reserved: i64,
     /// How many have left for good.
-    pub sold: i64,
+    pub(crate) sold: i64,
 }
 
 /// What there is of the articles that these orders want. They must be locked.
-///
-/// # Errors
-/// The database's.
-pub async fn shelf(tx: &Tx, orders: &[Wanted]) -> Result<Shelf, DbError> {
+pub(crate) async fn shelf(tx: &Tx, orders: &[Wanted]) -> Result<Shelf, DbError> {
     let skus: BTreeSet<&str> = orders.iter().flat_map(Wanted::lines).map(|(sku, _)| sku.as_str()).collect();
     let skus: Vec<&str> = skus.into_iter().filter(|sku| is_sku(sku)).collect();
     let rows = tx.query("select sku, available from stock where sku = any($1)", &[&skus]).await?;
@@ -39,7 +36,7 @@ pub async fn shelf(tx: &Tx, orders: &[Wanted]) -> Result<Shelf, DbError> {
 ///
 /// # Errors
 /// The database's, also when there is less than they took.
-pub async fn hold(tx: &Tx, orders: &[(SagaId, &Wanted)]) -> Result<(), DbError> {
+pub(crate) async fn hold(tx: &Tx, orders: &[(SagaId, &Wanted)]) -> Result<(), DbError> {
     if orders.is_empty() {
         return Ok(());
     }
@@ -66,10 +63,7 @@ pub async fn hold(tx: &Tx, orders: &[(SagaId, &Wanted)]) -> Result<(), DbError> 
 }
 
 /// Puts back what an order holds. Holding nothing is no error.
-///
-/// # Errors
-/// The database's.
-pub async fn release(tx: &Tx, order: SagaId) -> Result<(), DbError> {
+pub(crate) async fn release(tx: &Tx, order: SagaId) -> Result<(), DbError> {
     tx.execute(
         "with released as (
              update reservations set state = 'released' where order_id = $1 and state = 'held' returning sku, quantity)
@@ -82,10 +76,7 @@ pub async fn release(tx: &Tx, order: SagaId) -> Result<(), DbError> {
 }
 
 /// Sells what these orders hold. Returns those that held something.
-///
-/// # Errors
-/// The database's.
-pub async fn sell(tx: &Tx, orders: &[SagaId]) -> Result<BTreeSet<SagaId>, DbError> {
+pub(crate) async fn sell(tx: &Tx, orders: &[SagaId]) -> Result<BTreeSet<SagaId>, DbError> {
     let ids: Vec<Uuid> = orders.iter().map(SagaId::as_uuid).collect();
     let rows = tx
         .query(
@@ -103,10 +94,7 @@ pub async fn sell(tx: &Tx, orders: &[SagaId]) -> Result<BTreeSet<SagaId>, DbErro
 }
 
 /// Sets what is available of an article, which may be new, and writes down by how much that changed it.
-///
-/// # Errors
-/// The database's.
-pub async fn set_available(tx: &Tx, count: &Count) -> Result<Stock, DbError> {
+pub(crate) async fn set_available(tx: &Tx, count: &Count) -> Result<Stock, DbError> {
     let (sku, available) = (count.sku.as_str(), count.available);
     tx.execute("insert into stock (sku, available) values ($1, 0) on conflict do nothing", &[&sku]).await?;
     let before = tx.query_one("select available from stock where sku = $1 for no key update", &[&sku]).await?;

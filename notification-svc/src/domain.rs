@@ -4,26 +4,24 @@ use order_contracts::{OrderCancelled, OrderConfirmed, OrderId};
 
 /// A note to the customer of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
+pub(crate) struct Note {
     /// The order it is about.
-    pub order_id: OrderId,
+    pub(crate) order_id: OrderId,
     /// What happened, in one word.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// The note.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 impl Note {
     /// The order stands.
-    #[must_use]
-    pub fn confirmed(order: &OrderConfirmed) -> Self {
+    pub(crate) fn confirmed(order: &OrderConfirmed) -> Self {
         let text = format!("Your order {} is confirmed.", order.order_id);
         Self { order_id: order.order_id, kind: "confirmed", text }
     }
 
     /// The order has been undone.
-    #[must_use]
-    pub fn cancelled(order: &OrderCancelled) -> Self {
+    pub(crate) fn cancelled(order: &OrderCancelled) -> Self {
         let text = format!("Your order {} is cancelled: {}.", order.order_id, order.reason.trim_end_matches('.'));
         Self { order_id: order.order_id, kind: "cancelled", text }
     }

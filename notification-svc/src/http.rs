@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 /// The routes of this service.
-pub fn routes(reads: PgPool) -> OpenApiRouter {
+pub(crate) fn routes(reads: PgPool) -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(list)).with_state(reads)
 }
 

@@ -1,16 +1,16 @@
 //! Tells customers how their orders went. It looks on: no saga waits for it, and it can fail none.
 //!
-//! Open [`participant`] first: it is all that this service reacts to. A note is a row here; who sends mail would read
+//! Open `participant` first: it is all that this service reacts to. A note is a row here; who sends mail would read
 //! the rows.
 
 #![forbid(unsafe_code)]
 
-pub mod config;
-pub mod domain;
-pub mod http;
-pub mod participant;
-pub mod steps;
-pub mod store;
+mod config;
+mod domain;
+mod http;
+mod participant;
+mod steps;
+mod store;
 
 pub use config::Config;
 
@@ -19,6 +19,7 @@ use saga_common::{Error, Service, StartError};
 /// The tables of this service; the engine has its own.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 
+/// Where it listens unless told otherwise.
 const LISTEN: &str = "127.0.0.1:8083";
 
 /// Runs the service until SIGTERM or SIGINT, then drains. Whatever it was doing when it is killed instead is either

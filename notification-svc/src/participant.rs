@@ -10,12 +10,26 @@ use saga_common::{Participant, set};
 /// | `notify` | `order.cancelled` |
 ///
 /// Each message is noted once. The name is part of keys in the database: it is never changed.
-///
-/// # Errors
-/// When the table does not fit together.
-pub fn participant() -> Result<Participant<()>, ChoreographyError> {
+pub(crate) fn participant() -> Result<Participant<()>, ChoreographyError> {
     Participant::new("notification", ())
         .listener("notify", set(notify::confirmed))
         .listener("notify", set(notify::cancelled))
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_choreography_is_the_documented_one() {
+        let steps = participant().expect("it fits together").map().steps.into_iter().map(|s| {
+            (s.step, s.reacts_to.unwrap_or_default(), s.says.unwrap_or_default(), s.refuses.unwrap_or_default())
+        });
+        let row = |a: &str, b: &str, c: &str, d: &str| (a.to_owned(), b.to_owned(), c.to_owned(), d.to_owned());
+        assert_eq!(
+            steps.collect::<Vec<_>>(),
+            [row("notify", "order.confirmed.v1", "", ""), row("notify", "order.cancelled.v1", "", ""),]
+        );
+    }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// The database's, also when a message has its note already: its guard row would have been there, too.
-pub async fn add(tx: &Tx, notes: &[(MessageId, Note)]) -> Result<(), DbError> {
+pub(crate) async fn add(tx: &Tx, notes: &[(MessageId, Note)]) -> Result<(), DbError> {
     let messages: Vec<Uuid> = notes.iter().map(|(message_id, _)| message_id.as_uuid()).collect();
     let orders: Vec<Uuid> = notes.iter().map(|(_, note)| note.order_id.0).collect();
     let kinds: Vec<&str> = notes.iter().map(|(_, note)| note.kind).collect();

@@ -1,15 +1,16 @@
 //! Settings of order-svc.
 
 use clap::Parser;
+use saga_common::Settings;
 use std::time::Duration;
 
-/// order-svc: takes orders over HTTP and owns their sagas.
+/// Takes the orders of the order system, and owns their sagas.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "order-svc", version)]
+#[command(version)]
 pub struct Config {
-    /// The engine's settings.
+    /// What every participant can be told; it listens on 127.0.0.1:8080 unless told otherwise.
     #[command(flatten)]
-    pub engine: saga_common::Settings,
+    pub engine: Settings,
 
     /// Milliseconds after which a pending order is cancelled, by the database's clock.
     #[arg(long, env = "DEADLINE_MS", default_value_t = 30_000)]

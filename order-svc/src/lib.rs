@@ -1,5 +1,6 @@
-//! order-svc: places orders over HTTP, owns their sagas, decides between confirmed and cancelled. Open `participant`
-//! first: one screen shows all it reacts to.
+//! Takes orders over HTTP, owns their sagas, and decides between confirmed and cancelled.
+//!
+//! Open `participant` first: it is all that this service reacts to, says, refuses and undoes.
 
 #![forbid(unsafe_code)]
 
@@ -21,8 +22,11 @@ pub use config::Config;
 
 use saga_common::{Service, StartError};
 
-/// The business tables.
+/// The tables of this service; the engine has its own.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Where it listens unless told otherwise.
+const LISTEN: &str = "127.0.0.1:8080";
 
 /// What the steps see.
 pub(crate) struct App {
@@ -30,7 +34,8 @@ pub(crate) struct App {
     pub(crate) required_answers: Vec<String>,
 }
 
-/// Runs the service until it is told to stop.
+/// Runs the service until SIGTERM or SIGINT, then drains. Whatever it was doing when it is killed instead is either
+/// committed or as if it had never begun.
 ///
 /// # Errors
 /// When a setting is missing, or the database or the address to listen on cannot be used.
@@ -52,5 +57,5 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let required = config.participants.clone();
     service.spawn(|stop| maps::check(required, client, urls, stop));
     let routes = http::routes(http::Shop::new(&config, reads, service.saga(), placements, watch));
-    service.serve("127.0.0.1:8080", routes).await
+    service.serve(LISTEN, routes).await
 }

@@ -1,4 +1,4 @@
-//! All that order-svc reacts to.
+//! The step table: all that this service reacts to, says, refuses and undoes. Open this first.
 
 use crate::App;
 use crate::steps::close_order::close;
@@ -9,6 +9,14 @@ use order_contracts::OrderPlaced;
 use saga_common::Participant;
 use saga_common::participant::ChoreographyError;
 
+/// | step | reacts to | says | refuses | undo |
+/// |---|---|---|---|---|
+/// | `place-order` | `POST /orders` | `order.placed` | `order.cancelling` (customer, deadline) | the order is cancelling |
+/// | `confirm-order` (pivot) | `payment.charged` | `order.confirmed`, until it is closed | `order.cancelling` (another amount, no such order) | - |
+/// | `close-order` | `stock.committed` | - | - | - |
+/// | `collect-answers` | `saga.compensated` | `order.cancelled`, with the last answer | - | - |
+///
+/// The names are keys in the database: they are never changed.
 pub(crate) fn participant(app: App) -> Result<Participant<App>, ChoreographyError> {
     Participant::new("order", app)
         .starts::<OrderPlaced, _>(PLACE_ORDER, withdraw)

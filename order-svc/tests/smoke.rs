@@ -8,8 +8,7 @@ async fn starts_becomes_ready_and_drains_when_told_to() -> Result<(), Box<dyn st
     let stack = Stack::up_on(Servers::shared().await?, StackOptions::unique().only([Program::OrderSvc])).await?;
     let alive = reqwest::get(format!("{}/livez", stack.url(Service::Order)?)).await?;
     assert_eq!(alive.status(), 200);
-    let map = stack.client().choreography(Service::Order).await?;
-    assert_eq!(map.participant, "order");
+    assert_eq!(stack.client().choreography(Service::Order).await?.participant, "order");
     assert!(stack.terminate(Service::Order).await?.success(), "it drains and ends with 0");
     Ok(())
 }

@@ -4,15 +4,16 @@ use crate::StartError;
 use crate::provider::{ProviderClient, ProviderKey, ProviderTimeouts};
 use clap::Parser;
 use order_contracts::Money;
+use saga_common::Settings;
 use std::path::PathBuf;
 
-/// payment-svc: charges wallets and cards.
+/// Charges wallets and cards for the order system.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "payment-svc", version)]
+#[command(version)]
 pub struct Config {
-    /// The engine's settings.
+    /// What every participant can be told; it listens on 127.0.0.1:8081 unless told otherwise.
     #[command(flatten)]
-    pub engine: saga_common::Settings,
+    pub engine: Settings,
 
     /// Base URL of the payment provider, in Stripe's wire form.
     #[arg(long, env = "PROVIDER_URL", default_value = "http://127.0.0.1:8090")]

@@ -6,15 +6,15 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use order_contracts::{Currency, Money};
-use saga_common::Saga;
 use saga_common::http::{Problem, Reply};
+use saga_common::{Error, Saga};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-/// What the handlers work with.
+/// What the handlers share.
 #[derive(Clone)]
 pub(crate) struct Desk {
     pub(crate) saga: Saga,
@@ -53,6 +53,7 @@ struct Wallet {
     currency: String,
 }
 
+/// The routes of this service.
 pub(crate) fn routes(desk: Desk) -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(show_payment)).routes(routes!(show_wallet, put_wallet)).with_state(desk)
 }
@@ -109,10 +110,16 @@ async fn put_wallet(
     if !problems.is_empty() {
         return Err(Problem::invalid(problems));
     }
-    let unit = desk.saga.begin().await?;
-    let before = store::open_and_lock(unit.tx(), &customer_id).await?;
+    // In a task of its own: a caller who hangs up must not cut the transaction in two.
+    let set = tokio::spawn(async move { set_wallet(&desk.saga, &customer_id, wallet).await });
+    Ok(Json(set.await.map_err(|_| Problem::internal("the wallet could not be set"))??))
+}
+
+async fn set_wallet(saga: &Saga, customer_id: &str, wallet: Wallet) -> Result<Wallet, Error> {
+    let unit = saga.begin().await?;
+    let before = store::open_and_lock(unit.tx(), customer_id).await?;
     let difference = Movement {
-        customer_id: &customer_id,
+        customer_id,
         kind: MovementKind::Adjustment,
         amount_minor: wallet.balance_minor - before.balance_minor,
     };
@@ -120,10 +127,10 @@ async fn put_wallet(
         store::book(unit.tx(), &[difference]).await?;
     }
     if wallet.currency != before.currency {
-        store::set_currency(unit.tx(), &customer_id, &wallet.currency).await?;
+        store::set_currency(unit.tx(), customer_id, &wallet.currency).await?;
     }
-    desk.saga.commit(unit).await?;
-    Ok(Json(wallet))
+    saga.commit(unit).await?;
+    Ok(wallet)
 }
 
 fn customer(Path(customer_id): Path<String>) -> Reply<String> {

@@ -1,5 +1,7 @@
-//! payment-svc: charges wallets in its own database and cards at a payment provider, and gives the money back when an
-//! order fails. Open `participant` first: one screen shows all it reacts to. Its sandbox of a provider is [`sandbox`].
+//! Charges wallets in its own database and cards at a payment provider, and gives the money back when an order fails.
+//!
+//! Open `participant` first: it is all that this service reacts to, says, refuses and undoes. The stand-in for a
+//! provider is [`sandbox`].
 
 #![forbid(unsafe_code)]
 
@@ -18,8 +20,11 @@ use provider::{ClientError, ProviderClient};
 use saga_common::Service;
 use saga_common::db::DbError;
 
-/// The business tables.
+/// The tables of this service; the engine has its own.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Where it listens unless told otherwise.
+const LISTEN: &str = "127.0.0.1:8081";
 
 /// What the steps see.
 pub(crate) struct App {
@@ -56,7 +61,8 @@ impl From<DbError> for StartError {
     }
 }
 
-/// Runs the service until it is told to stop.
+/// Runs the service until SIGTERM or SIGINT, then drains. Whatever it was doing when it is killed instead is either
+/// committed or as if it had never begun.
 ///
 /// # Errors
 /// When a setting is missing, or the database, the broker's URL or the address to listen on cannot be used. The
@@ -71,5 +77,5 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     store::set_opening_balance(unit.tx(), config.opening_balance_minor).await?;
     saga.commit(unit).await?;
     let routes = http::routes(http::Desk { saga, reads });
-    Ok(service.serve("127.0.0.1:8081", routes).await?)
+    Ok(service.serve(LISTEN, routes).await?)
 }

@@ -1,4 +1,4 @@
-//! All that payment-svc reacts to.
+//! The step table: all that this service reacts to, says, refuses and undoes. Open this first.
 
 use crate::App;
 use crate::steps::charge_payment::{Cards, POINTS, charge, payers, refund};
@@ -6,6 +6,11 @@ use crate::store::{LOCK_WALLETS, OPEN_WALLETS};
 use saga_common::participant::ChoreographyError;
 use saga_common::{Participant, set};
 
+/// | step | reacts to | says | refuses | undo |
+/// |---|---|---|---|---|
+/// | `charge-payment` | `stock.reserved` | `payment.charged` | `payment.declined` | refunded, or voided |
+///
+/// The name is a key in the database: it is never changed.
 pub(crate) fn participant(app: App) -> Result<Participant<App>, ChoreographyError> {
     Participant::new("payment", app)
         .external("charge-payment", set(charge), refund, Cards)

@@ -23,8 +23,7 @@ async fn it_starts_answers_and_drains() -> Outcome {
         assert!(api.contains(path), "{path}");
     }
     let client = stack.client();
-    let map = client.choreography(Service::Payment).await?;
-    assert_eq!((map.participant.as_str(), map.steps.len()), ("payment", 1));
+    assert_eq!(client.choreography(Service::Payment).await?.participant, "payment");
     assert_eq!(client.wallet("poor-paula").await?.balance_minor, 0);
     assert!(client.payment(uuid::Uuid::now_v7()).await.is_err());
     let (status, problem) = get(format!("{url}/payments/no-id")).await?;

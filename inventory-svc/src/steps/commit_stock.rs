@@ -9,7 +9,7 @@ use saga_common::{Cx, Outcome, Received, Retry, SetResult};
 /// # Errors
 /// When an order is confirmed that holds nothing: it was paid for what it never got. Said aloud and tried again until a
 /// person has looked, because there is no way back.
-pub async fn commit(cx: &mut Cx<()>, orders: &[Received<OrderConfirmed>]) -> SetResult<StockCommitted> {
+pub(crate) async fn commit(cx: &mut Cx<()>, orders: &[Received<OrderConfirmed>]) -> SetResult<StockCommitted> {
     let sagas: Vec<_> = orders.iter().map(|order| order.saga_id).collect();
     let sold = store::sell(cx.tx(), &sagas).await?;
     let committed = orders.iter().map(|order| {

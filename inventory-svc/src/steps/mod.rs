@@ -1,4 +1,4 @@
 //! One file for each step: the action, and beside it the undo that reverses it.
 
-pub mod commit_stock;
-pub mod reserve_stock;
+pub(crate) mod commit_stock;
+pub(crate) mod reserve_stock;

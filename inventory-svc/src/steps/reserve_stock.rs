@@ -11,7 +11,10 @@ use saga_common::{Cx, Outcome, Received, SetResult, StepError, Undo, UndoResult}
 /// # Errors
 /// `dead_letter` for an order that nobody could fill (a quantity of 0, say): order-svc never places one, so a person has
 /// to look, and the saga ends at its deadline.
-pub async fn reserve(cx: &mut Cx<()>, orders: &[Received<OrderPlaced>]) -> SetResult<StockReserved, StockRejected> {
+pub(crate) async fn reserve(
+    cx: &mut Cx<()>,
+    orders: &[Received<OrderPlaced>],
+) -> SetResult<StockReserved, StockRejected> {
     let mut asked = Vec::with_capacity(orders.len());
     for order in orders {
         let wanted = Wanted::by(order.saga_id, &order.event);
@@ -38,10 +41,7 @@ pub async fn reserve(cx: &mut Cx<()>, orders: &[Received<OrderPlaced>]) -> SetRe
 }
 
 /// Puts back what the saga holds; that may be nothing.
-///
-/// # Errors
-/// Only the database's; then it is tried again.
-pub async fn release(cx: &mut Cx<()>) -> UndoResult {
+pub(crate) async fn release(cx: &mut Cx<()>) -> UndoResult {
     store::release(cx.tx(), cx.saga_id()).await?;
     Ok(Undo::Done)
 }

@@ -1,7 +1,7 @@
 //! The steps alone, on a real database and without a broker: one message or one batch at a time.
 
 use super::{Outcome, confirmed, placed};
-use inventory_svc::participant::participant;
+use inventory_svc::participant;
 use saga_common::testkit::{Bench, Message, Report};
 use saga_common::{SagaId, Verdict};
 use sagactl::stack::Servers;

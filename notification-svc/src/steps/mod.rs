@@ -1,3 +1,3 @@
 //! One file for each step.
 
-pub mod notify;
+pub(crate) mod notify;

@@ -6,18 +6,12 @@ use order_contracts::{OrderCancelled, OrderConfirmed};
 use saga_common::{Cx, MessageId, Never, Outcome, Received, SetResult};
 
 /// Notes that orders stand.
-///
-/// # Errors
-/// Only the database's; then it is tried again.
-pub async fn confirmed(cx: &mut Cx<()>, orders: &[Received<OrderConfirmed>]) -> SetResult<Never> {
+pub(crate) async fn confirmed(cx: &mut Cx<()>, orders: &[Received<OrderConfirmed>]) -> SetResult<Never> {
     note(cx, orders.iter().map(|order| (order.message_id, Note::confirmed(&order.event)))).await
 }
 
 /// Notes that orders have been undone.
-///
-/// # Errors
-/// Only the database's; then it is tried again.
-pub async fn cancelled(cx: &mut Cx<()>, orders: &[Received<OrderCancelled>]) -> SetResult<Never> {
+pub(crate) async fn cancelled(cx: &mut Cx<()>, orders: &[Received<OrderCancelled>]) -> SetResult<Never> {
     note(cx, orders.iter().map(|order| (order.message_id, Note::cancelled(&order.event)))).await
 }
 

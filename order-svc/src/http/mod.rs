@@ -17,7 +17,7 @@ use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// What handlers share.
+/// What the handlers share.
 #[derive(Clone)]
 pub(crate) struct Shop {
     reads: PgPool,
@@ -40,6 +40,7 @@ impl Shop {
     }
 }
 
+/// The routes of this service.
 pub(crate) fn routes(shop: Shop) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(place::place, orders::list))

@@ -7,6 +7,7 @@ use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use order_contracts::{Currency, Money};
 use saga_common::http::{Problem, Reply};
+use saga_common::{Error, Saga};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -96,9 +97,16 @@ pub(super) async fn put(
     if !wrong.is_empty() {
         return Err(Problem::invalid(wrong));
     }
-    let unit = shop.saga.begin().await?;
-    store::put_product(unit.tx(), &sku, &product.name, product.unit_price_minor, &product.currency).await?;
-    shop.saga.commit(unit).await?;
+    // In a task of its own: a caller who hangs up must not cut the transaction in two.
     let NewProduct { name, unit_price_minor, currency } = product;
-    Ok(Json(Product { sku, name, unit_price_minor, currency }))
+    let product = Product { sku, name, unit_price_minor, currency };
+    let set = tokio::spawn(async move { set(&shop.saga, product).await });
+    Ok(Json(set.await.map_err(|_| Problem::internal("the product could not be set"))??))
+}
+
+async fn set(saga: &Saga, product: Product) -> Result<Product, Error> {
+    let unit = saga.begin().await?;
+    store::put_product(unit.tx(), &product.sku, &product.name, product.unit_price_minor, &product.currency).await?;
+    saga.commit(unit).await?;
+    Ok(product)
 }

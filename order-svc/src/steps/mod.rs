@@ -1,4 +1,4 @@
-//! One file a step.
+//! One file for each step: the action, and beside it the undo that reverses it.
 
 pub(crate) mod close_order;
 pub(crate) mod collect_answers;

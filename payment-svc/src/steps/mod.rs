@@ -1,3 +1,3 @@
-//! The steps, one module each: action and undo side by side.
+//! One file for each step: the action, and beside it the undo that reverses it.
 
 pub(crate) mod charge_payment;
