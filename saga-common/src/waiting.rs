@@ -222,6 +222,23 @@ pub(crate) async fn take_due(db: &Db, limit: i64, lease: Duration) -> Result<Vec
     Ok(rows.iter().map(due).collect())
 }
 
+/// Has other replicas leave rows alone that are being run. One that has been given another time meanwhile keeps it.
+pub(crate) async fn renew(db: &Db, keys: &[WaitingKey], lease: Duration) -> Result<(), DbError> {
+    let ids: Vec<Uuid> = keys.iter().map(|k| k.0.as_uuid()).collect();
+    let steps: Vec<&str> = keys.iter().map(|k| k.1.as_str()).collect();
+    db.execute(
+        "update saga.waiting w
+         set due_at = greatest(w.due_at, clock_timestamp() + $3::float8 * interval '1 ms')
+         from (select h.message_id, h.step from saga.waiting h
+               join unnest($1::uuid[], $2::text[]) u(message_id, step) on h.message_id = u.message_id and h.step = u.step
+               where h.state <> 'parked' order by h.message_id, h.step for update of h) l
+         where w.message_id = l.message_id and w.step = l.step",
+        &[&ids, &steps, &(lease.as_secs_f64() * 1_000.0)],
+    )
+    .await?;
+    Ok(())
+}
+
 fn due(row: &Row) -> Due {
     let message_id: MessageId = row.get::<_, Uuid>(0).into();
     let queue = if row.get::<_, &str>(2) == "failures" { QueueRole::Failures } else { QueueRole::Events };

@@ -7,7 +7,8 @@ use crate::engine::Engine;
 use crate::error::chain;
 use crate::faults;
 use crate::retry::Patience;
-use crate::waiting::{self, Due};
+use crate::waiting::{self, Due, WaitingKey};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -15,8 +16,10 @@ use tokio_util::sync::CancellationToken;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 const ROWS_AT_ONCE: i64 = 32;
-/// How long a row that is being run is left alone by other replicas.
-const LEASE: Duration = Duration::from_secs(60);
+/// How long a row that was taken is left alone by other replicas: how soon somebody else takes up what a process that has
+/// died was at.
+const LEASE: Duration = Duration::from_secs(5);
+const RENEW_EVERY: Duration = Duration::from_millis(1_500);
 
 /// Looks for due rows until stopped.
 pub(crate) async fn run_due<App: Send + Sync + 'static>(engine: Arc<Engine<App>>, stop: CancellationToken) {
@@ -46,14 +49,31 @@ pub(crate) async fn run_due<App: Send + Sync + 'static>(engine: Arc<Engine<App>>
 pub(crate) async fn run_what_is_due<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>) -> Result<usize, DbError> {
     let due = waiting::take_due(&engine.db, ROWS_AT_ONCE, LEASE).await?;
     let taken = due.len();
+    let mut unfinished: Vec<WaitingKey> = due.iter().map(|row| row.key.clone()).collect();
     for row in due {
+        let key = row.key.clone();
         let about = subject(&row.envelope).into_iter().collect();
-        if let Err(why) = engine.faults().scope(|| about, run(engine, row)).await {
+        let ran = tokio::select! {
+            ran = engine.faults().scope(|| about, run(engine, row)) => ran,
+            never = renew(engine, &unfinished) => match never {},
+        };
+        if let Err(why) = ran {
             tracing::warn!(error = %why, "the database went away; the row falls due again");
             break;
         }
+        unfinished.retain(|other| *other != key);
     }
     Ok(taken)
+}
+
+/// Keeps other replicas from what was taken, for as long as this process lives.
+async fn renew<App>(engine: &Engine<App>, unfinished: &[WaitingKey]) -> Infallible {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        if let Err(error) = waiting::renew(&engine.db, unfinished, LEASE).await {
+            tracing::warn!(error = %chain(&error), "leases of waiting messages cannot be renewed");
+        }
+    }
 }
 
 async fn run<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>, row: Due) -> Result<(), String> {

@@ -14,7 +14,12 @@ use crate::stack::Stack;
 
 /// No order takes longer, whatever has gone wrong for it.
 const LIMIT: Duration = Duration::from_secs(90);
+/// What follows an order's end is done by then.
+const LISTENER_LIMIT: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// The fault that is tried: whose, and its directive.
+type Fault = (Service, String);
 
 /// A running stack, with a look into its databases.
 pub(super) struct Stage<'a> {
@@ -51,17 +56,24 @@ impl<'a> Stage<'a> {
     /// Plays the cell's order; the time it took.
     pub(super) async fn try_cell(&self, cell: &Cell) -> Result<Duration, String> {
         let begun = Instant::now();
-        self.play(cell.scenario, &cell.directives()).await?;
-        // Placed again after the service had ended, the order has another id, so the directive alone is asked for.
-        let fired = self.fired(cell.service, None, &cell.directive()).await?;
-        if fired { Ok(begun.elapsed()) } else { Err("the order never came there: the fault did not fire".to_owned()) }
+        let (fault, directives) = ((cell.service, cell.directive()), cell.directives());
+        self.play(cell.scenario, &directives, &fault).await?;
+        // A listener may come after the order's end.
+        let ended = Instant::now();
+        while !self.fired(fault.0, None, &fault.1).await? {
+            if ended.elapsed() > LISTENER_LIMIT {
+                return Err("the order never came there: the fault did not fire".to_owned());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(begun.elapsed())
     }
 
     /// Plays the edge's order with a crash.
     pub(super) async fn try_edge(&self, edge: &Edge, crash: &str) -> Result<Tried, String> {
         let mut directives = edge.scenario.directives();
         directives.push(crash.to_owned());
-        let order = self.play(edge.scenario, &directives.join(",")).await?;
+        let order = self.play(edge.scenario, &directives.join(","), &(edge.service, crash.to_owned())).await?;
         let sql = "select verdict from saga.idempotency_keys where saga_id = $1 and step = $2";
         let rows = self.database(edge.service)?.query(sql, &[&order.id, &edge.told_by()]).await;
         let verdict = rows.map_err(|e| e.to_string())?.first().map(|row| row.get::<_, String>(0));
@@ -69,9 +81,9 @@ impl<'a> Stage<'a> {
         Ok(Tried { order_id: order.id, edge: *edge, verdict, crashed: fired.then(|| crash.to_owned()) })
     }
 
-    async fn play(&self, scenario: Scenario, directives: &str) -> Result<Order, String> {
+    async fn play(&self, scenario: Scenario, directives: &str, fault: &Fault) -> Result<Order, String> {
         let customer = format!("matrix-{}", Uuid::now_v7().simple());
-        let order_id = self.place(scenario, &customer, directives).await?;
+        let order_id = self.place(scenario, &customer, directives, fault).await?;
         if let Some(hold) = scenario.hold() {
             self.held(order_id, &hold).await?;
             self.cancel(order_id).await?;
@@ -84,8 +96,9 @@ impl<'a> Stage<'a> {
         Ok(order)
     }
 
-    /// Places the order; after an unclear answer again under the same key, without directives: they have fired.
-    async fn place(&self, scenario: Scenario, customer: &str, directives: &str) -> Result<Uuid, String> {
+    /// Places the order; after an unclear answer again under the same key, without directives if the fault has fired: the
+    /// order would meet it again, under another id.
+    async fn place(&self, scenario: Scenario, customer: &str, directives: &str, fault: &Fault) -> Result<Uuid, String> {
         let (order, key) = (scenario.order(customer), Uuid::now_v7().to_string());
         let mut client = self.client.clone().with_faults(Some(directives.to_owned()));
         let begun = Instant::now();
@@ -95,7 +108,9 @@ impl<'a> Stage<'a> {
                 Err(error) if may_pass(&error) && begun.elapsed() < LIMIT => {}
                 Err(error) => return Err(format!("the order was not placed: {error}")),
             }
-            client = self.client.clone();
+            if fault.1.contains("@order.placed=") && self.fired(fault.0, None, &fault.1).await? {
+                client = self.client.clone();
+            }
             tokio::time::sleep(PAUSE).await;
         }
     }
