@@ -1,6 +1,6 @@
 //! The command line.
 
-use saga_model::Config;
+use saga_model::Subject;
 use saga_model::config;
 use saga_model::mutants::Clause;
 use saga_model::state::Budget;
@@ -33,7 +33,7 @@ pub(crate) enum Wanted {
 
 /// A check.
 pub(crate) struct Args {
-    pub(crate) configs: Vec<Config>,
+    pub(crate) subjects: Vec<Subject>,
     pub(crate) mutant: Option<&'static Clause>,
     pub(crate) threads: Option<usize>,
     pub(crate) json: bool,
@@ -41,7 +41,7 @@ pub(crate) struct Args {
 
 /// Reads the command line.
 pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Wanted, String> {
-    let mut wanted = Args { configs: Vec::new(), mutant: None, threads: None, json: false };
+    let mut wanted = Args { subjects: Vec::new(), mutant: None, threads: None, json: false };
     let mut budgets: Vec<(String, u8)> = Vec::new();
     let mut args = args;
     while let Some(arg) = args.next() {
@@ -50,10 +50,12 @@ pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Wanted, String
             "--help" | "-h" => return Ok(Wanted::Help),
             "--list" => return Ok(Wanted::List),
             "--json" => wanted.json = true,
-            "--all" => wanted.configs.extend(config::bounded().into_iter().chain(config::large())),
+            "--all" => wanted.subjects.extend(config::bounded().into_iter().chain(config::large())),
             "--config" => {
                 let name = value()?;
-                wanted.configs.push(config::named(&name).ok_or_else(|| format!("there is no configuration `{name}`"))?);
+                wanted
+                    .subjects
+                    .push(config::named(&name).ok_or_else(|| format!("there is no configuration `{name}`"))?);
             }
             "--mutant" => {
                 let name = value()?;
@@ -66,10 +68,11 @@ pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Wanted, String
             }
         }
     }
-    if wanted.configs.is_empty() {
-        wanted.configs = wanted.mutant.map_or_else(config::bounded, |clause| vec![clause.config()]);
+    if wanted.subjects.is_empty() {
+        wanted.subjects = wanted.mutant.map_or_else(config::bounded, |clause| vec![clause.subject()]);
     }
-    for config in &mut wanted.configs {
+    for subject in &mut wanted.subjects {
+        let Subject::Protocol(config) = subject else { continue };
         for (name, most) in &budgets {
             *field(&mut config.budget, name).ok_or_else(|| format!("there is no option --{name}"))? = *most;
         }

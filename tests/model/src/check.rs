@@ -1,9 +1,12 @@
 //! Runs a check and says what came of it.
 
-use crate::action::Action;
+use crate::config::Config;
+use crate::locks::Locks;
+use crate::mutants::Mutant;
 use crate::protocol::Protocol;
-use crate::state::State;
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Path};
+use std::fmt::{Debug, Display};
+use std::hash::Hash;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
@@ -19,7 +22,7 @@ pub struct Report {
     /// How long it took.
     pub took: Duration,
     /// Properties that do not hold, each with the way there.
-    pub broken: Vec<(&'static str, Vec<Action>)>,
+    pub broken: Vec<(&'static str, Vec<String>)>,
     /// What should have been possible, and was not.
     pub missing: Vec<&'static str>,
 }
@@ -33,7 +36,7 @@ impl Report {
 
     /// The way to a broken property.
     #[must_use]
-    pub fn way_to(&self, property: &str) -> Option<&[Action]> {
+    pub fn way_to(&self, property: &str) -> Option<&[String]> {
         self.broken.iter().find(|(name, _)| *name == property).map(|(_, way)| way.as_slice())
     }
 }
@@ -49,15 +52,53 @@ pub enum Until {
     Broken(&'static str),
 }
 
-/// Looks at all states of a protocol, nearest first, with so many threads.
-pub fn check(protocol: Protocol, until: Until, threads: usize, mut progress: impl FnMut(usize, usize)) -> Report {
+/// What is looked at.
+#[derive(Debug, Clone)]
+pub enum Subject {
+    /// The protocol in a configuration.
+    Protocol(Config),
+    /// The order of locks (R7).
+    Locks,
+}
+
+impl Subject {
+    /// For people and the command line.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Protocol(config) => &config.name,
+            Self::Locks => "locks",
+        }
+    }
+}
+
+/// Looks at all states of a subject, nearest first, with so many threads; tells of its progress as it goes.
+pub fn check(
+    subject: &Subject,
+    mutant: Option<Mutant>,
+    until: Until,
+    threads: usize,
+    progress: impl FnMut(usize, usize),
+) -> Report {
+    match subject.clone() {
+        Subject::Protocol(config) => look(Protocol { config, mutant }, until, threads, progress),
+        Subject::Locks => look(Locks { mutant }, until, threads, progress),
+    }
+}
+
+fn look<M>(model: M, until: Until, threads: usize, mut progress: impl FnMut(usize, usize)) -> Report
+where
+    M: Model + Send + Sync + 'static,
+    M::State: Clone + Debug + Hash + PartialEq + Send + Sync + 'static,
+    M::Action: Clone + Debug + Display + PartialEq + Send + Sync,
+{
     let started = Instant::now();
     let stop = match until {
         Until::Everything => HasDiscoveries::All,
         Until::AnyBroken => HasDiscoveries::AnyFailures,
         Until::Broken(name) => HasDiscoveries::AllOf([name].into()),
     };
-    let mut checker = protocol.checker().threads(threads).finish_when(stop).spawn_bfs();
+    let mut checker = model.checker().threads(threads).finish_when(stop).spawn_bfs();
     let handles = checker.handles();
     while handles.iter().any(|handle| !handle.is_finished()) {
         std::thread::sleep(Duration::from_millis(if started.elapsed().as_secs() > 1 { 200 } else { 2 }));
@@ -68,27 +109,24 @@ pub fn check(protocol: Protocol, until: Until, threads: usize, mut progress: imp
             std::panic::resume_unwind(panic);
         }
     }
-    report(&checker, started.elapsed())
-}
-
-fn report(checker: &impl Checker<Protocol>, took: Duration) -> Report {
     let found = checker.discoveries();
     let properties = checker.model().properties();
-    let way = |path: Path<State, Action>| path.into_actions();
-    let mut broken: Vec<_> = properties
-        .iter()
-        .filter(|property| property.expectation == Expectation::Always)
-        .filter_map(|property| Some((property.name, way(found.get(property.name)?.clone()))))
-        .collect();
+    let way = |path: &Path<M::State, M::Action>| {
+        path.clone().into_actions().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let kind = |expectation| properties.iter().filter(move |property| property.expectation == expectation);
+    let always = kind(Expectation::Always);
+    let mut broken: Vec<_> =
+        always.filter_map(|property| Some((property.name, way(found.get(property.name)?)))).collect();
     broken.sort_by_key(|(_, way)| way.len());
-    let witnesses = properties.iter().filter(|property| property.expectation == Expectation::Sometimes);
+    let witnesses = kind(Expectation::Sometimes);
     let missing =
         witnesses.filter(|property| !found.contains_key(property.name)).map(|property| property.name).collect();
     Report {
         states: checker.state_count(),
         unique: checker.unique_state_count(),
         depth: checker.max_depth(),
-        took,
+        took: started.elapsed(),
         broken,
         missing,
     }

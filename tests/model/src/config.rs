@@ -1,5 +1,6 @@
 //! What is checked: how many sagas, what can go wrong, and how often.
 
+use crate::check::Subject;
 use crate::message::Queue;
 use crate::state::Budget;
 
@@ -115,7 +116,12 @@ impl Config {
 
 /// What `cargo test` looks at in full: seconds.
 #[must_use]
-pub fn bounded() -> Vec<Config> {
+pub fn bounded() -> Vec<Subject> {
+    let configs = bounded_configs().into_iter().map(Subject::Protocol);
+    configs.chain([Subject::Locks]).collect()
+}
+
+fn bounded_configs() -> Vec<Config> {
     let none = Budget::default();
     let wallet = |name| Config::new(name, Money::Wallet).refusals().deadline();
     let card = |name| Config::new(name, Money::Card).refusals().deadline();
@@ -138,20 +144,21 @@ pub fn bounded() -> Vec<Config> {
 
 /// What the command looks at, by name; everything that [`bounded`] has, too.
 #[must_use]
-pub fn named(name: &str) -> Option<Config> {
-    bounded().into_iter().chain(large()).find(|config| config.name == name)
+pub fn named(name: &str) -> Option<Subject> {
+    bounded().into_iter().chain(large()).find(|subject| subject.name() == name)
 }
 
 /// Too large for every change: minutes to hours, and gigabytes.
 #[must_use]
-pub fn large() -> Vec<Config> {
+pub fn large() -> Vec<Subject> {
     let none = Budget::default();
     let wallet = |name| Config::new(name, Money::Wallet).refusals().deadline();
     let card = |name| Config::new(name, Money::Card).refusals().deadline();
     let two = |name| Config { sagas: 2, balance: vec![2], stock: vec![1], ..wallet(name) };
-    vec![
+    let configs = [
         wallet("wallet-large").faults(Budget { crashes: 3, duplicates: 2, losses: 1, repeats: 1, ..none }),
         card("card-large").faults(Budget { crashes: 1, stalls: 1, unheard: 1, delayed: 1, ..none }),
         two("two-sagas-large").faults(Budget { crashes: 1, duplicates: 1, ..none }),
-    ]
+    ];
+    configs.map(Subject::Protocol).to_vec()
 }

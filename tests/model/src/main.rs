@@ -6,7 +6,7 @@ mod table;
 use args::{Args, Wanted};
 use saga_model::check::{Until, check, threads};
 use saga_model::mutants::Clause;
-use saga_model::{Config, Protocol, Report};
+use saga_model::{Report, Subject};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -28,8 +28,8 @@ fn main() -> ExitCode {
         }
     };
     let mut runs = Vec::new();
-    for config in &args.configs {
-        runs.push((config.clone(), run(config, &args)));
+    for subject in &args.subjects {
+        runs.push((subject.clone(), run(subject, &args)));
     }
     if args.json {
         table::json(&runs, args.mutant)
@@ -40,18 +40,18 @@ fn main() -> ExitCode {
     if runs.iter().all(|(_, report)| report.is_clean()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn run(config: &Config, args: &Args) -> Report {
-    let protocol = Protocol { config: config.clone(), mutant: args.mutant.map(|clause: &Clause| clause.mutant) };
+fn run(subject: &Subject, args: &Args) -> Report {
+    let mutant = args.mutant.map(|clause: &Clause| clause.mutant);
     let until = args.mutant.map_or(Until::AnyBroken, |clause| Until::Broken(clause.breaks));
     let (started, mut said) = (Instant::now(), Instant::now());
     let on_terminal = std::io::stderr().is_terminal();
-    let report = check(protocol, until, args.threads.unwrap_or_else(threads), |states, unique| {
+    let report = check(subject, mutant, until, args.threads.unwrap_or_else(threads), |states, unique| {
         if said.elapsed().as_secs() < if on_terminal { 1 } else { 10 } {
             return;
         }
         said = Instant::now();
         let end = if on_terminal { '\r' } else { '\n' };
-        eprint!("{}: {states} states, {unique} unique, {} s{end}", config.name, started.elapsed().as_secs());
+        eprint!("{}: {states} states, {unique} unique, {} s{end}", subject.name(), started.elapsed().as_secs());
         let _ = std::io::stderr().flush();
     });
     if on_terminal && started.elapsed().as_secs() > 0 {

@@ -1,6 +1,7 @@
 //! The protocol with one clause dropped. A model that does not notice proves nothing: each of these must be caught, by the
 //! property that is named, in the smallest configuration that can.
 
+use crate::check::Subject;
 use crate::config::{Config, Money, Reply};
 use crate::message::{Queue, Service};
 use crate::properties::name;
@@ -91,6 +92,13 @@ mutants! {
     AcksNeighbours "R5" ALL_DECIDED "an ack is multiple above deliveries that are not settled"
     DropsUnfinished "R6" ALL_DECIDED "guard rows of unfinished sagas are dropped"
     ExpiredRuns "R6" ONCE "a message of a saga past retention is handled"
+    GuardsAsDelivered "R7" NO_DEADLOCK "a batch takes its guard rows in the order of delivery"
+    UndosAsDelivered "R7" NO_DEADLOCK "undos lock their guard rows in the order of delivery"
+    CancelsRowFirst "R7" NO_DEADLOCK "cancel and deadline take the order row before the guard row"
+    JobsRowFirst "R7" NO_DEADLOCK "the end of a job takes shared rows before its guard rows"
+    LocksPerEvent "R7" NO_DEADLOCK "a batch locks shared rows event by event"
+    LocksPerType "R7" NO_DEADLOCK "a batch locks shared rows event type by event type"
+    WaitingAsDelivered "R7" NO_DEADLOCK "the rows of what was handled are locked in the order of delivery"
     AcksBeforeWaiting "R8" ALL_DECIDED "a message that must wait is acked before its row is written"
     ParksUndos "R8" NEVER_PARKED "an undo that fails too often is parked"
     ParksAfterPivot "R8" NEVER_PARKED "a step after the pivot that fails too often is parked"
@@ -108,9 +116,13 @@ impl Clause {
         CLAUSES.iter().find(|clause| format!("{:?}", clause.mutant).eq_ignore_ascii_case(mutant))
     }
 
-    /// The smallest configuration in which it is caught.
+    /// The smallest model in which it is caught.
     #[must_use]
-    pub fn config(&self) -> Config {
+    pub fn subject(&self) -> Subject {
+        if self.rule == "R7" { Subject::Locks } else { Subject::Protocol(self.config()) }
+    }
+
+    fn config(&self) -> Config {
         let none = Budget::default();
         let (crash, copy, loss) =
             (Budget { crashes: 1, ..none }, Budget { duplicates: 1, ..none }, Budget { losses: 1, ..none });
@@ -165,6 +177,13 @@ impl Clause {
             Mutant::DropsUnfinished => Config { retention: true, ..wallet },
             Mutant::ExpiredRuns => Config { retention: true, stock: vec![2], ..wallet }.faults(copy),
             Mutant::AcksBeforeWaiting => wallet.faults(Budget { errors: 1, crashes: 1, ..none }),
+            Mutant::GuardsAsDelivered
+            | Mutant::UndosAsDelivered
+            | Mutant::CancelsRowFirst
+            | Mutant::JobsRowFirst
+            | Mutant::LocksPerEvent
+            | Mutant::LocksPerType
+            | Mutant::WaitingAsDelivered => wallet,
             Mutant::NobodyRunsDue => wallet.faults(Budget { errors: 1, ..none }),
             Mutant::NobodySuspect | Mutant::DeathsNotCounted => Config { deadly: true, ..wallet }.deadline(),
             Mutant::StrangeFailuresParked => Config { strange_failures: true, ..wallet }.deadline(),

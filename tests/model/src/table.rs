@@ -2,46 +2,47 @@
 
 use saga_model::config::{bounded, large};
 use saga_model::mutants::{CLAUSES, Clause};
-use saga_model::{Config, Report};
+use saga_model::{Report, Subject};
 
 /// A table, and the ways to what is broken.
-pub(crate) fn print(runs: &[(Config, Report)], mutant: Option<&'static Clause>) {
+pub(crate) fn print(runs: &[(Subject, Report)], mutant: Option<&'static Clause>) {
     if let Some(clause) = mutant {
         println!("{:?} ({}): {}; expected to break: {}", clause.mutant, clause.rule, clause.instead, clause.breaks);
     }
     println!("{:<24} {:>12} {:>12} {:>6} {:>9}  verdict", "configuration", "states", "unique", "depth", "seconds");
-    for (config, report) in runs {
+    for (subject, report) in runs {
         let seconds = report.took.as_secs_f64();
         let verdict = verdict(report);
         println!(
             "{:<24} {:>12} {:>12} {:>6} {seconds:>9.1}  {verdict}",
-            config.name, report.states, report.unique, report.depth
+            subject.name(),
+            report.states,
+            report.unique,
+            report.depth
         );
     }
-    for (config, report) in runs {
+    for (subject, report) in runs {
         for (property, way) in report.broken.iter().take(1) {
-            println!("\n{}: broken: {property}", config.name);
+            println!("\n{}: broken: {property}", subject.name());
             for (number, action) in (1..).zip(way) {
                 println!("{number:>4}. {action}");
             }
         }
         for witness in &report.missing {
-            println!("\n{}: never seen: {witness}", config.name);
+            println!("\n{}: never seen: {witness}", subject.name());
         }
     }
 }
 
 /// One object a line.
-pub(crate) fn json(runs: &[(Config, Report)], mutant: Option<&'static Clause>) {
-    for (config, report) in runs {
-        let way: Vec<String> = report
-            .broken
-            .first()
-            .map_or_else(Vec::new, |(_, way)| way.iter().map(|action| quoted(&action.to_string())).collect());
+pub(crate) fn json(runs: &[(Subject, Report)], mutant: Option<&'static Clause>) {
+    for (subject, report) in runs {
+        let way: Vec<String> =
+            report.broken.first().map_or_else(Vec::new, |(_, way)| way.iter().map(|action| quoted(action)).collect());
         println!(
             "{{\"config\":{},\"mutant\":{},\"states\":{},\"unique_states\":{},\"depth\":{},\"seconds\":{:.3},\
              \"verdict\":{},\"broken\":[{}],\"never_seen\":[{}],\"path\":[{}]}}",
-            quoted(&config.name),
+            quoted(subject.name()),
             mutant.map_or_else(|| "null".to_owned(), |clause| quoted(&format!("{:?}", clause.mutant))),
             report.states,
             report.unique,
@@ -58,17 +59,21 @@ pub(crate) fn json(runs: &[(Config, Report)], mutant: Option<&'static Clause>) {
 /// Names for `--config` and `--mutant`.
 pub(crate) fn list() {
     println!("Configurations, checked by `cargo test`:");
-    for config in bounded() {
-        println!("  {:<24} {}", config.name, config.describe());
-    }
+    bounded().iter().for_each(describe);
     println!("Large configurations:");
-    for config in large() {
-        println!("  {:<24} {}", config.name, config.describe());
-    }
+    large().iter().for_each(describe);
     println!("Mutants:");
     for clause in CLAUSES {
         println!("  {} {:<24} {}", clause.rule, format!("{:?}", clause.mutant), clause.instead);
     }
+}
+
+fn describe(subject: &Subject) {
+    let about = match subject {
+        Subject::Protocol(config) => config.describe(),
+        Subject::Locks => "any three transactions of one database, lock by lock".to_owned(),
+    };
+    println!("  {:<24} {about}", subject.name());
 }
 
 fn verdict(report: &Report) -> String {

@@ -1,17 +1,16 @@
 //! The protocol holds in every bounded configuration; and every clause of its rules is needed: dropped, it is caught.
 
-use saga_model::check::{Report, Until, check, threads};
+use saga_model::check::{Report, Subject, Until, check, threads};
 use saga_model::config::bounded;
 use saga_model::mutants::CLAUSES;
-use saga_model::{Config, Protocol};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// States that differ, over all bounded configurations. Fewer would mean that something has been made impossible.
 const LEAST_STATES: usize = 100_000;
 
-fn clean(config: Config) -> Report {
-    check(Protocol { config, mutant: None }, Until::AnyBroken, threads(), |_, _| {})
+fn clean(subject: &Subject) -> Report {
+    check(subject, None, Until::AnyBroken, threads(), |_, _| {})
 }
 
 /// What is broken, and the way there, to be read.
@@ -29,9 +28,9 @@ fn told(report: &Report) -> String {
 #[test]
 fn the_protocol_holds_and_everything_that_should_be_possible_is() {
     let mut states = 0;
-    for config in bounded() {
-        let name = config.name.clone();
-        let report = clean(config);
+    for subject in bounded() {
+        let name = subject.name();
+        let report = clean(&subject);
         states += report.unique;
         println!("{name}: {} states, {} of them differ, {:?}", report.states, report.unique, report.took);
         assert!(report.is_clean(), "{name}: {}", told(&report));
@@ -44,8 +43,8 @@ fn every_clause_of_the_rules_is_needed() {
     assert!(CLAUSES.len() >= 30);
     let mut missed = Vec::new();
     for clause in CLAUSES {
-        let mutated = Protocol { config: clause.config(), mutant: Some(clause.mutant) };
-        let report = check(mutated, Until::Broken(clause.breaks), threads(), |_, _| {});
+        let until = Until::Broken(clause.breaks);
+        let report = check(&clause.subject(), Some(clause.mutant), until, threads(), |_, _| {});
         if report.way_to(clause.breaks).is_none() {
             let broken: Vec<&str> = report.broken.iter().map(|(name, _)| *name).collect();
             missed.push(format!("{:?} should break \"{}\", but breaks {broken:?}", clause.mutant, clause.breaks));
@@ -57,7 +56,7 @@ fn every_clause_of_the_rules_is_needed() {
 #[test]
 fn the_protocol_holds_where_its_mutants_are_caught() {
     for clause in CLAUSES {
-        let report = clean(clause.config());
+        let report = clean(&clause.subject());
         assert!(report.is_clean(), "{:?}: {}", clause.mutant, told(&report));
     }
 }
