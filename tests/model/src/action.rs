@@ -2,7 +2,7 @@
 
 use crate::config::Reply;
 use crate::message::{Delivery, Queue, Service};
-use crate::state::{Row, Waiting};
+use crate::state::{Next, Phase, Request, Row, Waiting, Worker};
 use std::fmt;
 
 /// What may happen to a delivery.
@@ -60,13 +60,13 @@ pub enum Action {
     /// A runner leases the saga's job.
     Lease(u8),
     /// A worker does its next thing. (`Reply` matters for confirmations only.)
-    Work(u8, u8, Reply),
+    Work(u8, Worker, Reply),
     /// It does, and its answer is lost.
-    Unheard(u8, u8, Reply),
+    Unheard(u8, Worker, Reply),
     /// A worker sends a request and gives it up before the provider has it.
-    Delayed(u8, u8),
-    /// Such a request arrives after all: the position among those under way.
-    Arrive(u8, u8, Reply),
+    Delayed(u8, Worker),
+    /// Such a request arrives after all.
+    Arrive(u8, Request, Reply),
     /// The customer authenticates a charge that asked for it: the intent's position.
     Authenticate(u8, u8),
     /// A job's lease runs out while its worker lives.
@@ -104,14 +104,36 @@ impl fmt::Display for Action {
             Self::LoseQueue(q) => write!(f, "{q} is deleted with what it holds"),
             Self::Declare(q) => write!(f, "{q} is declared again"),
             Self::Lease(s) => write!(f, "a runner leases the job of saga {s}"),
-            Self::Work(s, w, reply) => write!(f, "worker {w} of saga {s} goes on (a confirmation would {reply:?})"),
-            Self::Unheard(s, w, reply) => write!(f, "worker {w} of saga {s} goes on ({reply:?}), its answer is lost"),
-            Self::Delayed(s, w) => write!(f, "worker {w} of saga {s} gives up a request that is still under way"),
-            Self::Arrive(s, i, reply) => write!(f, "request {i} of saga {s} arrives late ({reply:?})"),
+            Self::Work(s, w, reply) => write!(f, "saga {s}: {}", Working(w, *reply)),
+            Self::Unheard(s, w, reply) => write!(f, "saga {s}: {}; the answer is lost", Working(w, *reply)),
+            Self::Delayed(s, w) => write!(f, "saga {s}: {}; the request stays under way", Working(w, Reply::Succeed)),
+            Self::Arrive(s, request, reply) => write!(f, "saga {s}: {request:?} arrives late ({reply:?})"),
             Self::Authenticate(s, i) => write!(f, "the customer of saga {s} authenticates intent {i}"),
             Self::LeaseRunsOut(s) => write!(f, "the lease of saga {s}'s job runs out while its worker lives"),
             Self::Dies(s) => write!(f, "the process that runs the job of saga {s} dies"),
             Self::DropGuards(s, service) => write!(f, "{service:?} drops the guard rows of saga {s}"),
+        }
+    }
+}
+
+/// What a worker does, in words.
+struct Working<'a>(&'a Worker, Reply);
+
+impl fmt::Display for Working<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (worker, reply) = (self.0, self.1);
+        write!(f, "the worker of epoch {} ", worker.epoch)?;
+        match (worker.phase, worker.next) {
+            (Phase::Call, Next::Begin(None)) => write!(f, "creates an intent"),
+            (Phase::Call, Next::Begin(Some(intent))) => write!(f, "asks for intent {intent}"),
+            (Phase::Undo, Next::Begin(None)) => write!(f, "finds no intent to cancel"),
+            (Phase::Undo, Next::Begin(Some(intent))) => write!(f, "cancels intent {intent}"),
+            (_, Next::Store(intent)) => write!(f, "stores intent {intent}"),
+            (_, Next::Confirm(intent)) => write!(f, "confirms intent {intent}: {reply:?}"),
+            (_, Next::GiveUp(intent)) => write!(f, "cancels intent {intent} before it declines"),
+            (_, Next::ListRefunds(intent)) => write!(f, "lists the refunds of intent {intent}"),
+            (_, Next::Refund(intent)) => write!(f, "refunds intent {intent}"),
+            (_, Next::Settle(found)) => write!(f, "settles: {found:?}"),
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::locks::Locks;
 use crate::mutants::Mutant;
 use crate::protocol::Protocol;
-use stateright::{Checker, Expectation, HasDiscoveries, Model, Path};
+use stateright::{Checker, Expectation, HasDiscoveries, Model, Path, Property};
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
 use std::num::NonZeroUsize;
@@ -111,13 +111,17 @@ where
     }
     let found = checker.discoveries();
     let properties = checker.model().properties();
-    let way = |path: &Path<M::State, M::Action>| {
-        path.clone().into_actions().iter().map(ToString::to_string).collect::<Vec<_>>()
+    // The checker keeps the last of the ways it finds at once: what comes after the first broken state is cut off.
+    let way = |property: &Property<M>, path: &Path<M::State, M::Action>| {
+        let steps = path.clone().into_vec();
+        let broken = steps.iter().position(|(state, _)| !(property.condition)(checker.model(), state));
+        let before = steps.into_iter().take(broken.unwrap_or(usize::MAX));
+        before.filter_map(|(_, action)| action).map(|action| action.to_string()).collect::<Vec<_>>()
     };
     let kind = |expectation| properties.iter().filter(move |property| property.expectation == expectation);
     let always = kind(Expectation::Always);
     let mut broken: Vec<_> =
-        always.filter_map(|property| Some((property.name, way(found.get(property.name)?)))).collect();
+        always.filter_map(|property| Some((property.name, way(property, found.get(property.name)?)))).collect();
     broken.sort_by_key(|(_, way)| way.len());
     let witnesses = kind(Expectation::Sometimes);
     let missing =

@@ -6,7 +6,9 @@ use crate::message::{Event, Message, Service};
 use crate::mutants::Mutant;
 use crate::protocol::Protocol;
 use crate::provider;
-use crate::state::{Found, Intent, Job, Leaving, Next, Payment, Phase, Request, Saga, State, Verdict, Worker, add};
+use crate::state::{
+    Found, Intent, Job, Leaving, Next, Payment, Phase, Request, Saga, State, Verdict, Worker, add, take,
+};
 
 /// What one call or transaction of a worker comes to.
 enum Went {
@@ -55,8 +57,8 @@ impl Protocol {
     }
 
     /// A worker's next call or transaction; its answer is heard.
-    pub(crate) fn work(&self, state: &mut State, saga: u8, at: u8, reply: Reply) {
-        let worker = state.saga(saga).workers.remove(usize::from(at));
+    pub(crate) fn work(&self, state: &mut State, saga: u8, worker: Worker, reply: Reply) {
+        take(&mut state.saga(saga).workers, &worker);
         match self.step(state, saga, worker, reply) {
             Went::On(next) => add(&mut state.saga(saga).workers, Worker { next, ..worker }),
             Went::Ended => {}
@@ -65,10 +67,10 @@ impl Protocol {
     }
 
     /// The provider carries the request out, and nobody hears of it: *unknown*, never *failed* (R3).
-    pub(crate) fn work_unheard(&self, state: &mut State, saga: u8, at: u8, reply: Reply) {
+    pub(crate) fn work_unheard(&self, state: &mut State, saga: u8, worker: Worker, reply: Reply) {
         state.left.unheard -= 1;
         let row = state.saga(saga);
-        let worker = row.workers.remove(usize::from(at));
+        take(&mut row.workers, &worker);
         match worker.next {
             Next::Begin(None) if worker.phase == Phase::Call => drop(provider::create(row)),
             Next::Confirm(intent) => drop(provider::confirm(row, intent, reply)),
@@ -87,10 +89,10 @@ impl Protocol {
     }
 
     /// A request is still under way when its worker gives it up: it will arrive some time.
-    pub(crate) fn give_up_waiting(&self, state: &mut State, saga: u8, at: u8) {
+    pub(crate) fn give_up_waiting(&self, state: &mut State, saga: u8, worker: Worker) {
         state.left.delayed -= 1;
         let row = state.saga(saga);
-        let worker = row.workers.remove(usize::from(at));
+        take(&mut row.workers, &worker);
         match worker.next {
             Next::Confirm(intent) => add(&mut row.under_way, Request::Confirm(intent)),
             Next::Refund(intent) => add(&mut row.under_way, Request::Refund(intent)),
@@ -100,9 +102,10 @@ impl Protocol {
     }
 
     /// It arrives, and nobody is there to hear the answer.
-    pub(crate) fn arrive(&self, state: &mut State, saga: u8, at: u8, reply: Reply) {
+    pub(crate) fn arrive(&self, state: &mut State, saga: u8, request: Request, reply: Reply) {
         let row = state.saga(saga);
-        match row.under_way.remove(usize::from(at)) {
+        take(&mut row.under_way, &request);
+        match request {
             Request::Confirm(intent) => drop(provider::confirm(row, intent, reply)),
             Request::Refund(intent) => provider::refund(row, intent, self.config.provider_caps_refunds),
         }

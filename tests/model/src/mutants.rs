@@ -91,6 +91,7 @@ mutants! {
     AbortedCommitBelieved "R5" ALL_DECIDED "nobody looks whether the last statement before COMMIT has hit"
     AcksNeighbours "R5" ALL_DECIDED "an ack is multiple above deliveries that are not settled"
     DropsUnfinished "R6" ALL_DECIDED "guard rows of unfinished sagas are dropped"
+    DropsByOwnRows "R6" ALL_DECIDED "a participant drops guard rows of sagas that are unfinished elsewhere"
     ExpiredRuns "R6" ONCE "a message of a saga past retention is handled"
     GuardsAsDelivered "R7" NO_DEADLOCK "a batch takes its guard rows in the order of delivery"
     UndosAsDelivered "R7" NO_DEADLOCK "undos lock their guard rows in the order of delivery"
@@ -174,7 +175,7 @@ impl Clause {
             Mutant::ReturnMisattributed => Config { undeclared: vec![events(Service::Payment)], ..two },
             Mutant::AbortedCommitBelieved => wallet.faults(Budget { errors: 1, ..none }),
             Mutant::AcksNeighbours => Config { stock: vec![2], ..two }.faults(crash),
-            Mutant::DropsUnfinished => Config { retention: true, ..wallet },
+            Mutant::DropsUnfinished | Mutant::DropsByOwnRows => Config { retention: true, ..wallet },
             Mutant::ExpiredRuns => Config { retention: true, stock: vec![2], ..wallet }.faults(copy),
             Mutant::AcksBeforeWaiting => wallet.faults(Budget { errors: 1, crashes: 1, ..none }),
             Mutant::GuardsAsDelivered

@@ -67,12 +67,12 @@ impl Protocol {
             if row.job.is_some_and(|job| !job.leased && job.attempts < MOST_ATTEMPTS) {
                 actions.push(Action::Lease(saga));
             }
-            for (at, worker) in (0..).zip(&row.workers) {
+            for worker in distinct(&row.workers) {
                 let replies = self.replies(worker.next);
-                actions.extend(replies.iter().map(|reply| Action::Work(saga, at, *reply)));
+                actions.extend(replies.iter().map(|reply| Action::Work(saga, worker, *reply)));
             }
-            for at in (0..).take(row.under_way.len()) {
-                actions.extend(self.config.replies.iter().map(|reply| Action::Arrive(saga, at, *reply)));
+            for request in distinct(&row.under_way) {
+                actions.extend(self.config.replies.iter().map(|reply| Action::Arrive(saga, request, *reply)));
             }
         }
         if actions.is_empty() {
@@ -133,13 +133,13 @@ impl Protocol {
             if left.crashes > 0 && (!row.workers.is_empty() || row.job.is_some()) {
                 actions.push(Action::Dies(saga));
             }
-            for (at, worker) in (0..).zip(&row.workers) {
+            for worker in distinct(&row.workers) {
                 if left.unheard > 0 && !matches!(worker.next, Next::Store(_) | Next::Settle(_)) {
                     let replies = self.replies(worker.next);
-                    actions.extend(replies.iter().map(|reply| Action::Unheard(saga, at, *reply)));
+                    actions.extend(replies.iter().map(|reply| Action::Unheard(saga, worker, *reply)));
                 }
                 if left.delayed > 0 && matches!(worker.next, Next::Confirm(_) | Next::Refund(_)) {
-                    actions.push(Action::Delayed(saga, at));
+                    actions.push(Action::Delayed(saga, worker));
                 }
             }
         }
@@ -200,10 +200,10 @@ impl Protocol {
             Action::LoseQueue(queue) => self.lose_queue(state, queue),
             Action::Declare(queue) => state.missing.retain(|missing| *missing != queue),
             Action::Lease(saga) => self.lease(state, saga),
-            Action::Work(saga, at, reply) => self.work(state, saga, at, reply),
-            Action::Unheard(saga, at, reply) => self.work_unheard(state, saga, at, reply),
-            Action::Delayed(saga, at) => self.give_up_waiting(state, saga, at),
-            Action::Arrive(saga, at, reply) => self.arrive(state, saga, at, reply),
+            Action::Work(saga, worker, reply) => self.work(state, saga, worker, reply),
+            Action::Unheard(saga, worker, reply) => self.work_unheard(state, saga, worker, reply),
+            Action::Delayed(saga, worker) => self.give_up_waiting(state, saga, worker),
+            Action::Arrive(saga, request, reply) => self.arrive(state, saga, request, reply),
             Action::Authenticate(saga, at) => self.authenticate(state, saga, at),
             Action::LeaseRunsOut(saga) => self.lease_runs_out(state, saga),
             Action::Dies(saga) => self.die_in_call(state, saga),

@@ -2,12 +2,12 @@
 //! before any insert. Mirrors `saga-common/src/partitions.rs` and `Window::check`.
 //!
 //! Here a saga counts as finished when its order is, at every service. A participant of the code knows less: it looks at its
-//! own rows only, and relies on retention being longer than any saga takes to end.
+//! own rows only ([`Mutant::DropsByOwnRows`]), and relies on retention being longer than any saga takes to end.
 
 use crate::message::Service;
 use crate::mutants::Mutant;
 use crate::protocol::Protocol;
-use crate::state::{Guards, State, Status, Why};
+use crate::state::{Guards, Hold, Payment, State, Status, Why};
 
 impl Protocol {
     /// May this service drop the partition with the saga's guard rows?
@@ -16,7 +16,14 @@ impl Protocol {
         if row.at(service).dropped {
             return false;
         }
-        let decided = row.status == Status::Cancelled || row.closed;
+        let finished = row.status == Status::Cancelled || row.closed;
+        // What each service's `unfinished` query knows.
+        let looks_finished = match service {
+            Service::Order => finished,
+            Service::Inventory => row.hold != Hold::Held,
+            Service::Payment => !matches!(row.payment, Payment::Charging | Payment::Refunding),
+        };
+        let decided = finished || looks_finished && self.drops(Mutant::DropsByOwnRows);
         let waiting = |why| matches!(why, Why::Suspect | Why::Waiting);
         let busy = row.job.is_some()
             || row.announced.is_some()
