@@ -2,6 +2,7 @@
 //! rule is taken away.
 
 mod owner;
+mod proxy;
 mod raw;
 mod rule1_guards;
 mod rule2_refusals;
@@ -10,8 +11,11 @@ mod rule4_announcements;
 mod rule5_commit_and_ack;
 mod rule6_retention;
 mod rule7_locks;
+mod rule8_attempts;
+mod rule8_copies;
 mod rule8_unreadable;
 mod rule8_waiting;
+mod running;
 mod script;
 mod shop;
 mod wire;

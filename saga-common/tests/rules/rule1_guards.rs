@@ -26,7 +26,8 @@ async fn a_message_delivered_again_changes_nothing() -> Outcome {
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_within_one_batch_are_settled_with_the_first() -> Outcome {
     let world = World::new().await?;
-    let bench = world.bench(shop(&Arc::default())?).await?;
+    let script = Arc::<Script>::default();
+    let bench = world.bench(shop(&script)?).await?;
     let saga = SagaId::new();
     let placed = Message::of(saga, &Placed::order())?;
     // The same event under another message id is the same step.
@@ -34,6 +35,7 @@ async fn copies_within_one_batch_are_settled_with_the_first() -> Outcome {
     let reports = bench.deliver_batch(&[placed.clone(), placed.clone(), twin, placed.redelivered()]).await?;
     assert!(reports.iter().all(|report| report.verdict == Some(Verdict::Done) && report.waiting.is_none()));
     assert_eq!(effects(&bench, saga).await?, ["reserve"]);
+    assert_eq!(script.count("reserve"), 1, "one run is enough: the batch was not split");
     assert_eq!(said(&bench, saga).await?, ["test.reserved.v1"]);
     Ok(())
 }

@@ -98,6 +98,20 @@ async fn a_participant_that_has_finished_repeats_its_recorded_answer_under_its_r
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_copies_in_one_batch_the_one_that_asks_is_answered() -> Outcome {
+    let world = World::new().await?;
+    let bench = world.bench(shop(&Arc::default())?).await?;
+    let (shipped, undone) = (SagaId::new(), SagaId::new());
+    for (saga, message) in [(shipped, Message::of(shipped, &Confirmed {})?), (undone, Message::failure(undone))] {
+        let said = bench.deliver(&message).await?.said.ok_or("nothing was said")?;
+        bench.confirm_all().await?;
+        bench.deliver_batch(&[message.clone(), message.clone().announced(1), message]).await?;
+        assert_eq!(bench.outbox(saga).await?, [said]);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_repeat_tells_on_the_wire_which_one_it_is() -> Outcome {
     let world = World::new().await?;
     let bench = world.bench(owner()?).await?;

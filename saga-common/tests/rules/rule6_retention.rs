@@ -1,7 +1,7 @@
 //! R6: which sagas can be guarded, and for how long.
 
 use crate::shop::{Placed, Shop, effects, shop};
-use crate::world::{Fallible, Outcome, World};
+use crate::world::{Fallible, LIMIT, Outcome, World, eventually};
 use saga_common::testkit::Message;
 use saga_common::{SagaId, Verdict};
 use std::collections::BTreeSet;
@@ -98,5 +98,33 @@ async fn every_day_since_the_oldest_one_kept_can_be_guarded() -> Outcome {
     bench.keep_partitions().await?;
     let report = bench.deliver(&Message::of(saga_of_day(20), &Placed::order())?).await?;
     assert_eq!(report.verdict, Some(Verdict::Done));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_transaction_keeps_a_partition_from_being_dropped_but_no_step_from_going_on() -> Outcome {
+    let world = World::new().await?;
+    let bench = world.bench(shop(&Arc::default())?).await?;
+    make_past(&bench, 100).await?;
+    let reading = bench.db().begin().await?;
+    reading.query("select 1 from saga.idempotency_keys", &[]).await?;
+    let dropping = tokio::spawn({
+        let bench = Arc::clone(&bench);
+        async move { bench.keep_partitions().await }
+    });
+    // From now on every statement on the guard rows stands behind the one who wants to drop.
+    eventually("the drop waits", async || {
+        let blocked = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        Ok((!bench.db().query(blocked, &[]).await?.is_empty()).then_some(()))
+    })
+    .await?;
+    let placed = Message::of(SagaId::new(), &Placed::order())?;
+    let report = tokio::time::timeout(LIMIT, bench.deliver(&placed)).await??;
+    assert_eq!(report.verdict, Some(Verdict::Done));
+    // Whether or not it tells: it has given way.
+    drop(dropping.await?);
+    drop(reading);
+    bench.keep_partitions().await?;
+    assert!(!partitions(&bench).await?.contains(&partition(100)));
     Ok(())
 }

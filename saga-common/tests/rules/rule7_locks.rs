@@ -1,5 +1,6 @@
 //! R7: locks are taken in one order, so a deadlock is a bug, not weather.
 
+use crate::owner::{owner, place};
 use crate::script::Script;
 use crate::shop::{Placed, Shop, shop};
 use crate::world::{Outcome, World, eventually};
@@ -111,5 +112,34 @@ async fn the_rows_of_settled_messages_are_locked_in_the_order_in_which_a_redeliv
     marking.query_one(lock, &[&placed[4].id().as_uuid()]).await?;
     drop(marking);
     assert!(settling.await??.iter().all(|report| report.verdict == Some(Verdict::Done) && report.waiting.is_none()));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn units_that_lock_the_same_sagas_in_opposite_order_never_deadlock() -> Outcome {
+    let world = World::new().await?;
+    let (one, other) = (world.bench(owner()?).await?, world.bench(owner()?).await?);
+    let mut sagas = Vec::new();
+    for _ in 0..30 {
+        sagas.push(place(&one).await?);
+    }
+    // Overlapping, not the same: each has some that the other does not want.
+    let forwards = sagas[..25].to_vec();
+    let backwards: Vec<SagaId> = sagas[5..].iter().rev().copied().collect();
+    for _ in 0..20 {
+        let at_once = tokio::sync::Barrier::new(2);
+        let lock = async |bench: &crate::owner::Owner, sagas: &[SagaId]| -> Outcome {
+            let unit = bench.saga().begin().await?;
+            at_once.wait().await;
+            unit.lock("place", sagas).await?;
+            unit.rollback().await;
+            Ok(())
+        };
+        let (first, second) = tokio::join!(lock(&one, &forwards), lock(&other, &backwards));
+        first?;
+        second?;
+    }
+    drop((one, other));
+    assert_eq!(world.deadlocks().await?, "0");
     Ok(())
 }

@@ -135,23 +135,6 @@ async fn a_message_that_keeps_ending_the_process_is_parked_and_its_neighbours_ar
     Ok(())
 }
 
-impl World {
-    /// The database takes no connections and ends those it has.
-    async fn outage(&self) -> Outcome {
-        self.administrate(&format!("alter database {} with allow_connections false", self.name)).await?;
-        self.cut_off().await
-    }
-
-    async fn cut_off(&self) -> Outcome {
-        let cut = format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{}'", self.name);
-        self.administrate(&cut).await
-    }
-
-    async fn back_again(&self) -> Outcome {
-        self.administrate(&format!("alter database {} with allow_connections true", self.name)).await
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_goes_away_under_a_step_is_not_counted_against_its_message() -> Outcome {
     let world = World::new().await?;

@@ -2,6 +2,7 @@
 
 use saga_common::Retry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
@@ -13,6 +14,7 @@ pub(crate) struct Script {
     broken: Mutex<BTreeSet<&'static str>>,
     gates: Mutex<BTreeMap<&'static str, Gate>>,
     reached: Mutex<Vec<String>>,
+    connections_to_lose: AtomicUsize,
 }
 
 /// A point at which steps stand still until it is opened.
@@ -34,6 +36,16 @@ impl Script {
 
     pub(crate) fn mend(&self, point: &'static str) {
         lock(&self.broken).remove(point);
+    }
+
+    /// The next so many runs of `reserve` lose their connection to the database.
+    pub(crate) fn lose_connections(&self, runs: usize) {
+        self.connections_to_lose.store(runs, Ordering::SeqCst);
+    }
+
+    /// Is this run one that loses its connection?
+    pub(crate) fn loses_its_connection(&self) -> bool {
+        self.connections_to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
     }
 
     /// From now on steps stand still here, until the gate is opened.

@@ -61,6 +61,11 @@ pub(crate) fn shop(script: &Arc<Script>) -> Fallible<Participant<App>> {
         .build()?)
 }
 
+/// The shop as it was before it packed anything.
+pub(crate) fn younger_shop(script: &Arc<Script>) -> Fallible<Participant<App>> {
+    Ok(Participant::new("shop", Arc::clone(script)).compensatable("reserve", reserve, release).build()?)
+}
+
 /// Marks a run, as part of its transaction.
 async fn effect(cx: &Cx<App>, step: &str) -> Result<(), Retry> {
     cx.tx().execute("insert into effects (saga_id, step) values ($1, $2)", &[&cx.saga_id().as_uuid(), &step]).await?;
@@ -73,11 +78,17 @@ async fn reserve(cx: &mut Cx<App>, placed: Placed) -> StepResult<Reserved, Refus
         cx.tx().execute("update stock set taken = taken + 1 where sku = $1", &[sku]).await?;
     }
     cx.app().reach("reserve").await?;
+    if cx.app().loses_its_connection() {
+        // Whatever the server still says: it has ended the session.
+        drop(cx.tx().execute("select pg_terminate_backend(pg_backend_pid())", &[]).await);
+    }
     match placed.word.as_str() {
         "refuse" => return refuse(Refused {}),
         "dead-letter" => return Err(StepError::dead_letter("it makes no sense")),
         "fail" => return Err(Retry::because("told to fail").into()),
         "panic" => panic!("told to panic"),
+        // An error of the client's own: the server never sees the statement.
+        "mistype" => drop(cx.tx().execute("insert into effects (step) values ($1)", &[&1_i64]).await?),
         // The next two break the transaction behind the engine's back.
         "swallow" => drop(cx.tx().execute("insert into nowhere values (1)", &[]).await),
         "roll-back" => drop(cx.tx().execute("rollback and chain", &[]).await?),
@@ -88,6 +99,9 @@ async fn reserve(cx: &mut Cx<App>, placed: Placed) -> StepResult<Reserved, Refus
 
 async fn release(cx: &mut Cx<App>) -> UndoResult {
     effect(cx, "release").await?;
+    if let Some(reason) = cx.failure().and_then(|failure| failure.reason.as_ref()) {
+        cx.tx().execute("insert into reasons values ($1, $2)", &[&cx.saga_id().as_uuid(), reason]).await?;
+    }
     cx.app().reach("release").await?;
     Ok(Undo::Done)
 }

@@ -1,21 +1,21 @@
 //! The broker as other services see it.
 
-use crate::world::{Fallible, LIMIT, World};
+use crate::world::{Fallible, LIMIT, Outcome, World};
 use futures::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions,
-    QueueBindOptions, QueueDeclareOptions,
+    BasicConsumeOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, ConfirmSelectOptions,
+    ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer, ExchangeKind};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer, ExchangeKind};
 use saga_common::event::{Event, EventType};
 use saga_common::{MessageId, SagaId};
 use std::time::Duration;
 
 pub(crate) struct Wire {
     // Closed when it is dropped.
-    _connection: Connection,
+    connection: Connection,
     channel: Channel,
 }
 
@@ -39,7 +39,7 @@ impl Wire {
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
         channel.exchange_declare("saga.events".into(), ExchangeKind::Direct, durable, FieldTable::default()).await?;
-        Ok(Self { _connection: connection, channel })
+        Ok(Self { connection, channel })
     }
 
     /// Binds a new queue to these routes of the direct exchange.
@@ -60,14 +60,47 @@ impl Wire {
     /// Puts an event into a queue, as another service's publication would.
     pub(crate) async fn put<E: Event>(&self, queue: &str, saga: SagaId, event: &E) -> Fallible<MessageId> {
         let id = MessageId::new();
-        let properties = BasicProperties::default()
-            .with_message_id(id.to_string().into())
-            .with_correlation_id(saga.to_string().into())
-            .with_type(EventType::of::<E>()?.as_str().into())
-            .with_delivery_mode(2);
+        let properties = properties(id, saga, &EventType::of::<E>()?);
         let (options, body) = (BasicPublishOptions::default(), serde_json::to_vec(event)?);
         self.channel.basic_publish("".into(), queue.into(), options, &body, properties).await?.await?;
         Ok(id)
+    }
+
+    /// Publishes an event, as another service does; tells whether a queue has taken it. On a channel of its own, which
+    /// ends if there is no such exchange.
+    pub(crate) async fn publish<E: Event>(&self, exchange: &str, saga: SagaId, event: &E) -> Fallible<bool> {
+        let channel = self.connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        let event_type = EventType::of::<E>()?;
+        let key = event_type.as_str().trim_end_matches(".v1");
+        let properties = properties(MessageId::new(), saga, &event_type);
+        let (options, body) =
+            (BasicPublishOptions { mandatory: true, ..Default::default() }, serde_json::to_vec(event)?);
+        let confirm = channel.basic_publish(exchange.into(), key.into(), options, &body, properties).await?.await?;
+        Ok(matches!(confirm, Confirmation::Ack(None)))
+    }
+
+    /// Takes the binding of a queue to a route of the direct exchange away.
+    pub(crate) async fn unbind(&self, queue: &str, key: &str) -> Outcome {
+        let unbound = self.channel.queue_unbind(queue.into(), "saga.events".into(), key.into(), FieldTable::default());
+        Ok(unbound.await?)
+    }
+
+    pub(crate) async fn delete_exchange(&self, name: &str) -> Outcome {
+        Ok(self.channel.exchange_delete(name.into(), ExchangeDeleteOptions::default()).await?)
+    }
+
+    pub(crate) async fn delete_queue(&self, name: &str) -> Outcome {
+        self.channel.queue_delete(name.into(), QueueDeleteOptions::default()).await?;
+        Ok(())
+    }
+
+    /// Makes the broker give up the next message of a queue, as a limit of its own would.
+    pub(crate) async fn dead_letter(&self, queue: &str) -> Outcome {
+        let next = self.channel.basic_get(queue.into(), BasicGetOptions::default()).await?;
+        let next = next.ok_or_else(|| format!("{queue} is empty"))?;
+        next.delivery.acker.nack(BasicNackOptions::default()).await?;
+        Ok(())
     }
 
     /// How many messages of the queue are with nobody.
@@ -99,6 +132,14 @@ impl Observer {
             Err(_) => Ok(None),
         }
     }
+}
+
+fn properties(id: MessageId, saga: SagaId, event_type: &EventType) -> BasicProperties {
+    BasicProperties::default()
+        .with_message_id(id.to_string().into())
+        .with_correlation_id(saga.to_string().into())
+        .with_type(event_type.as_str().into())
+        .with_delivery_mode(2)
 }
 
 fn seen(delivery: &Delivery) -> Seen {

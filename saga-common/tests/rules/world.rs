@@ -58,6 +58,23 @@ impl World {
         self.ask(statements).await.map(drop)
     }
 
+    /// The database takes no connections and ends those it has.
+    pub(crate) async fn outage(&self) -> Outcome {
+        self.administrate(&format!("alter database {} with allow_connections false", self.name)).await?;
+        self.cut_off().await
+    }
+
+    /// Ends every connection to the database.
+    pub(crate) async fn cut_off(&self) -> Outcome {
+        let cut = format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{}'", self.name);
+        self.administrate(&cut).await
+    }
+
+    /// Ends an outage.
+    pub(crate) async fn back_again(&self) -> Outcome {
+        self.administrate(&format!("alter database {} with allow_connections true", self.name)).await
+    }
+
     /// Asks the server a question as its administrator: the first column of the first row.
     pub(crate) async fn ask(&self, question: &str) -> Fallible<Option<String>> {
         let (client, connection) = tokio_postgres::connect(&self.servers.postgres_url(), NoTls).await?;

@@ -4,5 +4,6 @@ create table effects (
     saga_id uuid   not null,
     step    text   not null
 );
+create table reasons (saga_id uuid not null, reason varchar(200) not null);
 create table stock (sku text primary key, taken bigint not null default 0);
 create table orders (id uuid primary key, status text not null);
