@@ -82,10 +82,10 @@ async fn cancel(saga: &Saga, overdue: &[Uuid]) -> Result<usize, Error> {
     Ok(cancelled.len())
 }
 
-/// Forgets request keys after a day, a bounded number in a statement.
+/// Forgets request keys after a day, a bounded number in a statement. At once, too: a service that never runs for long
+/// would keep them for ever.
 pub(crate) async fn forget_request_keys(reads: PgPool, stop: CancellationToken) {
     loop {
-        tokio::select! { () = tokio::time::sleep(FORGET_EVERY) => {}, () = stop.cancelled() => return }
         loop {
             match forget(&reads).await {
                 Ok(true) if !stop.is_cancelled() => {}
@@ -96,6 +96,7 @@ pub(crate) async fn forget_request_keys(reads: PgPool, stop: CancellationToken) 
                 }
             }
         }
+        tokio::select! { () = tokio::time::sleep(FORGET_EVERY) => {}, () = stop.cancelled() => return }
     }
 }
 

@@ -20,7 +20,7 @@ mod watch;
 
 pub use config::Config;
 
-use saga_common::{Service, StartError};
+use saga_common::{Error, Service, StartError};
 
 /// The tables of this service; the engine has its own.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -41,17 +41,19 @@ pub(crate) struct App {
 /// When a setting is missing, or the database or the address to listen on cannot be used.
 pub async fn run(config: Config) -> Result<(), StartError> {
     let app = App { required_answers: config.participants.clone() };
-    let participant = participant::participant(app).map_err(saga_common::Error::from)?;
-    let reads = saga_common::db::reads(&config.engine.database_url()?).map_err(saga_common::Error::from)?;
+    let participant = participant::participant(app).map_err(Error::from)?;
+    let reads = || Ok::<_, StartError>(saga_common::db::reads(&config.engine.database_url()?).map_err(Error::from)?);
+    // What goes on by itself has connections of its own: a crowd of readers must not keep deadlines waiting.
+    let (reads, clock_reads) = (reads()?, reads()?);
     let service = Service::prepare(participant, config.engine.clone(), &MIGRATOR).await?;
     let watch = watch::Watch::default();
     let (placements, waiting) = placement::queue();
     let saga = service.saga();
     service.spawn(|_| placement::commit_groups(saga, waiting, placement::Terms::of(&config)));
     let saga = service.saga();
-    service.spawn(|stop| deadline::cancel_overdue(saga, reads.clone(), stop));
-    service.spawn(|stop| deadline::forget_request_keys(reads.clone(), stop));
-    service.spawn(|stop| watch::look(watch.clone(), reads.clone(), stop));
+    service.spawn(|stop| deadline::cancel_overdue(saga, clock_reads.clone(), stop));
+    service.spawn(|stop| deadline::forget_request_keys(clock_reads.clone(), stop));
+    service.spawn(|stop| watch::look(watch.clone(), clock_reads.clone(), stop));
     let client = config.client();
     let urls = config.others().into_iter().map(|(_, url)| url).collect();
     let required = config.participants.clone();
