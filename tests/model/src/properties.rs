@@ -2,7 +2,8 @@
 //!
 //! The always- and final-state properties are the invariants of the fault catalogue; the witnesses guard against a model
 //! in which nothing can go wrong because nothing happens. Liveness is "no bad final state": a state is final when no
-//! progress is possible, and everything that must happen has happened then.
+//! progress is possible, and everything that must happen has happened then. No state comes again on any way (a test looks),
+//! so every way ends in a final state.
 
 use crate::config::{Config, Money, Reply};
 use crate::consumer::MOST_DEATHS;
@@ -192,6 +193,7 @@ fn witnesses(config: &Config) -> Vec<Property<Protocol>> {
     let reserves = !config.deadly;
     let declined = if card { config.replies.len() > 1 } else { config.balance.contains(&0) && reserves };
     let mut all: Vec<(bool, &'static str, Holds)> = vec![
+        (true, "everything comes to rest", Protocol::is_quiet as Holds),
         (reserves, "an order is confirmed and closed", |_, s| s.sagas.iter().any(|saga| saga.closed)),
         (ended_by_owner || no_stock || declined, "an order is cancelled", |_, s| cancelled(s).next().is_some()),
         (ended_by_owner, "inventory answers: fenced", |_, s| any(s, Service::Inventory, Verdict::Fenced)),

@@ -1,9 +1,12 @@
 //! The protocol holds in every bounded configuration; and every clause of its rules is needed: dropped, it is caught.
 
+use saga_model::Protocol;
 use saga_model::check::{Report, Subject, Until, check, threads};
 use saga_model::config::bounded;
 use saga_model::mutants::CLAUSES;
-use std::collections::BTreeSet;
+use saga_model::state::State;
+use stateright::Model;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write;
 
 /// States that differ, over all bounded configurations. Fewer would mean that something has been made impossible.
@@ -58,6 +61,46 @@ fn the_protocol_holds_where_its_mutants_are_caught() {
     for clause in CLAUSES {
         let report = clean(&clause.subject());
         assert!(report.is_clean(), "{:?}: {}", clause.mutant, told(&report));
+    }
+}
+
+/// A state that is reached again from itself, if there is one.
+fn circle(model: &Protocol) -> Option<State> {
+    // Of each state on the way: what can happen there and has not been tried.
+    let mut way: Vec<(State, Vec<State>)> = Vec::new();
+    let mut on_way = HashSet::new();
+    let mut done = HashSet::new();
+    for begun in model.init_states() {
+        let next = model.next_states(&begun);
+        on_way.insert(begun.clone());
+        way.push((begun, next));
+        while let Some((_, untried)) = way.last_mut() {
+            match untried.pop() {
+                Some(state) if on_way.contains(&state) => return Some(state),
+                Some(state) if done.contains(&state) => {}
+                Some(state) => {
+                    let next = model.next_states(&state);
+                    on_way.insert(state.clone());
+                    way.push((state, next));
+                }
+                None => {
+                    let (state, _) = way.pop().expect("the last one");
+                    on_way.remove(&state);
+                    done.insert(state);
+                }
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn no_state_comes_again_so_every_way_ends() {
+    for clause in CLAUSES {
+        if let Subject::Protocol(config) = clause.subject() {
+            let found = circle(&Protocol { config, mutant: None });
+            assert!(found.is_none(), "{:?}: in a circle: {found:#?}", clause.mutant);
+        }
     }
 }
 
