@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod audit;
+pub mod chaos;
 pub mod launch;
 pub mod order;
 pub mod parked;
@@ -44,20 +45,24 @@ enum Verb {
     Parked(parked::Parked),
     /// Check all databases and the provider's ledger for contradictions
     Audit(audit::Audit),
+    /// Break a stack of its own in a hundred ways under load, let it heal, check everything, write a report
+    Chaos(chaos::Chaos),
 }
 
 impl Cli {
     /// Runs the verb. Status 0: done; 1: it failed or found something wrong; 2: it could not begin.
     pub async fn run(self) -> ExitCode {
-        if let Verb::Up(up) = self.verb {
-            return up.run().await;
+        match self.verb {
+            Verb::Up(up) => return up.run().await,
+            Verb::Chaos(chaos) => return chaos.run(self.global.json()).await,
+            _ => {}
         }
         let session = match Session::open(self.global) {
             Ok(session) => session,
             Err(failure) => return failure.tell(None),
         };
         let outcome = match self.verb {
-            Verb::Up(_) => Ok(ExitCode::SUCCESS),
+            Verb::Up(_) | Verb::Chaos(_) => Ok(ExitCode::SUCCESS),
             Verb::Order(order) => order.run(&session).await,
             Verb::Saga(saga) => saga.run(&session).await,
             Verb::Parked(parked) => parked.run(&session).await,

@@ -35,6 +35,13 @@ pub(super) struct Global {
     token: Option<String>,
 }
 
+impl Global {
+    /// Is JSON wanted?
+    pub(super) fn json(&self) -> bool {
+        self.json
+    }
+}
+
 /// Whom a verb speaks to, and how it prints.
 #[derive(Debug)]
 pub struct Session {

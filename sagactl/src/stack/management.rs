@@ -61,6 +61,12 @@ impl Management {
         self.call(Method::DELETE, &["vhosts", vhost], None).await.map(drop)
     }
 
+    /// RabbitMQ's version.
+    pub async fn version(&self) -> Result<String, StackError> {
+        let overview = self.call(Method::GET, &["overview"], None).await?;
+        Ok(overview["rabbitmq_version"].as_str().unwrap_or_default().to_owned())
+    }
+
     /// The queues of a virtual host.
     pub async fn queues(&self, vhost: &str) -> Result<Vec<Queue>, StackError> {
         let queues = self.call(Method::GET, &["queues", vhost], None).await?;

@@ -1,0 +1,26 @@
+//! `sagactl chaos`: a stack of its own under load, a seeded schedule of faults, then healing, rest, audit and a report.
+//!
+//! [`schedule`] and [`mix`] are pure: what happens when, and which orders are placed, follows from the seed. [`kinds`] are the
+//! faults, one table per group. [`proxy`] stands between every service and every server. [`load`] writes down what it asked and was
+//! told ([`history`]), [`check`] holds that against the databases, [`crate::audit`] the databases against each other.
+
+pub mod check;
+pub mod dice;
+pub mod history;
+pub mod injector;
+pub mod kinds;
+pub mod load;
+pub mod mix;
+pub mod plot;
+pub mod proxy;
+pub mod report;
+pub mod rest;
+pub mod rig;
+pub mod run;
+pub mod schedule;
+pub mod watch;
+pub mod wire;
+pub mod wiretap;
+
+pub use report::Report;
+pub use run::{ChaosError, Settings, run};
