@@ -127,7 +127,8 @@ fn bounded_configs() -> Vec<Config> {
     let card = |name| Config::new(name, Money::Card).refusals().deadline();
     vec![
         wallet("wallet").faults(Budget { crashes: 1, duplicates: 1, ..none }),
-        Config::new("wallet-repeats", Money::Wallet).deadline().faults(Budget { stalls: 1, repeats: 1, ..none }),
+        Config::new("wallet-repeats", Money::Wallet).deadline().faults(Budget { repeats: 1, ..none }),
+        wallet("wallet-stalls").faults(Budget { stalls: 1, ..none }),
         wallet("wallet-lost-queues").faults(Budget { losses: 1, ..none }),
         wallet("wallet-errors").faults(Budget { errors: 2, redrives: 1, ..none }),
         Config::new("wallet-fatal", Money::Wallet).deadline().faults(Budget { crashes: 3, ..none }),
@@ -138,7 +139,8 @@ fn bounded_configs() -> Vec<Config> {
         card("card").faults(Budget { crashes: 1, unheard: 1, ..none }),
         card("card-late-requests").faults(Budget { delayed: 1, unheard: 1, ..none }),
         card("card-stale-workers").faults(Budget { stalls: 1, ..none }),
-        Config { sagas: 2, balance: vec![2], ..Config::new("two-sagas", Money::Wallet) }.deadline(),
+        Config { sagas: 2, balance: vec![2], ..Config::new("two-sagas", Money::Wallet) }
+            .faults(Budget { crashes: 1, ..none }),
     ]
 }
 
@@ -158,7 +160,9 @@ pub fn large() -> Vec<Subject> {
     let configs = [
         wallet("wallet-large").faults(Budget { crashes: 3, duplicates: 2, losses: 1, repeats: 1, ..none }),
         card("card-large").faults(Budget { crashes: 1, stalls: 1, unheard: 1, delayed: 1, ..none }),
-        two("two-sagas-large").faults(Budget { crashes: 1, duplicates: 1, ..none }),
+        two("two-sagas-deadline").faults(Budget { crashes: 1, ..none }),
+        two("two-sagas-copies").faults(Budget { duplicates: 1, ..none }),
+        two("two-sagas-lost-queues").faults(Budget { losses: 1, ..none }),
     ];
     configs.map(Subject::Protocol).to_vec()
 }

@@ -6,7 +6,7 @@ use saga_model::config::bounded;
 use saga_model::mutants::CLAUSES;
 use saga_model::state::State;
 use stateright::Model;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::fmt::Write;
 
 /// States that differ, over all bounded configurations. Fewer would mean that something has been made impossible.
@@ -117,16 +117,4 @@ fn each_clause_is_dropped_at_exactly_one_place() {
         let asked = source.matches(&format!("Mutant::{:?})", clause.mutant)).count();
         assert_eq!(asked, 1, "{:?} is asked for at {asked} places", clause.mutant);
     }
-}
-
-#[test]
-fn the_rules_in_words_name_every_mutant_and_every_rule() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/rules.md");
-    let words = std::fs::read_to_string(path).expect("docs/rules.md");
-    for clause in CLAUSES {
-        let row = words.lines().find(|line| line.contains(&format!("`{:?}`", clause.mutant)));
-        assert!(row.is_some(), "docs/rules.md does not name {:?}", clause.mutant);
-    }
-    let names: BTreeSet<&str> = CLAUSES.iter().map(|clause| clause.rule).collect();
-    assert!(names.iter().all(|rule| words.contains(&format!("## {rule}"))), "a rule has no section");
 }
