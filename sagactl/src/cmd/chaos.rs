@@ -36,6 +36,9 @@ pub struct Chaos {
     /// Folder for the reports, each run in one of its own
     #[arg(long, default_value = "chaos-report", value_name = "DIR")]
     report: PathBuf,
+    /// Keep the servers' data and all logs beside the report, also when nothing is wrong
+    #[arg(long)]
+    keep: bool,
     /// Show the kinds of fault and do nothing
     #[arg(long)]
     list: bool,
@@ -110,6 +113,7 @@ impl Chaos {
             deadline: Duration::from_millis(self.deadline_ms),
             folder,
             programs: self.programs,
+            keep: self.keep,
             command,
         }
     }

@@ -6,7 +6,9 @@ use clap::{Parser, Subcommand};
 
 pub mod audit;
 pub mod chaos;
+pub mod faults;
 pub mod launch;
+pub mod matrix;
 pub mod order;
 pub mod parked;
 pub mod saga;
@@ -47,6 +49,11 @@ enum Verb {
     Audit(audit::Audit),
     /// Break a stack of its own in a hundred ways under load, let it heal, check everything, write a report
     Chaos(chaos::Chaos),
+    /// Try every fault at every point of every service, one order each, and every undo with a crash before and after it
+    Matrix(matrix::Matrix),
+    /// List fault points, or let something go wrong in whole processes
+    #[command(subcommand)]
+    Faults(faults::Faults),
 }
 
 impl Cli {
@@ -55,6 +62,7 @@ impl Cli {
         match self.verb {
             Verb::Up(up) => return up.run().await,
             Verb::Chaos(chaos) => return chaos.run(self.global.json()).await,
+            Verb::Matrix(matrix) => return matrix.run(self.global.json()).await,
             _ => {}
         }
         let session = match Session::open(self.global) {
@@ -62,11 +70,12 @@ impl Cli {
             Err(failure) => return failure.tell(None),
         };
         let outcome = match self.verb {
-            Verb::Up(_) | Verb::Chaos(_) => Ok(ExitCode::SUCCESS),
+            Verb::Up(_) | Verb::Chaos(_) | Verb::Matrix(_) => Ok(ExitCode::SUCCESS),
             Verb::Order(order) => order.run(&session).await,
             Verb::Saga(saga) => saga.run(&session).await,
             Verb::Parked(parked) => parked.run(&session).await,
             Verb::Audit(audit) => audit.run(&session).await,
+            Verb::Faults(faults) => faults.run(&session).await,
         };
         outcome.unwrap_or_else(|failure| failure.tell(session.stack.as_ref()))
     }

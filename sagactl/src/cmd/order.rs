@@ -70,6 +70,9 @@ pub struct Place {
     /// Idempotency key: the same key and order again give the same order, not another one [default: a new one]
     #[arg(long)]
     key: Option<String>,
+    /// What is to go wrong for this order only, such as payment-svc/after-charge=crash (the services must run with FAULTS=on)
+    #[arg(long, value_name = "DIRECTIVES")]
+    fault: Option<String>,
     /// Wait at most this long for the order to be confirmed or cancelled
     #[arg(long, value_name = "SECONDS")]
     wait: Option<u32>,
@@ -116,7 +119,8 @@ impl Place {
             payment_method: self.method,
         };
         let key = self.key.unwrap_or_else(|| Uuid::now_v7().to_string());
-        match session.client.place_order(&order, Some(&key), self.wait).await {
+        let client = session.client.clone().with_faults(self.fault);
+        match client.place_order(&order, Some(&key), self.wait).await {
             Ok(placed) => {
                 session.print(&placed.order, one)?;
                 Ok(if self.wait.is_some() { ended(&placed.order.status) } else { ExitCode::SUCCESS })

@@ -200,9 +200,9 @@ fn call_scenario(point: &str, event: &str) -> Option<Scenario> {
 fn prelude(service: Service, point: &str, event: &str) -> Vec<String> {
     let at = |site: &str, action: &str| vec![format!("{service}/{site}@{event}={action}")];
     match point {
-        // Delivered again; delivered again twice.
+        // Delivered again; and, marked suspect already, met as such.
         "before-suspect" | "after-suspect" => at("before-ack", "drop*1"),
-        "after-count" => at("before-ack", "drop*2"),
+        "after-count" => [at("before-ack", "drop*1"), at("after-suspect", "error*1")].concat(),
         // Fails in the batch, and alone.
         "before-wait" | "after-wait" | "after-due" => at("after-steps", "error*2"),
         "after-sweep" => at("before-publish", "error*1"),

@@ -1,0 +1,72 @@
+//! `sagactl matrix`: every fault at every point with every event, one order each.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::launch::refused;
+use crate::client::Service;
+use crate::matrix::{self, MatrixOptions};
+use crate::stack::{self, ServerSettings, Servers, Stack, StackError, StackOptions};
+
+/// Longer than any order takes that is hit by a fault: here only faults end orders, not the clock.
+const DEADLINE_MS: u32 = 120_000;
+
+/// Flags of `sagactl matrix`.
+#[derive(Debug, clap::Args)]
+pub struct Matrix {
+    /// What to try at each point
+    #[arg(long, value_delimiter = ',', default_values_t = ["crash", "error", "duplicate", "delay(500)", "drop", "skip-ack"].map(str::to_owned))]
+    actions: Vec<String>,
+    /// Each point with one of its events only
+    #[arg(long)]
+    quick: bool,
+    /// What has passed is written here, and not tried again by the next run with the same file
+    #[arg(long, value_name = "FILE", default_value = "chaos-report/matrix-passed.txt")]
+    progress: PathBuf,
+    /// Do not run cargo build first
+    #[arg(long, env = "ORDERSAGA_NO_BUILD")]
+    no_build: bool,
+}
+
+impl Matrix {
+    /// Status 0: every cell passed, every undo edge ran, the audit is clean; 1: not so; 2: it could not begin.
+    pub(super) async fn run(self, json: bool) -> ExitCode {
+        let stack = match self.stack().await {
+            Ok(stack) => stack,
+            Err(error) => {
+                refused(&error);
+                return ExitCode::from(2);
+            }
+        };
+        if let Some(folder) = self.progress.parent() {
+            // If it cannot be made, the matrix says so.
+            let _ = std::fs::create_dir_all(folder);
+        }
+        let options = MatrixOptions { actions: self.actions, every_event: !self.quick, progress: Some(self.progress) };
+        match matrix::run(&stack, &options, &|line| eprintln!("{line}")).await {
+            Ok(report) => {
+                println!(
+                    "{}",
+                    if json { serde_json::to_string_pretty(&report).unwrap_or_default() } else { report.text() }
+                );
+                if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            }
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::from(2)
+            }
+        }
+    }
+
+    async fn stack(&self) -> Result<Stack, StackError> {
+        let settings = ServerSettings::from_env()?;
+        stack::ensure_servers(&settings, |line| eprintln!("{line}")).await?;
+        if !self.no_build {
+            stack::build(None).await?;
+        }
+        let servers = Arc::new(Servers::temporary(&settings).await?);
+        let options = StackOptions::unique().supervise(true).env_all("FAULTS", "on");
+        Stack::up_on(servers, options.env(Service::Order, "DEADLINE_MS", DEADLINE_MS)).await
+    }
+}
