@@ -10,7 +10,7 @@ const POOR: &str = "poor-paula";
 const WALLET: &str = "wallet";
 const CARD: &str = "pm_card_visa";
 
-/// How long a step is held so that a cancellation gets in between, in milliseconds.
+/// How long a step is held so that a cancellation gets in between, in milliseconds. Twice, because a crash ends the first.
 const HOLD_MS: u32 = 2_500;
 
 /// One way through the saga.
@@ -86,7 +86,7 @@ impl Scenario {
     #[must_use]
     pub fn hold(self) -> Option<Hold> {
         let at =
-            |service, site: &str| Some(Hold { service, directive: format!("{service}/{site}=delay({HOLD_MS})*1") });
+            |service, site: &str| Some(Hold { service, directive: format!("{service}/{site}=delay({HOLD_MS})*2") });
         match self {
             Self::CancelledBeforeReservation => at(Service::Inventory, "after-delivery@order.placed"),
             Self::CancelledBeforeCharge => at(Service::Payment, "after-delivery@stock.reserved"),
