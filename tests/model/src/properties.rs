@@ -120,7 +120,8 @@ fn parked_not_done(_: &Protocol, state: &State) -> bool {
         let guards = state.sagas[usize::from(row.message.saga)].at(row.queue.service);
         match row.message.event {
             Event::OrderPlaced | Event::StockReserved => matches!(guards.action, Verdict::Absent | Verdict::Fenced),
-            Event::PaymentCharged => guards.pivot == Verdict::Absent,
+            // What another body has done is no doing of this one.
+            Event::PaymentCharged => guards.pivot == Verdict::Absent || guards.pivot_altered != row.message.altered,
             _ => true,
         }
     })
