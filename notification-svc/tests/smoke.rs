@@ -6,7 +6,7 @@ use order_contracts::{OrderCancelled, OrderConfirmed, OrderId};
 use saga_common::event::{Event, EventType};
 use saga_common::{MessageId, SagaId};
 use sagactl::client::{Client, Notification, Service};
-use sagactl::stack::{Stack, StackOptions};
+use sagactl::stack::{Stack, StackOptions, eventually};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -44,15 +44,11 @@ async fn say<E: Event>(channel: &Channel, message_id: MessageId, saga_id: SagaId
 
 /// Waits for as many notes of an order as there should be.
 async fn notes(client: &Client, order_id: Uuid, expected: usize) -> Outcome<Vec<Notification>> {
-    let begun = Instant::now();
-    loop {
+    eventually("the notes", || async {
         let notes = client.notifications(order_id).await?;
-        if notes.len() >= expected {
-            return Ok(notes);
-        }
-        assert!(begun.elapsed() < Duration::from_secs(10), "{} of {expected} notes", notes.len());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        Ok((notes.len() >= expected).then_some(notes))
+    })
+    .await
 }
 
 #[tokio::test]

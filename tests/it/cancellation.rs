@@ -1,8 +1,8 @@
 //! Cancellation by the customer and by the clock, on either side of the pivot.
 
-use crate::world::{LIMIT, MUG, Outcome, World, eventually, order};
+use crate::world::{LIMIT, MUG, Outcome, World, order};
 use sagactl::client::{OrderStatus, Service};
-use sagactl::stack::StackOptions;
+use sagactl::stack::{StackOptions, eventually};
 
 #[tokio::test]
 async fn a_customer_cancels_before_the_pivot_and_everything_is_undone() -> Outcome {

@@ -1,7 +1,8 @@
 //! The maps of all participants fit together: nobody waits for what nobody says.
 
-use crate::world::{MUG, Outcome, World, eventually, order};
+use crate::world::{MUG, Outcome, World, order};
 use sagactl::client::{OrderStatus, Service};
+use sagactl::stack::eventually;
 use std::collections::BTreeSet;
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! Every message three times over changes nothing.
 
 use crate::wire::Wire;
-use crate::world::{Fallible, LIMIT, MUG, Outcome, POOR, TEA, TEAPOT, World, eventually, order, order_of};
+use crate::world::{Fallible, LIMIT, MUG, Outcome, POOR, TEA, TEAPOT, World, order, order_of};
 use sagactl::client::{OrderStatus, Service};
-use sagactl::stack::{Program, StackOptions};
+use sagactl::stack::{Program, StackOptions, eventually};
 
 const SERVICES: [Service; 4] = [Service::Order, Service::Inventory, Service::Payment, Service::Notification];
 

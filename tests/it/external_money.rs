@@ -1,8 +1,8 @@
 //! R3: cards, with a provider and a service that fail at the worst moments. One charge, or none.
 
-use crate::world::{Fallible, MUG, Outcome, World, eventually, order};
+use crate::world::{Fallible, MUG, Outcome, World, order};
 use sagactl::client::{OrderStatus, Service};
-use sagactl::stack::{Program, StackOptions};
+use sagactl::stack::{Program, StackOptions, eventually};
 use serde_json::Value;
 use uuid::Uuid;
 

@@ -53,7 +53,7 @@ async fn orders_are_confirmed_while_nobody_listens_and_the_notes_follow() -> Out
     world.ends(id, OrderStatus::Confirmed).await?;
     world.client.wait_closed(id, LIMIT).await?;
     world.stack.start(Service::Notification).await?;
-    crate::world::eventually("the note", || async {
+    sagactl::stack::eventually("the note", || async {
         Ok((world.client.notifications(id).await?.len() == 1).then_some(()))
     })
     .await?;

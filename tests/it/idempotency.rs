@@ -1,8 +1,9 @@
 //! The same request once more.
 
-use crate::world::{MUG, Outcome, TEA, World, eventually, order};
+use crate::world::{MUG, Outcome, TEA, World, order};
 use futures::future::join_all;
 use sagactl::client::{OrderFilter, OrderStatus, Product, Service};
+use sagactl::stack::eventually;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 

@@ -1,9 +1,9 @@
 //! Messages that are lost with their queue: whoever is needed is asked again.
 
 use crate::wire::{Wire, event};
-use crate::world::{LIMIT, MUG, Outcome, POOR, World, eventually, order};
+use crate::world::{LIMIT, MUG, Outcome, POOR, World, order};
 use sagactl::client::{OrderStatus, Service};
-use sagactl::stack::StackOptions;
+use sagactl::stack::{StackOptions, eventually};
 
 #[tokio::test]
 async fn a_hundred_orders_fail_while_inventorys_queue_is_deleted_and_all_are_undone() -> Outcome {

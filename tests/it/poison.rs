@@ -1,11 +1,11 @@
 //! Messages nobody can handle: they are set aside, and their neighbours flow.
 
 use crate::wire::{Wire, event};
-use crate::world::{LIMIT, MUG, Outcome, World, eventually, order};
+use crate::world::{LIMIT, MUG, Outcome, World, order};
 use lapin::protocol::basic::AMQPProperties;
 use sagactl::audit::ExpectedParked;
 use sagactl::client::{OrderStatus, ParkedMessage, Service};
-use sagactl::stack::Servers;
+use sagactl::stack::{Servers, eventually};
 use std::process::Stdio;
 use std::time::Duration;
 use uuid::Uuid;

@@ -1,9 +1,9 @@
 //! Undo and action in every order.
 
 use crate::wire::Wire;
-use crate::world::{MUG, Outcome, World, eventually, order};
+use crate::world::{MUG, Outcome, World, order};
 use sagactl::client::{OrderStatus, Service};
-use sagactl::stack::StackOptions;
+use sagactl::stack::{StackOptions, eventually};
 
 #[tokio::test]
 async fn an_action_after_its_undo_finds_the_fence() -> Outcome {

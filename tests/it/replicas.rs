@@ -51,7 +51,7 @@ async fn both_answers_of_a_cancellation_at_two_replicas_cancel_the_order_once() 
     for replica in 0..2 {
         world.stack.pause((Service::Order, replica))?;
     }
-    crate::world::eventually("the answers", || async {
+    sagactl::stack::eventually("the answers", || async {
         let reserved = world.client.stock(MUG).await?.reserved;
         Ok((reserved == 0).then_some(()))
     })

@@ -51,7 +51,7 @@ impl World {
 
     async fn place_surely(&self, n: usize, placed: &AtomicUsize) -> Fallible<Uuid> {
         let (wanted, key) = (mixed(n), format!("order-{n}"));
-        let id = crate::world::eventually("placing an order", || async {
+        let id = sagactl::stack::eventually("placing an order", || async {
             match self.client.place_order(&wanted, Some(&key), None).await {
                 Ok(placed) => Ok(Some(placed.order.id)),
                 Err(error) if error.is_transient() || error.status() == Some(409) => Ok(None),

@@ -1,9 +1,9 @@
 //! Charges that do not fit their order.
 
 use crate::wire::{Wire, event};
-use crate::world::{MUG, Outcome, World, eventually, order};
+use crate::world::{MUG, Outcome, World, order};
 use sagactl::client::{OrderStatus, Service};
-use sagactl::stack::StackOptions;
+use sagactl::stack::{StackOptions, eventually};
 use serde_json::json;
 use uuid::Uuid;
 

@@ -3,10 +3,8 @@
 use sagactl::audit::{self, ExpectedParked};
 use sagactl::client::{Client, Item, NewOrder, Order, OrderStatus};
 use sagactl::stack::{ServerSettings, Servers, Stack, StackOptions};
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 use uuid::Uuid;
 
 pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -110,21 +108,5 @@ pub(crate) fn order_of(customer: &str, items: &[(&str, u32)], method: &str) -> N
         currency: "EUR".to_owned(),
         items: items.iter().map(|(sku, quantity)| Item { sku: (*sku).to_owned(), quantity: *quantity }).collect(),
         payment_method: method.to_owned(),
-    }
-}
-
-/// Asks again until it is so, at most [`LIMIT`] long: how these tests wait for what another process does.
-pub(crate) async fn eventually<T, Fut>(what: &str, mut ask: impl FnMut() -> Fut) -> Fallible<T>
-where
-    Fut: Future<Output = Fallible<Option<T>>>,
-{
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        match ask().await {
-            Ok(Some(answer)) => return Ok(answer),
-            Err(error) if Instant::now() > deadline => return Err(format!("{what}: {error}").into()),
-            Ok(None) if Instant::now() > deadline => return Err(format!("{what}: not within {LIMIT:?}").into()),
-            _ => tokio::time::sleep(Duration::from_millis(50)).await,
-        }
     }
 }

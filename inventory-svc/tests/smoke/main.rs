@@ -7,7 +7,7 @@ mod wire;
 use order_contracts::{CustomerId, Line, Money, OrderConfirmed, OrderId, OrderPlaced};
 use saga_common::SagaId;
 use sagactl::client::{Client, Service, Stock};
-use sagactl::stack::{Stack, StackOptions};
+use sagactl::stack::{Stack, StackOptions, eventually};
 use serde_json::json;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -50,11 +50,10 @@ impl Inventory {
 
     /// Waits until nothing is left to publish, and checks that every piece is accounted for.
     async fn rests(&self) -> Outcome {
-        let begun = Instant::now();
-        while self.count("select count(*) from saga.outbox").await? > 0 {
-            assert!(begun.elapsed() < Duration::from_secs(15), "the outbox does not drain");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        eventually("the outbox drains", || async {
+            Ok((self.count("select count(*) from saga.outbox").await? == 0).then_some(()))
+        })
+        .await?;
         let unbalanced = "select count(*) from stock s
             where available + reserved + sold <> (select sum(delta) from stock_adjustments a where a.sku = s.sku)
                or reserved <> (select coalesce(sum(quantity), 0) from reservations r where r.sku = s.sku and state = 'held')";

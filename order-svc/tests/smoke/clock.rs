@@ -1,7 +1,8 @@
 //! What happens by the clock: overdue orders are cancelled, old request keys forgotten.
 
-use crate::{Outcome, Shop, eventually};
+use crate::{Outcome, Shop};
 use sagactl::client::{OrderStatus, Service};
+use sagactl::stack::eventually;
 
 /// Lets every statement fail that changes this customer's orders.
 const STUCK: &str = "
@@ -18,7 +19,7 @@ async fn an_overdue_order_that_cannot_be_cancelled_does_not_keep_the_others() ->
     let after = shop.place("berta", None).await?;
     eventually("the others are cancelling", || async {
         let others = [shop.client.order(before).await?, shop.client.order(after).await?];
-        Ok(others.iter().all(|order| order.status == OrderStatus::Cancelling))
+        Ok(others.iter().all(|order| order.status == OrderStatus::Cancelling).then_some(()))
     })
     .await?;
     assert_eq!(shop.client.order(stuck).await?.status, OrderStatus::Pending);
@@ -28,7 +29,7 @@ async fn an_overdue_order_that_cannot_be_cancelled_does_not_keep_the_others() ->
 
     shop.database.batch_execute("drop trigger stuck on orders").await?;
     eventually("the stuck one is cancelling", || async {
-        Ok(shop.client.order(stuck).await?.status == OrderStatus::Cancelling)
+        Ok((shop.client.order(stuck).await?.status == OrderStatus::Cancelling).then_some(()))
     })
     .await?;
     let announced: i64 = shop.ask("select count(*) from saga.announcements where type = 'order.cancelling.v1'").await?;
@@ -54,7 +55,7 @@ async fn request_keys_are_forgotten_after_a_day_and_not_before() -> Outcome {
     assert!(shop.stack.terminate(Service::Order).await?.success());
     shop.stack.start(Service::Order).await?;
     eventually("old keys are forgotten", || async {
-        Ok(shop.ask::<i64>("select count(*) from request_keys").await? == 1)
+        Ok((shop.ask::<i64>("select count(*) from request_keys").await? == 1).then_some(()))
     })
     .await?;
     assert_eq!(shop.place("anna", Some("young")).await?, young, "kept for a day, as promised");

@@ -5,15 +5,9 @@ mod overload;
 
 use sagactl::client::{Client, Item, NewOrder, Service};
 use sagactl::stack::{Program, Stack, StackOptions};
-use std::future::Future;
-use std::time::Duration;
-use tokio::time::Instant;
 use uuid::Uuid;
 
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
-
-/// Nothing here takes longer, unless something is wrong.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// The service, a client of it, and a look at its database.
 pub(crate) struct Shop {
@@ -53,19 +47,6 @@ pub(crate) async fn connect(stack: &Stack) -> Outcome<tokio_postgres::Client> {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
-}
-
-/// Asks again until it is so.
-pub(crate) async fn eventually<Fut: Future<Output = Outcome<bool>>>(
-    what: &str,
-    mut ask: impl FnMut() -> Fut,
-) -> Outcome {
-    let deadline = Instant::now() + LIMIT;
-    while !ask().await? {
-        assert!(Instant::now() < deadline, "{what}: not within {LIMIT:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    Ok(())
 }
 
 #[tokio::test]

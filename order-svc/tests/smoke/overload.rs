@@ -1,8 +1,9 @@
 //! More requests than the database can serve: they are told so, and the service goes on with its own work.
 
-use crate::{Outcome, Shop, connect, eventually};
+use crate::{Outcome, Shop, connect};
 use futures::stream::{self, StreamExt};
 use sagactl::client::Service;
+use sagactl::stack::eventually;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -28,7 +29,7 @@ async fn a_crowd_of_stuck_readers_is_told_to_come_back_and_deadlines_are_kept() 
     let crowd = crowd.buffer_unordered(CROWD).collect::<Vec<_>>();
     let deadline = async {
         eventually("the order is cancelled at its deadline", || async {
-            Ok(shop.ask::<String>("select status from orders").await? == "cancelling")
+            Ok((shop.ask::<String>("select status from orders").await? == "cancelling").then_some(()))
         })
         .await?;
         Outcome::Ok(answered.load(Ordering::Relaxed))

@@ -2,14 +2,9 @@
 
 use payment_svc::provider::{ProviderClient, ProviderKey, ProviderTimeouts};
 use sagactl::client::{Client, Service};
-use sagactl::stack::{Program, Stack, StackOptions};
+use sagactl::stack::{Program, Stack, StackOptions, eventually};
 use serde_json::{Value, json};
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
 use uuid::Uuid;
-
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Stage {
     pub(crate) stack: Stack,
@@ -143,16 +138,14 @@ impl Stage {
 
     /// Waits until a question of one text has this answer.
     pub(crate) async fn until_sql(&self, question: &str, expected: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let row = self.db.query_opt(question, &[]).await.expect("an answer");
-            let found: Option<String> = row.and_then(|row| row.get(0));
-            if found.as_deref() == Some(expected) {
-                return;
+        let answered = eventually(question, || async {
+            let row = self.db.query_opt(question, &[]).await?;
+            match row.and_then(|row| row.get::<_, Option<String>>(0)) {
+                Some(found) if found == expected => Ok(Some(())),
+                found => Err(format!("{found:?} instead of {expected:?}").into()),
             }
-            assert!(Instant::now() < deadline, "{found:?} instead of {expected:?}: {question}");
-            sleep(Duration::from_millis(25)).await;
-        }
+        });
+        answered.await.expect("the answer");
     }
 
     /// One number from the database.
