@@ -159,7 +159,7 @@ pub fn large() -> Vec<Subject> {
     let two = |name| Config { sagas: 2, balance: vec![2], stock: vec![1], ..wallet(name) };
     let configs = [
         wallet("wallet-large").faults(Budget { crashes: 2, duplicates: 2, ..none }),
-        wallet("wallet-larger").faults(Budget { crashes: 2, duplicates: 1, losses: 1, repeats: 1, ..none }),
+        wallet("wallet-mixed").faults(Budget { crashes: 1, duplicates: 1, losses: 1, ..none }),
         card("card-large").faults(Budget { crashes: 1, stalls: 1, unheard: 1, delayed: 1, ..none }),
         two("two-sagas-deadline").faults(Budget { crashes: 1, ..none }),
         two("two-sagas-copies").faults(Budget { duplicates: 1, ..none }),
