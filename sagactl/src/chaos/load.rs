@@ -59,21 +59,6 @@ impl Load {
         }
     }
 
-    /// Fills wallets and shelves, so that the only orders that are refused are those meant to be.
-    ///
-    /// # Errors
-    /// When a service does not do it.
-    pub async fn prepare(&self) -> Result<(), ClientError> {
-        for customer in mix::customers() {
-            let wallet = Wallet { balance_minor: 100_000_000_000, currency: "EUR".to_owned() };
-            self.client.put_wallet(&customer, &wallet).await?;
-        }
-        for sku in mix::IN_STOCK {
-            self.client.put_stock(sku, 100_000_000).await?;
-        }
-        Ok(())
-    }
-
     /// Places `rate` orders a second until `total` are placed or it is stopped, and returns when all outcomes are known.
     pub async fn run(self: std::sync::Arc<Self>, rate: f64, total: u64) {
         let mut ticks = interval(Duration::from_secs_f64(1.0 / rate.max(0.01)));
@@ -112,9 +97,15 @@ impl Load {
         (self.next.load(Ordering::Relaxed), locked(&self.placed).iter().sum())
     }
 
-    /// Orders known to be placed, for each second since the beginning.
+    /// Orders known to be placed, for each second from the beginning until now.
     pub fn placed_per_second(&self) -> Vec<u64> {
-        locked(&self.placed).clone()
+        let mut placed = locked(&self.placed).clone();
+        placed.resize(placed.len().max(self.second()), 0);
+        placed
+    }
+
+    fn second(&self) -> usize {
+        usize::try_from(self.begun.elapsed().as_secs()).unwrap_or_default()
     }
 
     /// The latest orders, latest last.
@@ -208,7 +199,7 @@ impl Load {
     }
 
     fn count(&self, order: Uuid) {
-        let second = usize::try_from(self.begun.elapsed().as_secs()).unwrap_or_default();
+        let second = self.second();
         let mut placed = locked(&self.placed);
         if placed.len() <= second {
             placed.resize(second + 1, 0);
@@ -229,6 +220,21 @@ impl Load {
             Stopped
         })
     }
+}
+
+/// Fills wallets and shelves, so that the only orders that are refused are those meant to be.
+///
+/// # Errors
+/// When a service does not do it.
+pub async fn prepare(client: &Client) -> Result<(), ClientError> {
+    for customer in mix::customers() {
+        let wallet = Wallet { balance_minor: 100_000_000_000, currency: "EUR".to_owned() };
+        client.put_wallet(&customer, &wallet).await?;
+    }
+    for sku in mix::IN_STOCK {
+        client.put_stock(sku, 100_000_000).await?;
+    }
+    Ok(())
 }
 
 /// What these locks guard is whole between two statements.

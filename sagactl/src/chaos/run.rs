@@ -13,7 +13,7 @@ use tokio::time::{Instant, interval, timeout};
 use super::history::History;
 use super::injector::{CameTo, Injection, inject_all};
 use super::kinds::Kind;
-use super::load::Load;
+use super::load::{self, Load};
 use super::report::{self, Report};
 use super::rest::Rest;
 use super::rig::{Proxied, Rig};
@@ -48,6 +48,8 @@ pub struct Settings {
     pub folder: PathBuf,
     /// The services' programs [default: beside this one].
     pub programs: Option<PathBuf>,
+    /// Whether data and logs stay also when nothing is wrong.
+    pub keep: bool,
     /// The command that does the same again.
     pub command: String,
 }
@@ -90,12 +92,12 @@ pub async fn run(
     ));
     let proxied = Proxied::start(&in_folder("data"), settings.deadline, settings.programs.as_deref()).await?;
     let history = History::create(&in_folder("history.jsonl")).map_err(doing("begin the history"))?;
-    let load = Arc::new(Load::new(proxied.stack.client(), settings.seed, history));
-    load.prepare().await?;
+    load::prepare(&proxied.stack.client()).await?;
     let wiretap = Wiretap::on(proxied.stack.amqp_url());
+    let begun = Utc::now();
+    let load = Arc::new(Load::new(proxied.stack.client(), settings.seed, history));
     let rig = Arc::new(Rig::new(proxied, Arc::clone(&load), wiretap, stop.clone()));
 
-    let begun = Utc::now();
     let placing = tokio::spawn(Arc::clone(&load).run(settings.rate, settings.orders));
     let telling = tokio::spawn(tell(Arc::clone(&load), say.clone()));
     let faults = {
@@ -122,7 +124,7 @@ pub async fn run(
 
     write(&in_folder("report.json"), serde_json::to_string_pretty(&report).unwrap_or_default())?;
     write(&in_folder("report.html"), report::html(&report))?;
-    rig.stack.servers().remove_data_at_the_end(report.clean);
+    rig.stack.servers().remove_data_at_the_end(report.clean && !settings.keep);
     rig.stack.stop().await;
     rig.stack.servers().stop().await;
     Ok(report)

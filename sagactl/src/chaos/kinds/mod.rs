@@ -141,7 +141,7 @@ impl Done {
         Self { detail: detail.into(), fired: true, struck_at: None }
     }
 
-    pub(super) fn missed(detail: impl Into<String>) -> Self {
+    pub(in crate::chaos) fn missed(detail: impl Into<String>) -> Self {
         Self { detail: detail.into(), fired: false, struck_at: None }
     }
 }

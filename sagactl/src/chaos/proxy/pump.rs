@@ -63,7 +63,10 @@ impl<'a> Pump<'a> {
                 read = from.read(&mut piece[..wanted]) => read,
                 broken = Self::broken(&mut self.state, self.cuts, self.lost) => match broken {
                     Broken::Cut => return End::Reset,
-                    Broken::Dead => return self.stay_dead().await,
+                    Broken::Dead => {
+                        self.struck.fetch_add(1, Ordering::Relaxed);
+                        return self.stay_dead().await;
+                    }
                 },
             };
             match read {
