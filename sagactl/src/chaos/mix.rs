@@ -54,12 +54,12 @@ pub fn wish(seed: u64, n: u64) -> Wish {
     match dice.between(0, 999) {
         0..40 => POOR.clone_into(&mut order.customer_id),
         40..80 => order.items.push(Item { sku: OUT_OF_STOCK.to_owned(), quantity: 1 }),
-        80..180 => pays_with("pm_card_visa"),
-        180..205 => pays_with("pm_card_chargeDeclined"),
-        205..225 => pays_with("pm_card_chargeDeclinedInsufficientFunds"),
-        225..245 => pays_with("pm_card_sandboxErrorAfterCharge"),
-        245..250 => pays_with("pm_card_sandboxTimeout"),
-        250..260 => pays_with("pm_card_sandboxSlow"),
+        80..250 => pays_with("pm_card_visa"),
+        250..280 => pays_with("pm_card_chargeDeclined"),
+        280..305 => pays_with("pm_card_chargeDeclinedInsufficientFunds"),
+        305..335 => pays_with("pm_card_sandboxErrorAfterCharge"),
+        335..340 => pays_with("pm_card_sandboxTimeout"),
+        340..350 => pays_with("pm_card_sandboxSlow"),
         _ => {}
     }
     let cancel_after_ms = dice.percent(8).then(|| dice.between(0, 400));

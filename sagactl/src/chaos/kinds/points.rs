@@ -51,7 +51,7 @@ const fn crash(name: &'static str, targets: &'static [Program], point: &'static 
     Kind {
         does: "the process ends at this point, the first time it is reached",
         heals: "the supervisor starts it again",
-        lasts_ms: (4_000, 4_000),
+        lasts_ms: (6_000, 6_000),
         recovers: Recovers::FromBegin,
         ..at(name, targets, point, "crash", 100, stands_for)
     }
