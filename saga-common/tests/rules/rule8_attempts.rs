@@ -3,7 +3,7 @@
 use crate::script::Script;
 use crate::shop::{Confirmed, Placed, Shop, effects, shop};
 use crate::wire::Wire;
-use crate::world::{Fallible, MIGRATOR, Outcome, World, eventually};
+use crate::world::{Fallible, LIMIT, MIGRATOR, Outcome, World, eventually};
 use saga_common::testkit::{Message, Replica};
 use saga_common::{MessageId, SagaId, Verdict};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ async fn a_connection_lost_in_a_step_is_no_attempt_of_its_message_until_it_goes_
     // The database is there, and the connection is lost again and again: the event is at fault.
     script.lose_connections(usize::MAX);
     let guilty = Message::of(SagaId::new(), &Placed::order())?;
-    bench.deliver(&guilty).await?;
+    tokio::time::timeout(LIMIT, bench.deliver(&guilty)).await??;
     assert_eq!(script.count("reserve"), 10, "in the batch, alone, and three times more");
     for attempt in 0..3 {
         assert_eq!(counted(&bench, guilty.id()).await?, is("waiting", attempt));
