@@ -20,7 +20,7 @@ pub enum Faults {
     },
     /// Let something go wrong in whole processes, such as payment-svc/after-commit=crash%0.01
     Set {
-        /// <service or *>/<point>[@event]=crash|error|delay(ms)|duplicate|drop|skip-ack[*times][%probability], with commas between
+        /// `<service or *>/<point>[@event]=crash|error|delay(ms)|duplicate|drop|skip-ack[*times][%probability]`, with commas between
         directives: String,
         /// Decides those with a probability
         #[arg(long, default_value_t = 1)]
