@@ -74,29 +74,49 @@ pub(crate) async fn keep(
     let mut owner = PgConnection::connect(owner_url).await?;
     // A stopped replica or a long transaction must neither keep others from starting nor queue every step behind a lock.
     sqlx::query("set lock_timeout = '5s'").execute(&mut owner).await?;
-    // One replica at a time; ends with the connection.
-    sqlx::query("select pg_advisory_lock(hashtext('saga.partitions'))").execute(&mut owner).await?;
     let now: i64 = sqlx::query_scalar("select (extract(epoch from clock_timestamp()) * 1000)::bigint")
         .fetch_one(&mut owner)
         .await?;
     let now = now.unsigned_abs();
     let today = now / DAY_MS;
-    let mut days = existing(&mut owner).await?;
-    // From the oldest on and no further than the first that is kept, so that the window has no holes.
-    while let Some(&oldest) = days.first()
-        && oldest + u64::from(retention_days) < today
-        && drop_finished(&mut owner, oldest, unfinished).await?
-    {
-        days.pop_first();
+    let kept = keep_days(&mut owner, today, retention_days, unfinished).await;
+    let days = existing(&mut owner).await?;
+    owner.close().await?;
+    match (kept, days.first()) {
+        (kept, Some(&first)) if days.contains(&today) => {
+            if let Err(error) = kept {
+                tracing::warn!(error = %error, "partitions of the guard rows are not kept up now; tried again in an hour");
+            }
+            window.set(first * DAY_MS, now);
+            Ok(())
+        }
+        (kept, _) => kept.and(Err(DbError::Broken("there is no partition for the sagas of today".to_owned()))),
     }
+}
+
+/// Makes what is missing first: what cannot be dropped yet must not stand in its way.
+async fn keep_days(
+    owner: &mut PgConnection,
+    today: u64,
+    retention_days: u32,
+    unfinished: Option<&'static str>,
+) -> Result<(), DbError> {
+    // One replica at a time; ends with the connection.
+    sqlx::query("select pg_advisory_lock(hashtext('saga.partitions'))").execute(&mut *owner).await?;
+    let mut days = existing(owner).await?;
     let first = days.first().map_or(today - 1, |&oldest| oldest.min(today - 1));
     for day in first..=today + DAYS_AHEAD {
         if !days.contains(&day) {
-            make(&mut owner, day).await?;
+            make(owner, day).await?;
         }
     }
-    window.set(first * DAY_MS, now);
-    owner.close().await?;
+    // From the oldest on and no further than the first that is kept, so that the window has no holes.
+    while let Some(&oldest) = days.first()
+        && oldest + u64::from(retention_days) < today
+        && drop_finished(owner, oldest, unfinished).await?
+    {
+        days.pop_first();
+    }
     Ok(())
 }
 

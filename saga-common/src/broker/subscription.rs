@@ -22,6 +22,8 @@ pub(crate) struct Deliveries {
 pub(crate) struct Subscription {
     channel: Channel,
     consumer: Consumer,
+    /// The client tells the end of a subscription once. It may come right behind a delivery, which is worked first.
+    ended: Option<BrokerError>,
 }
 
 impl Subscription {
@@ -31,27 +33,27 @@ impl Subscription {
         let options = BasicConsumeOptions::default();
         let consuming = channel.basic_consume(queue.into(), tag.into(), options, FieldTable::default());
         let consumer = bounded("consume", consuming).await?;
-        Ok(Self { channel, consumer })
+        Ok(Self { channel, consumer, ended: None })
     }
 
     /// Waits for a delivery and takes what else is there already, up to about `most` events. Never lingers.
     pub(crate) async fn next(&mut self, most: usize) -> Result<Deliveries, BrokerError> {
+        if let Some(ended) = self.ended.take() {
+            return Err(ended);
+        }
         let mut deliveries = Deliveries::default();
-        let mut next = self.consumer.next().await;
-        loop {
-            let delivery = next
-                .ok_or(BrokerError::Cancelled)?
-                .map_err(|source| BrokerError::Client { what: "consume", source })?;
-            deliveries.take(delivery);
-            if deliveries.events.len() >= most {
-                return Ok(deliveries);
-            }
-            match self.consumer.next().now_or_never() {
-                Some(more @ Some(Ok(_))) => next = more,
-                // An end of the stream shows again when it is awaited; what was delivered is worked first.
-                _ => return Ok(deliveries),
+        deliveries.take(delivered(self.consumer.next().await)?);
+        while deliveries.events.len() < most {
+            match self.consumer.next().now_or_never().map(delivered) {
+                Some(Ok(delivery)) => deliveries.take(delivery),
+                Some(Err(ended)) => {
+                    self.ended = Some(ended);
+                    break;
+                }
+                None => break,
             }
         }
+        Ok(deliveries)
     }
 
     /// Acks everything up to and with these deliveries: all of it is settled, because the consumer takes the next
@@ -66,6 +68,10 @@ impl Subscription {
     }
 }
 
+fn delivered(next: Option<Result<Delivery, lapin::Error>>) -> Result<Delivery, BrokerError> {
+    next.ok_or(BrokerError::Cancelled)?.map_err(|source| BrokerError::Client { what: "consume", source })
+}
+
 impl Deliveries {
     fn take(&mut self, delivery: Delivery) {
         self.last_tag = delivery.delivery_tag;
@@ -75,7 +81,7 @@ impl Deliveries {
     }
 }
 
-fn raw(delivery: Delivery) -> RawMessage {
+pub(super) fn raw(delivery: Delivery) -> RawMessage {
     let properties = &delivery.properties;
     let text = |value: &Option<lapin::types::ShortString>| value.as_ref().map(|v| v.as_str().to_owned());
     let headers = properties.headers().as_ref().map(header_texts).unwrap_or_default();

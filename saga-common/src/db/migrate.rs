@@ -31,7 +31,8 @@ async fn grant(owner: &mut PgConnection, service_url: &str) -> Result<(), DbErro
     let role = format!("\"{}\"", role.replace('"', "\"\""));
     // Grants and new partitions change the same catalogue rows, so replicas take turns with both (partitions.rs).
     let grants = format!(
-        "do $$ begin
+        "set lock_timeout = '30s';
+         do $$ begin
            perform pg_advisory_xact_lock(hashtext('saga.partitions'));
            if current_user <> '{plain}' then
              grant usage on schema saga, public to {role};

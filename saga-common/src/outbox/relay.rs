@@ -30,8 +30,8 @@ pub(crate) async fn publish_batches(
     }
 }
 
-/// Publishes a batch; tells how many of it the broker has taken.
-async fn publish(outbox: &Outbox, db: &Db, publisher: &mut Publisher, mut batch: Vec<Outgoing>) -> usize {
+/// Publishes a batch; `false` if that failed as a whole.
+async fn publish(outbox: &Outbox, db: &Db, publisher: &mut Publisher, mut batch: Vec<Outgoing>) -> bool {
     outbox.faults().label(&mut batch).await;
     let about = || subjects(&batch);
     match outbox.faults().scope(about, publish_and_confirm(outbox, publisher, &batch)).await {
@@ -42,14 +42,13 @@ async fn publish(outbox: &Outbox, db: &Db, publisher: &mut Publisher, mut batch:
             keep_unroutable(db, &batch, &report).await;
             // Those that were not confirmed stop being in flight here and are the sweeper's.
             outbox.release(batch.iter().map(|m| m.id).filter(|id| !report.confirmed.contains(id)));
-            let taken = confirmed.len();
             let _ = outbox.shared.confirmed.send(confirmed);
-            taken
+            true
         }
         Err(error) => {
             tracing::warn!(messages = batch.len(), error = %error, "a publication failed; the sweeper will repeat it");
             outbox.release(batch.iter().map(|m| m.id));
-            0
+            false
         }
     }
 }
@@ -162,9 +161,9 @@ pub(crate) async fn sweep(outbox: Outbox, db: Db, link: Arc<Link>, done: Cancell
             metrics::counter!("saga_swept_total").increment(batch.len() as u64);
             let full = batch.len() as i64 == SWEEP_ROWS;
             outbox.mark_in_flight(&batch);
-            let taken = publish(&outbox, &db, &mut publisher, batch).await;
-            // What the broker has no queue for is tried again by the clock, not in a circle.
-            if !full || taken == 0 || done.is_cancelled() {
+            // What the broker had no queue for is due later, so this is no circle; and it must not keep others waiting.
+            let published = publish(&outbox, &db, &mut publisher, batch).await;
+            if !full || !published || done.is_cancelled() {
                 break;
             }
         }

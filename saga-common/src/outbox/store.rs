@@ -57,7 +57,7 @@ pub(super) async fn postpone(db: &Db, ids: &[MessageId]) -> Result<u64, DbError>
     .await
 }
 
-/// Leases up to `limit` left-over rows, oldest first: those of other processes whose lease has run out, and our own
+/// Leases up to `limit` left-over rows, those first that have waited longest: those of other processes whose lease has run out, and our own
 /// that are not in flight (their publication failed). Our own are left alone for a second: they may have been committed
 /// after `in_flight` was read.
 pub(super) async fn lease(
@@ -74,7 +74,7 @@ pub(super) async fn lease(
                    where id <> all($2)
                      and leased_until < clock_timestamp()
                          + case when owner = $1 then ($3::float8 - 1000) * interval '1 ms' else interval '0' end
-                   order by id limit $4 for update skip locked) l
+                   order by leased_until, id limit $4 for update skip locked) l
              where o.id = l.id
              returning o.id, o.saga_id, o.exchange, o.routing_key, o.type, o.causation_id, o.traceparent,
                        o.announcement, o.body",

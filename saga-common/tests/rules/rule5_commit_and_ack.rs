@@ -171,3 +171,34 @@ async fn a_connection_lost_between_commit_and_ack_leaves_one_effect_and_an_empty
     assert_eq!(wire.ready("shop.events").await?, 0);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_deleted_behind_a_delivery_is_declared_and_consumed_again() -> Outcome {
+    let world = World::new().await?;
+    let script = Arc::<Script>::default();
+    let replica = world.replica(shop(&script)?).await?;
+    let wire = Wire::connect(&world).await?;
+    let bench = world.bench(shop(&script)?).await?;
+    // The end of a subscription may reach the client before or after the consumer looks for more: several rounds meet both.
+    for _ in 0..8 {
+        let gate = script.gate("reserve");
+        let (held, buffered, after) = (SagaId::new(), SagaId::new(), SagaId::new());
+        wire.put("shop.events", held, &Placed::order()).await?;
+        gate.reached().await?;
+        wire.put("shop.events", buffered, &Placed::order()).await?;
+        eventually("the next one is in the buffer", async || Ok((wire.ready("shop.events").await? == 0).then_some(())))
+            .await?;
+        wire.delete_queue("shop.events").await?;
+        wire.ready("shop.parked").await?;
+        script.remove_gate("reserve");
+        gate.open();
+        eventually("the queue is there again and consumed", async || {
+            let taken = wire.publish("saga.events", after, &Placed::order()).await?;
+            Ok((taken && !effects(&bench, after).await?.is_empty()).then_some(()))
+        })
+        .await?;
+        assert_eq!(effects(&bench, buffered).await?, ["reserve"], "what was in the buffer is worked first");
+    }
+    replica.stop().await?;
+    Ok(())
+}

@@ -13,6 +13,9 @@ use super::{Instance, Program, Servers, Stack, StackError, StackOptions, binarie
 
 type Environment = BTreeMap<String, String>;
 
+/// Of each thread of a service.
+const STACK_BYTES: usize = 256 << 20;
+
 impl Stack {
     /// Everything but running processes.
     pub(super) async fn lay_out(servers: Arc<Servers>, options: StackOptions) -> Result<Self, StackError> {
@@ -65,6 +68,8 @@ impl Stack {
         let mut env = Environment::new();
         let mut set = |variable: &str, value: String| env.insert(variable.to_owned(), value);
         set("LISTEN", address(instance));
+        // Virtual memory for what a hostile message can make the AMQP client's parser do: headers nested thousands of levels deep.
+        set("RUST_MIN_STACK", STACK_BYTES.to_string());
         if let Some(database) = self.databases.get(&program) {
             set("DATABASE_URL", database.clone());
             set("AMQP_URL", self.amqp_url.clone());
