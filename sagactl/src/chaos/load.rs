@@ -198,19 +198,23 @@ impl Load {
         }
     }
 
+    /// Counts an order once, also if several requests stood for it.
     fn count(&self, order: Uuid) {
+        let mut recent = locked(&self.recent);
+        if recent.contains(&order) {
+            return;
+        }
+        if recent.len() == RECENT {
+            recent.pop_front();
+        }
+        recent.push_back(order);
+        drop(recent);
         let second = self.second();
         let mut placed = locked(&self.placed);
         if placed.len() <= second {
             placed.resize(second + 1, 0);
         }
         placed[second] += 1;
-        drop(placed);
-        let mut recent = locked(&self.recent);
-        if recent.len() == RECENT {
-            recent.pop_front();
-        }
-        recent.push_back(order);
     }
 
     async fn note(&self, what: What) -> Result<(), Stopped> {
