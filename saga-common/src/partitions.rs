@@ -94,7 +94,7 @@ pub(crate) async fn keep(
     }
 }
 
-/// Makes what is missing first: what cannot be dropped yet must not stand in its way.
+/// Makes what is ahead first: what cannot be dropped yet must not stand in its way.
 async fn keep_days(
     owner: &mut PgConnection,
     today: u64,
@@ -103,19 +103,23 @@ async fn keep_days(
 ) -> Result<(), DbError> {
     // One replica at a time; ends with the connection.
     sqlx::query("select pg_advisory_lock(hashtext('saga.partitions'))").execute(&mut *owner).await?;
+    make_missing(owner, today - 1, today).await?;
     let mut days = existing(owner).await?;
-    let first = days.first().map_or(today - 1, |&oldest| oldest.min(today - 1));
-    for day in first..=today + DAYS_AHEAD {
-        if !days.contains(&day) {
-            make(owner, day).await?;
-        }
-    }
     // From the oldest on and no further than the first that is kept, so that the window has no holes.
     while let Some(&oldest) = days.first()
         && oldest + u64::from(retention_days) < today
         && drop_finished(owner, oldest, unfinished).await?
     {
         days.pop_first();
+    }
+    let first = days.first().map_or(today, |&oldest| oldest);
+    make_missing(owner, first, today).await
+}
+
+async fn make_missing(owner: &mut PgConnection, first: u64, today: u64) -> Result<(), DbError> {
+    let days = existing(owner).await?;
+    for day in (first..=today + DAYS_AHEAD).filter(|day| !days.contains(day)) {
+        make(owner, day).await?;
     }
     Ok(())
 }

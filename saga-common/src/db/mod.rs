@@ -7,7 +7,8 @@ pub use migrate::migrate;
 pub use tx::Tx;
 
 use crate::faults::Fault;
-use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use std::future::Future;
 use std::time::Duration;
 use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
@@ -33,6 +34,9 @@ pub enum DbError {
     /// The server may lose what it has committed.
     #[error("refusing to start: the PostgreSQL setting {0} is off, so a commit could be lost after a crash")]
     NotDurable(String),
+    /// No answer in time: the outcome is unknown, the connection is given up.
+    #[error("database: no answer within {} s", ANSWER_LIMIT.as_secs())]
+    Silent,
     /// A fault was injected.
     #[error("database: {0}")]
     Injected(#[from] Fault),
@@ -57,7 +61,7 @@ pub enum Trouble {
 pub fn trouble(error: &(dyn std::error::Error + 'static)) -> Trouble {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if error.downcast_ref::<PoolError>().is_some() {
+        if error.downcast_ref::<PoolError>().is_some() || matches!(error.downcast_ref(), Some(DbError::Silent)) {
             return Trouble::Gone;
         }
         if let Some(fault) = error.downcast_ref::<Fault>() {
@@ -90,6 +94,26 @@ fn of_postgres(error: &tokio_postgres::Error) -> Trouble {
     if gone || state.code() == "25P03" { Trouble::Gone } else { Trouble::Own }
 }
 
+/// Longest wait for an answer of the database, longer than the server's own limit for a statement: a server or proxy that
+/// takes what is sent and never answers must not hold a queue for ever.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+
+/// Awaits the database, but not for ever.
+async fn answered<T>(answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, DbError> {
+    match tokio::time::timeout(ANSWER_LIMIT, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(DbError::Silent),
+    }
+}
+
+/// Gives the connection back to the pool, unless an answer may still come on it.
+fn kept<T>(client: Object, answer: Result<T, DbError>) -> Result<T, DbError> {
+    if matches!(answer, Err(DbError::Silent)) {
+        drop(Object::take(client));
+    }
+    answer
+}
+
 /// The pool behind all transactions of a service. Cheap to clone.
 #[derive(Clone)]
 pub struct Db {
@@ -108,7 +132,7 @@ impl Db {
         // that grow from nothing: one cached while they were empty would scan them when they are full.
         config
             .options(
-                "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=30s \
+                "-c statement_timeout=15s -c lock_timeout=10s -c idle_in_transaction_session_timeout=30s \
                  -c default_transaction_isolation=read\\ committed -c jit=off -c enable_seqscan=off \
                  -c enable_hashjoin=off -c enable_mergejoin=off",
             )
@@ -154,8 +178,8 @@ impl Db {
         params: &[&(dyn tokio_postgres::types::ToSql + Sync)],
     ) -> Result<u64, DbError> {
         let client = self.pool.get().await?;
-        let statement = client.prepare_cached(sql).await?;
-        Ok(client.execute(&statement, params).await?)
+        let hit = answered(async { client.execute(&client.prepare_cached(sql).await?, params).await }).await;
+        kept(client, hit)
     }
 
     /// One query outside of any transaction.
@@ -168,8 +192,8 @@ impl Db {
         params: &[&(dyn tokio_postgres::types::ToSql + Sync)],
     ) -> Result<Vec<tokio_postgres::Row>, DbError> {
         let client = self.pool.get().await?;
-        let statement = client.prepare_cached(sql).await?;
-        Ok(client.query(&statement, params).await?)
+        let rows = answered(async { client.query(&client.prepare_cached(sql).await?, params).await }).await;
+        kept(client, rows)
     }
 
     /// Refuses a server that may forget what it has committed.

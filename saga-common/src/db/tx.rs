@@ -1,6 +1,6 @@
 //! An open transaction that cannot leak: dropped without an end, it takes its connection with it.
 
-use super::DbError;
+use super::{DbError, answered};
 use deadpool_postgres::Object;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -18,7 +18,7 @@ const OPEN: &str = "a transaction has its connection until it ends";
 impl Tx {
     pub(super) async fn begin(client: Object) -> Result<Self, DbError> {
         let tx = Self { client: Some(client) };
-        tx.client().batch_execute("BEGIN").await?;
+        answered(tx.client().batch_execute("BEGIN")).await?;
         Ok(tx)
     }
 
@@ -32,8 +32,8 @@ impl Tx {
     /// # Errors
     /// As the statement's; the transaction can then only be dropped.
     pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, DbError> {
-        let statement = self.client().prepare_cached(sql).await?;
-        Ok(self.client().execute(&statement, params).await?)
+        let client = self.client();
+        answered(async { client.execute(&client.prepare_cached(sql).await?, params).await }).await
     }
 
     /// Runs a query.
@@ -41,8 +41,8 @@ impl Tx {
     /// # Errors
     /// As the query's; the transaction can then only be dropped.
     pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, DbError> {
-        let statement = self.client().prepare_cached(sql).await?;
-        Ok(self.client().query(&statement, params).await?)
+        let client = self.client();
+        answered(async { client.query(&client.prepare_cached(sql).await?, params).await }).await
     }
 
     /// Runs a query that finds one row or none.
@@ -50,8 +50,8 @@ impl Tx {
     /// # Errors
     /// As the query's, also when it finds several rows.
     pub async fn query_opt(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, DbError> {
-        let statement = self.client().prepare_cached(sql).await?;
-        Ok(self.client().query_opt(&statement, params).await?)
+        let client = self.client();
+        answered(async { client.query_opt(&client.prepare_cached(sql).await?, params).await }).await
     }
 
     /// Runs a query that finds exactly one row.
@@ -59,14 +59,14 @@ impl Tx {
     /// # Errors
     /// As the query's, also when it finds none or several rows.
     pub async fn query_one(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Row, DbError> {
-        let statement = self.client().prepare_cached(sql).await?;
-        Ok(self.client().query_one(&statement, params).await?)
+        let client = self.client();
+        answered(async { client.query_one(&client.prepare_cached(sql).await?, params).await }).await
     }
 
     /// Commits. An error leaves the outcome unknown: the work must be done again, and will meet its guard row if it
     /// had been committed.
     pub(crate) async fn commit(mut self) -> Result<(), DbError> {
-        self.client().batch_execute("COMMIT").await?;
+        answered(self.client().batch_execute("COMMIT")).await?;
         // Only now may the connection go back to the pool.
         drop(self.client.take());
         Ok(())
@@ -74,7 +74,7 @@ impl Tx {
 
     /// Ends the transaction without effect and keeps the connection.
     pub(crate) async fn rollback(mut self) {
-        if self.client().batch_execute("ROLLBACK").await.is_ok() {
+        if answered(self.client().batch_execute("ROLLBACK")).await.is_ok() {
             drop(self.client.take());
         }
     }
