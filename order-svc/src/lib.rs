@@ -13,6 +13,8 @@ mod keys;
 mod maps;
 mod participant;
 mod placement;
+#[cfg(test)]
+mod properties;
 mod reads;
 mod steps;
 mod store;

@@ -5,8 +5,10 @@
 
 use crate::ids::{MessageId, SagaId};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Content type of a plain message.
 pub const JSON: &str = "application/json";
@@ -112,19 +114,48 @@ struct Bundled {
 /// Opens a message: one envelope for a plain one, one per event for a bundle. Never fails: what cannot be read comes
 /// back as an envelope whose saga id says why, so that it can be parked.
 #[must_use]
-pub fn open(raw: RawMessage) -> Vec<Envelope> {
-    if raw.content_type.as_deref() == Some(BUNDLE) {
-        return match serde_json::from_slice::<Vec<&RawValue>>(&raw.body) {
-            Ok(elements) if !elements.is_empty() && elements.len() <= BUNDLE_EVENTS => {
-                elements.into_iter().map(|element| open_element(element, &raw)).collect()
-            }
-            _ => vec![Envelope { saga_id: Err(Malformed::BadBundle), ..open_plain(raw) }],
-        };
+pub fn open(mut raw: RawMessage) -> Vec<Envelope> {
+    if raw.content_type.as_deref() != Some(BUNDLE) {
+        return vec![open_plain(raw)];
     }
-    vec![open_plain(raw)]
+    let body = std::mem::take(&mut raw.body);
+    match serde_json::from_slice::<Elements>(&body) {
+        Ok(Elements(elements)) => elements.into_iter().map(|element| open_element(element, &raw)).collect(),
+        Err(_) => vec![Envelope { saga_id: Err(Malformed::BadBundle), ..open_plain(RawMessage { body, ..raw }) }],
+    }
 }
 
-/// Retry and parking are per event: a bad element does not take the others with it.
+/// The elements of a bundle, unread. Of one with too many no more are looked at: it costs no memory for each.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Elements<'a>(#[serde(borrow, deserialize_with = "few")] Vec<&'a RawValue>);
+
+fn few<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'de RawValue>, D::Error> {
+    struct Few;
+
+    impl<'de> Visitor<'de> for Few {
+        type Value = Vec<&'de RawValue>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "1 to {BUNDLE_EVENTS} elements")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut elements = Vec::new();
+            while let Some(element) = seq.next_element()? {
+                if elements.len() == BUNDLE_EVENTS {
+                    return Err(A::Error::invalid_length(BUNDLE_EVENTS + 1, &self));
+                }
+                elements.push(element);
+            }
+            if elements.is_empty() { Err(A::Error::invalid_length(0, &self)) } else { Ok(elements) }
+        }
+    }
+
+    deserializer.deserialize_seq(Few)
+}
+
+/// Retry and parking are per event: a bad element does not take the others with it. The bundle comes without its body.
 fn open_element(element: &RawValue, bundle: &RawMessage) -> Envelope {
     match serde_json::from_str::<Bundled>(element.get()) {
         Ok(event) => event.into_envelope(),
@@ -146,7 +177,8 @@ fn open_plain(raw: RawMessage) -> Envelope {
     let event_type = storable(raw.event_type.unwrap_or_default());
     Envelope {
         message_id: given_id.unwrap_or_else(|| {
-            let correlation = raw.correlation_id.as_deref().unwrap_or_default();
+            // Without NULs of its own, so that no other message's parts are joined to the same bytes.
+            let correlation = storable(raw.correlation_id.clone().unwrap_or_default());
             MessageId::of_content(&[event_type.as_bytes(), correlation.as_bytes(), &raw.body].join(&0))
         }),
         saga_id,

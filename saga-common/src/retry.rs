@@ -57,7 +57,10 @@ impl RetryPolicy {
         }
         let doublings = attempt.saturating_sub(1).min(20);
         let wait = self.first_wait.saturating_mul(1 << doublings).min(self.longest_wait);
-        Decision::Wait(wait.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0))
+        let spread = wait / 2;
+        // Written so that what is no number counts as none, and rounding cannot make the wait longer than it may be.
+        let jitter = if jitter > 0.0 { jitter.min(1.0) } else { 0.0 };
+        Decision::Wait(wait - spread + spread.mul_f64(jitter).min(spread))
     }
 }
 

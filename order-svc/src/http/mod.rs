@@ -2,6 +2,8 @@
 
 mod body;
 mod events;
+#[cfg(test)]
+mod fuzz;
 mod orders;
 mod place;
 mod products;

@@ -1,6 +1,7 @@
 //! order-svc alone, as a process on real servers: nobody answers its orders.
 
 mod clock;
+mod hostile;
 mod overload;
 
 use sagactl::client::{Client, Item, NewOrder, Service};

@@ -86,8 +86,16 @@ pub enum ProviderError {
 
 impl ProviderError {
     pub(super) fn unknown(why: impl Into<String>) -> Self {
-        Self::Unknown { why: why.into() }
+        Self::Unknown { why: told(why.into()) }
     }
+}
+
+/// Characters of a provider's text that are kept.
+const LONGEST_TEXT: usize = 500;
+
+/// A provider's text as it can be stored: a decline must not fail to be recorded because of how it was worded.
+pub(super) fn told(text: String) -> String {
+    text.chars().take(LONGEST_TEXT).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect()
 }
 
 /// A payment intent's id at the provider, safe to put into a path.

@@ -18,6 +18,8 @@
 mod answer;
 mod books;
 mod desk;
+#[cfg(test)]
+mod fuzz;
 mod http;
 mod idempotency;
 mod intents;

@@ -60,6 +60,10 @@ impl Money {
     /// # Errors
     /// When the result is too large, or `quantity` is below zero.
     pub fn times(self, quantity: i64) -> Result<Self, MoneyError> {
+        // Also of nothing: what is free may not be ordered below zero times.
+        if quantity < 0 {
+            return Err(MoneyError::Negative);
+        }
         Self::from_minor(self.0.checked_mul(quantity).ok_or(MoneyError::Overflow)?)
     }
 
@@ -127,7 +131,10 @@ mod tests {
         let price = Money::from_minor(1_290).expect("an amount");
         assert_eq!(price.times(3), Money::from_minor(3_870));
         assert_eq!(price.times(i64::MAX), Err(MoneyError::Overflow));
-        assert_eq!(price.times(-1), Err(MoneyError::Negative));
+        for below in [-1, i64::MIN] {
+            assert_eq!(price.times(below), Err(MoneyError::Negative));
+            assert_eq!(Money::ZERO.times(below), Err(MoneyError::Negative));
+        }
         assert_eq!(Money::MAX.plus(price), Err(MoneyError::Overflow));
         assert_eq!(Money::from_minor(-1), Err(MoneyError::Negative));
     }

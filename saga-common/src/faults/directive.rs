@@ -67,12 +67,14 @@ impl FromStr for Directives {
     type Err = BadDirective;
 
     fn from_str(text: &str) -> Result<Self, BadDirective> {
+        let too_long = || BadDirective { text: text.chars().take(40).collect(), why: "too long" };
         if text.len() > LONGEST_TEXT {
-            let text = text.chars().take(40).collect();
-            return Err(BadDirective { text, why: "too long" });
+            return Err(too_long());
         }
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-        parts.map(str::parse).collect::<Result<_, _>>().map(Self)
+        let all: Self = parts.map(str::parse).collect::<Result<_, _>>().map(Self)?;
+        // What travels is what is printed, which says more than was written: whoever gets it must be able to read it.
+        if all.to_string().len() > LONGEST_TEXT { Err(too_long()) } else { Ok(all) }
     }
 }
 

@@ -2,7 +2,11 @@
 
 use serde::Deserialize;
 
-use super::outcome::{IntentId, IntentState, ProviderError, Refund, RefundOutcome, RefundState};
+use super::outcome::{IntentId, IntentState, ProviderError, Refund, RefundOutcome, RefundState, told};
+use order_contracts::Money;
+
+/// Refunds of one answer: a page has no more.
+const MOST_REFUNDS: usize = 100;
 
 /// The answer to creating an intent.
 pub(super) fn created_intent(status: u16, body: &[u8]) -> Result<IntentId, ProviderError> {
@@ -16,7 +20,7 @@ pub(super) fn created_intent(status: u16, body: &[u8]) -> Result<IntentId, Provi
 pub(super) fn intent_state(status: u16, body: &[u8]) -> Result<IntentState, ProviderError> {
     if let Some(WireError { kind, code, decline_code, payment_intent, .. }) = wire_error(status, body) {
         if status == 402 && kind == "card_error" {
-            return Ok(IntentState::Declined { reason: decline_code.or(code).unwrap_or(kind) });
+            return Ok(IntentState::Declined { reason: told(decline_code.or(code).unwrap_or(kind)) });
         }
         if let (Some("payment_intent_unexpected_state"), Some(intent)) = (code.as_deref(), payment_intent) {
             return intent.state();
@@ -38,7 +42,11 @@ pub(super) fn refund_outcome(status: u16, body: &[u8]) -> Result<RefundOutcome, 
 
 /// The answer to listing the refunds of an intent.
 pub(super) fn refund_list(status: u16, body: &[u8]) -> Result<Vec<Refund>, ProviderError> {
-    success::<WireList>(status, body)?.data.into_iter().map(WireRefund::read).collect()
+    let refunds = success::<WireList>(status, body)?.data;
+    if refunds.len() > MOST_REFUNDS {
+        return Err(ProviderError::unknown(format!("{} refunds in one page", refunds.len())));
+    }
+    refunds.into_iter().map(WireRefund::read).collect()
 }
 
 /// The body of a 2xx answer, or the error that any other answer is.
@@ -51,10 +59,10 @@ fn success<T: for<'a> Deserialize<'a>>(status: u16, body: &[u8]) -> Result<T, Pr
             // Something between us and the provider answered; whether the provider ever saw the request, it does not say.
             None => ProviderError::unknown(format!("{status} that is not the provider's")),
             Some(WireError { message, .. }) if status == 401 || status == 403 => {
-                ProviderError::Unauthorized { status, message }
+                ProviderError::Unauthorized { status, message: told(message) }
             }
             Some(WireError { kind, code, message, .. }) => {
-                ProviderError::Refused { status, code: code.unwrap_or(kind), message }
+                ProviderError::Refused { status, code: told(code.unwrap_or(kind)), message: told(message) }
             }
         }),
         _ => Err(ProviderError::unknown(format!("status {status}"))),
@@ -105,7 +113,7 @@ impl WireIntent {
             "canceled" => IntentState::Canceled,
             "requires_payment_method" => {
                 let reason = self.last_payment_error.and_then(|decline| decline.decline_code.or(decline.code));
-                IntentState::Declined { reason: reason.unwrap_or(self.status) }
+                IntentState::Declined { reason: told(reason.unwrap_or(self.status)) }
             }
             other => return Err(ProviderError::unknown(format!("intent status {other:?}"))),
         })
@@ -132,9 +140,14 @@ impl WireRefund {
             "failed" | "canceled" => RefundState::Failed,
             other => return Err(ProviderError::unknown(format!("refund status {other:?}"))),
         };
-        Ok(Refund { id: self.id, amount_minor: self.amount, state })
+        // Refunds are added up: none may be more than there is money.
+        let amount =
+            Money::from_minor(self.amount).map_err(|bad| ProviderError::unknown(format!("a refund: {bad}")))?;
+        Ok(Refund { id: told(self.id), amount_minor: amount.minor(), state })
     }
 }
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

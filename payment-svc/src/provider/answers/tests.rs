@@ -135,3 +135,22 @@ fn an_intent_id_never_leaves_its_place_in_the_path() {
     assert!(IntentId::new("p".repeat(256)).is_err());
     assert_eq!(IntentId::new("pi_3Nx-1").map(|id| id.as_str().to_owned()), Ok("pi_3Nx-1".to_owned()));
 }
+
+#[test]
+fn a_decline_is_one_that_can_be_recorded_however_it_is_worded() {
+    let mut body = error("card_error", "card_declined");
+    body["error"]["decline_code"] = json!("do\0not\0honor");
+    let reason = "do\u{fffd}not\u{fffd}honor".to_owned();
+    assert_eq!(intent_state(402, &bytes(&body)), Ok(IntentState::Declined { reason }));
+    body["error"]["decline_code"] = json!("x".repeat(100_000));
+    let long = intent_state(402, &bytes(&body));
+    assert!(matches!(&long, Ok(IntentState::Declined { reason }) if reason.len() == 500), "{long:?}");
+}
+
+#[test]
+fn refunds_that_cannot_be_are_unknown_rather_than_added_up() {
+    let of = |amount: i64| json!({"id": "re_1", "amount": amount, "status": "succeeded"});
+    for amounts in [vec![of(i64::MAX); 2], vec![of(-1)], vec![of(1); 101]] {
+        assert!(is_unknown(&refund_list(200, &bytes(&json!({"data": amounts})))));
+    }
+}

@@ -6,6 +6,8 @@
 //! the queue when the connection ends. Two salvages of one queue at once get different messages.
 
 mod frame;
+#[cfg(test)]
+mod fuzz;
 mod header;
 mod wire;
 
