@@ -53,6 +53,9 @@ struct Wallet {
     currency: String,
 }
 
+/// What order-svc takes as well. A name of some thousand characters would not even fit into the index.
+const LONGEST_CUSTOMER: usize = 100;
+
 /// The routes of this service.
 pub(crate) fn routes(desk: Desk) -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(show_payment)).routes(routes!(show_wallet, put_wallet)).with_state(desk)
@@ -134,8 +137,22 @@ async fn set_wallet(saga: &Saga, customer_id: &str, wallet: Wallet) -> Result<Wa
 }
 
 fn customer(Path(customer_id): Path<String>) -> Reply<String> {
-    if customer_id.chars().any(char::is_control) {
-        return Err(Problem::invalid(vec!["customer_id: control characters belong in no name".to_owned()]));
+    if customer_id.len() > LONGEST_CUSTOMER || customer_id.chars().any(char::is_control) {
+        let wrong = format!("customer_id: at most {LONGEST_CUSTOMER} characters, and no control characters");
+        return Err(Problem::invalid(vec![wrong]));
     }
     Ok(customer_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_index_holds_is_no_customer() {
+        let named = |name: String| customer(Path(name)).ok();
+        assert_eq!(named("anna".to_owned()).as_deref(), Some("anna"));
+        assert!(named("x".repeat(100)).is_some() && named("x".repeat(101)).is_none());
+        assert!(named("an\0na".to_owned()).is_none());
+    }
 }

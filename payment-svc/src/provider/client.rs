@@ -15,6 +15,9 @@ use super::{
     outcome::{IntentId, IntentState, ProviderError, Refund, RefundOutcome},
 };
 
+/// No answer to any of our requests comes near it; what is longer is not read on.
+const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
+
 /// How long the client waits for the provider. Embed it in a service's settings with `#[command(flatten)]`.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct ProviderTimeouts {
@@ -185,10 +188,15 @@ impl ProviderClient {
 
     async fn send(&self, request: RequestBuilder) -> Result<(u16, Vec<u8>), ProviderError> {
         let lost = |error: reqwest::Error| ProviderError::unknown(describe(error));
-        let answer = request.send().await.map_err(lost)?;
-        let status = answer.status().as_u16();
-        let body = answer.bytes().await.map_err(lost)?;
-        Ok((status, body.into()))
+        let mut answer = request.send().await.map_err(lost)?;
+        let (status, mut body) = (answer.status().as_u16(), Vec::new());
+        while let Some(part) = answer.chunk().await.map_err(lost)? {
+            body.extend_from_slice(&part);
+            if body.len() > LONGEST_ANSWER {
+                return Err(ProviderError::unknown(format!("{status} with more than {LONGEST_ANSWER} bytes")));
+            }
+        }
+        Ok((status, body))
     }
 }
 
@@ -218,6 +226,25 @@ mod tests {
         let client = ProviderClient::new("http://localhost:1", &key, ProviderTimeouts::default());
         let shown = format!("{key:?} {client:?} {:?}", client.as_ref().map(|client| client.post("refunds", "k")));
         assert!(!shown.contains("canary"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_unknown() -> Result<(), Box<dyn std::error::Error>> {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let client = client(&format!("http://{}", listener.local_addr()?), "k")?;
+        let endless = async {
+            let (mut stream, _) = listener.accept().await?;
+            // The request fits into one segment.
+            let _ = stream.read(&mut [0; 4_096]).await?;
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n").await?;
+            while stream.write_all(&[b' '; 65_536]).await.is_ok() {}
+            std::io::Result::Ok(())
+        };
+        let id = IntentId::new("pi_1")?;
+        let (answer, _) = tokio::join!(client.retrieve(&id), endless);
+        assert!(matches!(&answer, Err(ProviderError::Unknown { why }) if why.contains("more than")), "{answer:?}");
+        Ok(())
     }
 
     #[test]
