@@ -52,6 +52,22 @@ pub enum AuditError {
         reason: String,
     },
 
+    /// The load client's history could not be read.
+    #[error("the history {file} cannot be read: {reason}")]
+    History {
+        /// Its path.
+        file: String,
+        /// What went wrong, and in which line.
+        reason: String,
+    },
+
+    /// The broker could not be asked for its queues.
+    #[error("the broker cannot be asked for its queues: {reason}")]
+    Broker {
+        /// What went wrong.
+        reason: String,
+    },
+
     /// The payment provider's ledger could not be listed.
     #[error("the payment provider at {url} cannot be asked for its ledger: {reason}")]
     Provider {
@@ -92,7 +108,10 @@ impl AuditError {
 
     /// The system may only be restarting, so that asking again makes sense.
     pub(super) fn is_transient(&self) -> bool {
-        matches!(self, Self::NobodyListens { .. } | Self::Unreachable { .. } | Self::Provider { .. })
+        matches!(
+            self,
+            Self::NobodyListens { .. } | Self::Unreachable { .. } | Self::Provider { .. } | Self::Broker { .. }
+        )
     }
 }
 

@@ -1,9 +1,10 @@
 //! One compact record per saga, gathered from all databases, for the checks that compare them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tokio_postgres::Row;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::database::Snapshot;
@@ -16,10 +17,10 @@ use super::{AuditError, Database};
 pub(super) struct Saga {
     pub(super) order: Option<Order>,
     pub(super) reservations: Option<Reservations>,
-    pub(super) inventory_guards: Option<Guards>,
     pub(super) payment: Option<Payment>,
     pub(super) movements: Option<Movements>,
-    pub(super) payment_guards: Option<Guards>,
+    /// Of all services, each service's in the order in which they were made.
+    pub(super) guards: Vec<Guard>,
     /// Kinds of the notifications that were written.
     pub(super) notified: Vec<String>,
     pub(super) intents: Vec<Intent>,
@@ -76,16 +77,36 @@ pub(super) struct Movements {
     pub(super) refunded: i64,
 }
 
-/// One participant's guard rows of a saga.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Guards {
-    pub(super) all_done: bool,
-    /// Every one is rejected, undone, fenced or nothing-to-undo.
-    pub(super) all_undone: bool,
-    /// The row that records the participant's answer exists.
-    pub(super) answered: bool,
-    /// `step verdict, ..`, for people.
-    pub(super) text: String,
+/// A guard row: what a step made of a message.
+#[derive(Clone, Debug)]
+pub(super) struct Guard {
+    /// Whose.
+    pub(super) at: Database,
+    pub(super) step: String,
+    pub(super) verdict: String,
+    /// What it reacted to; the message itself for a saga's first step.
+    pub(super) message_id: Uuid,
+    pub(super) said: Option<Said>,
+    /// Its undoing said the saga's end. That message is not among what is recorded as said.
+    pub(super) said_end: bool,
+    /// Younger than the grace: what follows from it may be under way.
+    pub(super) young: bool,
+}
+
+/// What a step said.
+#[derive(Clone, Debug)]
+pub(super) struct Said {
+    pub(super) id: Uuid,
+    /// Such as `order.placed.v1`.
+    pub(super) event_type: String,
+}
+
+/// A request key of a client, and the order it stands for.
+#[derive(Clone, Debug)]
+pub(super) struct RequestKey {
+    pub(super) customer_id: String,
+    pub(super) key: String,
+    pub(super) order_id: Uuid,
 }
 
 /// A message that waits for a person.
@@ -102,15 +123,24 @@ pub(super) struct Parked {
 pub(super) struct Facts {
     pub(super) sagas: BTreeMap<Uuid, Saga>,
     pub(super) parked: Vec<Parked>,
+    /// Read only for a history.
+    pub(super) request_keys: Vec<RequestKey>,
     /// Older sagas have no guard rows any more, in one database at least.
     pub(super) remembers_from: Uuid,
     /// Whether the provider was asked.
     pub(super) has_ledger: bool,
 }
 
+impl Saga {
+    /// One service's guard rows.
+    pub(super) fn guards_at(&self, at: Database) -> impl Iterator<Item = &Guard> {
+        self.guards.iter().filter(move |guard| guard.at == at)
+    }
+}
+
 impl Facts {
     /// Adds what this database knows.
-    pub(super) async fn read(&mut self, snapshot: &Snapshot<'_>) -> Result<(), AuditError> {
+    pub(super) async fn read(&mut self, snapshot: &Snapshot<'_>, grace: Duration) -> Result<(), AuditError> {
         match snapshot.database {
             Database::Orders => {
                 self.each(snapshot, rows::ORDERS, |saga, row| saga.order = Some(rows::order(row))).await?;
@@ -118,16 +148,19 @@ impl Facts {
             Database::Inventory => {
                 self.each(snapshot, rows::RESERVATIONS, |saga, row| saga.reservations = Some(rows::reservations(row)))
                     .await?;
-                self.each(snapshot, rows::GUARDS, |saga, row| saga.inventory_guards = Some(rows::guards(row))).await?;
             }
             Database::Payment => {
                 self.each(snapshot, rows::PAYMENTS, |saga, row| saga.payment = Some(rows::payment(row))).await?;
                 self.each(snapshot, rows::MOVEMENTS, |saga, row| saga.movements = Some(rows::movements(row))).await?;
-                self.each(snapshot, rows::GUARDS, |saga, row| saga.payment_guards = Some(rows::guards(row))).await?;
             }
             Database::Notification => {
                 self.each(snapshot, rows::NOTIFICATIONS, |saga, row| saga.notified = row.get(1)).await?;
             }
+        }
+        let (purpose, sql) = rows::GUARDS;
+        let grace: [(&(dyn ToSql + Sync), Type); 1] = [(&grace.as_secs_f64(), Type::FLOAT8)];
+        for row in snapshot.query(purpose, sql, &grace).await? {
+            self.sagas.entry(row.get(0)).or_default().guards.push(rows::guard(snapshot.database, &row));
         }
         self.remembers_from = self.remembers_from.max(snapshot.remembers_from);
         let (purpose, sql) = rows::PARKED;
@@ -135,6 +168,13 @@ impl Facts {
             let database = snapshot.database;
             self.parked.push(Parked { database, message_id: row.get(0), step: row.get(1), reason: row.get(2) });
         }
+        Ok(())
+    }
+
+    /// Adds what clients' requests were taken for.
+    pub(super) async fn read_request_keys(&mut self, orders: &Snapshot<'_>) -> Result<(), AuditError> {
+        let (purpose, sql) = rows::REQUEST_KEYS;
+        self.request_keys.extend(orders.query(purpose, sql, &[]).await?.iter().map(rows::request_key));
         Ok(())
     }
 

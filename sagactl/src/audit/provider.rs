@@ -41,6 +41,8 @@ pub(super) struct Intent {
     pub(super) amount_minor: i64,
     /// Given back or about to be.
     pub(super) refunded_minor: i64,
+    /// In how many parts.
+    pub(super) refunds: usize,
 }
 
 impl Intent {
@@ -133,11 +135,13 @@ impl ProviderAccount {
 }
 
 fn ledger(intents: Vec<IntentObject>, refunds: Vec<RefundObject>) -> Ledger {
-    let mut refunded: HashMap<String, i64> = HashMap::new();
+    let mut refunded: HashMap<String, (i64, usize)> = HashMap::new();
     for refund in refunds {
         let given_back = !matches!(refund.status.as_str(), "failed" | "canceled");
         if let (true, Some(intent)) = (given_back, refund.payment_intent) {
-            *refunded.entry(intent).or_default() += refund.amount;
+            let (sum, count) = refunded.entry(intent).or_default();
+            *sum += refund.amount;
+            *count += 1;
         }
     }
 
@@ -146,8 +150,8 @@ fn ledger(intents: Vec<IntentObject>, refunds: Vec<RefundObject>) -> Ledger {
         let Some(order_id) = metadata.get("order_id").and_then(|id| Uuid::parse_str(id).ok()) else {
             continue;
         };
-        let refunded_minor = refunded.remove(&id).unwrap_or(0);
-        let intent = Intent { id, status, currency, amount_minor, refunded_minor };
+        let (refunded_minor, refunds) = refunded.remove(&id).unwrap_or_default();
+        let intent = Intent { id, status, currency, amount_minor, refunded_minor, refunds };
         ledger.entry(order_id).or_default().push(intent);
     }
     ledger
@@ -171,6 +175,6 @@ mod tests {
 
         let ledger = ledger(intents, refunds);
         assert_eq!(ledger.len(), 1, "an intent without an order is somebody else's");
-        assert_eq!(ledger[&order][0].kept_minor(), 300);
+        assert_eq!((ledger[&order][0].kept_minor(), ledger[&order][0].refunds), (300, 1));
     }
 }

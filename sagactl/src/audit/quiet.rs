@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::database::Connection;
 use super::report::Finding;
-use super::{AuditConfig, AuditError, AuditReport, Database};
+use super::{AuditConfig, AuditError, AuditReport, Auditor, Database, queues};
 
 /// Two scans this far apart must be identical. Longer than a message needs for a hop, since one that is in the broker alone
-/// shows only by what it changes.
+/// shows only by what it changes, unless queues are looked at, and not even then while somebody is handling it.
 const PAUSE: Duration = Duration::from_millis(500);
 
 const ENGINE: &str = "SELECT 'unsent messages', count(*), true FROM saga.outbox
@@ -45,10 +44,10 @@ struct Scan {
 /// As [`run`](super::run).
 pub async fn until_quiescent(config: &AuditConfig, timeout: Duration) -> Result<AuditReport, AuditError> {
     let deadline = Instant::now() + timeout;
-    let mut connections = None;
+    let mut auditor = None;
     let mut previous: Option<Scan> = None;
     let restless = loop {
-        match scan(config, &mut connections).await {
+        match scan(config, &mut auditor).await {
             Ok(scan) => {
                 let unchanged = previous.as_ref() == Some(&scan);
                 if unchanged && scan.in_flight.is_empty() {
@@ -59,13 +58,16 @@ pub async fn until_quiescent(config: &AuditConfig, timeout: Duration) -> Result<
                 }
                 previous = Some(scan);
             }
-            Err(error) if error.is_transient() && Instant::now() < deadline => (connections, previous) = (None, None),
+            Err(error) if error.is_transient() && Instant::now() < deadline => (auditor, previous) = (None, None),
             Err(error) => return Err(error),
         }
         tokio::time::sleep(PAUSE).await;
     };
 
-    let mut report = super::run(config).await?;
+    let mut report = match &mut auditor {
+        Some(auditor) => auditor.audit(config).await?,
+        None => super::run(config).await?,
+    };
     report.add("quiescent", "the system has come to rest", restless.len() as u64, restless);
     Ok(report)
 }
@@ -82,13 +84,13 @@ impl Scan {
     }
 }
 
-async fn scan(config: &AuditConfig, connections: &mut Option<[Connection; 4]>) -> Result<Scan, AuditError> {
-    let connections = match connections {
-        Some(connections) => connections,
-        None => connections.insert(Connection::open_all(&config.databases).await?),
+async fn scan(config: &AuditConfig, auditor: &mut Option<Auditor>) -> Result<Scan, AuditError> {
+    let auditor = match auditor {
+        Some(auditor) => auditor,
+        None => auditor.insert(Auditor::connect(&config.databases).await?),
     };
     let mut scan = Scan::default();
-    for connection in connections {
+    for connection in &mut auditor.connections {
         let snapshot = connection.snapshot().await?;
         let database = snapshot.database;
         let business = match database {
@@ -104,6 +106,13 @@ async fn scan(config: &AuditConfig, connections: &mut Option<[Connection; 4]>) -
                 scan.in_flight.insert(what.clone(), count);
             }
             scan.counts.insert(what, count);
+        }
+    }
+    if let Some(amqp_url) = &config.amqp_url {
+        for (queue, messages) in queues::depths(amqp_url).await? {
+            if let Some(messages @ 1..) = messages {
+                scan.in_flight.insert(format!("broker: {queue}"), i64::from(messages));
+            }
         }
     }
     Ok(scan)

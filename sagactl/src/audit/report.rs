@@ -13,6 +13,10 @@ pub const MAX_FINDINGS: usize = 20;
 pub struct AuditReport {
     /// Every check that was made, also those that passed.
     pub checks: Vec<Check>,
+    /// What need not be wrong, but only a misfortune explains: a queue that was deleted with its messages, say. A report with
+    /// warnings is still clean.
+    #[serde(default)]
+    pub warnings: Vec<Check>,
     /// How many of everything the checks were made on: a clean report about nothing proves nothing.
     pub counts: BTreeMap<String, u64>,
 }
@@ -55,10 +59,23 @@ impl AuditReport {
         self.checks.iter().filter(|check| !check.passed)
     }
 
+    /// The warnings that found something.
+    pub fn warned(&self) -> impl Iterator<Item = &Check> {
+        self.warnings.iter().filter(|check| !check.passed)
+    }
+
     /// The check of this name, if it was made.
     #[must_use]
     pub fn check(&self, name: &str) -> Option<&Check> {
         self.checks.iter().find(|check| check.name == name)
+    }
+
+    /// Records the outcome of a check that warns only.
+    pub(super) fn warn(&mut self, name: &str, claim: &str, mut findings: Vec<Finding>) {
+        let violations = findings.len() as u64;
+        findings.truncate(MAX_FINDINGS);
+        let (name, claim) = (name.to_owned(), claim.to_owned());
+        self.warnings.push(Check { name, claim, passed: violations == 0, violations, findings });
     }
 
     /// Records the outcome of a check, or of a further part of it; `violations` counts all, also those not among `findings`.
@@ -79,22 +96,35 @@ impl AuditReport {
     }
 }
 
-/// The failed checks with their findings; one line when there are none.
+/// The failed checks and the warnings with their findings; one line when there are none.
 impl fmt::Display for AuditReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let failed = self.failed().count();
+        let (failed, warned) = (self.failed().count(), self.warned().count());
         write!(f, "{} checks, {failed} failed", self.checks.len())?;
+        if warned > 0 {
+            write!(f, ", {warned} warnings")?;
+        }
         for check in self.failed() {
             write!(f, "\n{} ({}): {}", check.name, check.violations, check.claim)?;
-            for Finding { id, expected, actual } in &check.findings {
-                write!(f, "\n  {id}: expected {expected}; found {actual}")?;
-            }
-            let more = check.violations.saturating_sub(check.findings.len() as u64);
-            if more > 0 {
-                write!(f, "\n  and {more} more")?;
-            }
+            check.write_findings(f)?;
+        }
+        for check in self.warned() {
+            write!(f, "\nwarning: {} ({}): {}", check.name, check.violations, check.claim)?;
+            check.write_findings(f)?;
         }
         Ok(())
+    }
+}
+
+impl Check {
+    fn write_findings(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Finding { id, expected, actual } in &self.findings {
+            write!(f, "\n  {id}: expected {expected}; found {actual}")?;
+        }
+        match self.violations.saturating_sub(self.findings.len() as u64) {
+            0 => Ok(()),
+            more => write!(f, "\n  and {more} more"),
+        }
     }
 }
 

@@ -1,8 +1,10 @@
-//! The queries behind the facts, and what their rows mean. Each query's first column is the saga id.
+//! The queries behind the facts, and what their rows mean.
 
 use tokio_postgres::Row;
+use uuid::Uuid;
 
-use super::facts::{End, Guards, Movements, Order, Payment, Reservations};
+use super::Database;
+use super::facts::{End, Guard, Movements, Order, Payment, RequestKey, Reservations, Said};
 
 /// What is asked for, in words, and how.
 pub(super) type Query = (&'static str, &'static str);
@@ -77,15 +79,27 @@ pub(super) fn movements(row: &Row) -> Movements {
     Movements { charged: row.get(1), refunded: row.get(2) }
 }
 
+/// `$1`: the grace in seconds.
 pub(super) const GUARDS: Query = (
     "guard rows",
-    "SELECT saga_id, bool_and(verdict = 'done'), bool_and(verdict IN ('rejected', 'undone', 'fenced', 'nothing-to-undo')),
-            bool_or(step = 'compensate'), string_agg(step || ' ' || verdict, ', ' ORDER BY created_at, step)
-     FROM saga.idempotency_keys GROUP BY saga_id",
+    "SELECT saga_id, step, verdict, message_id, said_id, said_type, coalesce(detail LIKE '%said order.cancelled.%', false),
+            $1::float8 > 0 AND coalesce(settled_at, created_at) > now() - make_interval(secs => $1::float8)
+     FROM saga.idempotency_keys ORDER BY created_at, step",
 );
 
-pub(super) fn guards(row: &Row) -> Guards {
-    Guards { all_done: row.get(1), all_undone: row.get(2), answered: row.get(3), text: row.get(4) }
+pub(super) fn guard(at: Database, row: &Row) -> Guard {
+    let said = row.get::<_, Option<Uuid>>(4).map(|id| {
+        let event_type = row.get::<_, Option<String>>(5).unwrap_or_default();
+        Said { id, event_type }
+    });
+    let (step, verdict, message_id) = (row.get(1), row.get(2), row.get(3));
+    Guard { at, step, verdict, message_id, said, said_end: row.get(6), young: row.get(7) }
+}
+
+pub(super) const REQUEST_KEYS: Query = ("request keys", "SELECT customer_id, key, order_id FROM request_keys");
+
+pub(super) fn request_key(row: &Row) -> RequestKey {
+    RequestKey { customer_id: row.get(0), key: row.get(1), order_id: row.get(2) }
 }
 
 pub(super) const NOTIFICATIONS: Query =

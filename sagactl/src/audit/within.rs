@@ -1,15 +1,16 @@
 //! Checks inside one database: SQL queries that return offenders.
 //!
 //! Each query gives `id`, `expected` and `actual` as text, one row per offender, and may use `$1`, the grace in
-//! seconds, and `$2`, the oldest saga id whose guard rows are still kept.
+//! seconds, `$2`, the oldest saga id whose guard rows are still kept, and what was asked for: `$3`, when everything worked
+//! again, `$4`, for how many seconds a transaction may be idle, and `$5`, how many connections there may be.
 
-use std::time::Duration;
+use std::time::SystemTime;
 
 use tokio_postgres::types::{ToSql, Type};
 
 use super::database::Snapshot;
 use super::report::{AuditReport, Finding, MAX_FINDINGS};
-use super::{AuditError, Database};
+use super::{AuditConfig, AuditError, Database};
 
 /// A claim about the data of each of some databases.
 struct Within {
@@ -22,6 +23,7 @@ struct Within {
 const ORDERS: &[Database] = &[Database::Orders];
 const INVENTORY: &[Database] = &[Database::Inventory];
 const PAYMENT: &[Database] = &[Database::Payment];
+const NOTIFICATION: &[Database] = &[Database::Notification];
 const EVERY: &[Database] = &Database::ALL;
 
 const CHECKS: &[Within] = &[
@@ -58,8 +60,14 @@ const CHECKS: &[Within] = &[
         offenders: include_str!("sql/wallets_balance.sql"),
     },
     Within {
+        name: "wallets-open-once",
+        claim: "a wallet is opened once, before anything else moves",
+        databases: PAYMENT,
+        offenders: include_str!("sql/wallets_open_once.sql"),
+    },
+    Within {
         name: "orders-are-charged-once",
-        claim: "an order has at most one charge and one refund, not above the charge",
+        claim: "an order has at most one charge and one refund, after the charge and not above it",
         databases: PAYMENT,
         offenders: include_str!("sql/orders_are_charged_once.sql"),
     },
@@ -89,6 +97,12 @@ const CHECKS: &[Within] = &[
         offenders: include_str!("sql/orders_end_once.sql"),
     },
     Within {
+        name: "ends-are-said-once",
+        claim: "the end of a decided order was said, once",
+        databases: ORDERS,
+        offenders: include_str!("sql/ends_are_said_once.sql"),
+    },
+    Within {
         name: "order-steps-agree",
         claim: "an order's status is what the verdicts of order-svc's own steps say",
         databases: ORDERS,
@@ -101,10 +115,23 @@ const CHECKS: &[Within] = &[
         offenders: include_str!("sql/cancelled_orders_are_answered.sql"),
     },
     Within {
+        name: "placed-orders-exist",
+        claim: "what was placed is an order",
+        databases: ORDERS,
+        offenders: include_str!("sql/placed_orders_exist.sql"),
+    },
+    Within {
         name: "request-keys-have-orders",
         claim: "a request key stands for an order of the same customer",
         databases: ORDERS,
         offenders: include_str!("sql/request_keys_have_orders.sql"),
+    },
+    // Customers.
+    Within {
+        name: "notifications-match-guards",
+        claim: "a notification was written by the step that handled its message",
+        databases: NOTIFICATION,
+        offenders: include_str!("sql/notifications_match_guards.sql"),
     },
     // Nothing is stuck.
     Within {
@@ -151,16 +178,51 @@ const CHECKS: &[Within] = &[
     },
 ];
 
+/// Made only if it is said when everything worked again.
+const IN_TIME: Within = Within {
+    name: "orders-end-in-time",
+    claim: "no order is undecided for longer than its deadline and 30 s, once everything works",
+    databases: ORDERS,
+    offenders: include_str!("sql/orders_end_in_time.sql"),
+};
+
+/// Made only if it is said how many connections there may be.
+const CONNECTIONS: [Within; 2] = [
+    Within {
+        name: "transactions-move-on",
+        claim: "no transaction is idle",
+        databases: EVERY,
+        offenders: include_str!("sql/transactions_move_on.sql"),
+    },
+    Within {
+        name: "connections-are-bounded",
+        claim: "no connection has leaked",
+        databases: EVERY,
+        offenders: include_str!("sql/connections_are_bounded.sql"),
+    },
+];
+
 /// Makes every check that concerns this database.
 pub(super) async fn check(
     snapshot: &Snapshot<'_>,
-    grace: Duration,
+    config: &AuditConfig,
     report: &mut AuditReport,
 ) -> Result<(), AuditError> {
     let database = snapshot.database;
-    let (grace_seconds, remembers_from) = (grace.as_secs_f64(), snapshot.remembers_from);
-    let params: [(&(dyn ToSql + Sync), Type); 2] = [(&grace_seconds, Type::FLOAT8), (&remembers_from, Type::UUID)];
-    for check in CHECKS.iter().filter(|check| check.databases.contains(&database)) {
+    let (grace_seconds, remembers_from) = (config.grace.as_secs_f64(), snapshot.remembers_from);
+    let working_since = config.working_since.map(SystemTime::from);
+    let limits = config.connections.unwrap_or_default();
+    let (idle_seconds, connections) = (limits.idle_in_transaction.as_secs_f64(), i64::from(limits.connections));
+    let params: [(&(dyn ToSql + Sync), Type); 5] = [
+        (&grace_seconds, Type::FLOAT8),
+        (&remembers_from, Type::UUID),
+        (&working_since, Type::TIMESTAMPTZ),
+        (&idle_seconds, Type::FLOAT8),
+        (&connections, Type::INT8),
+    ];
+    let in_time = config.working_since.is_some().then_some(&IN_TIME);
+    let asked_for = in_time.into_iter().chain(CONNECTIONS.iter().filter(|_| config.connections.is_some()));
+    for check in CHECKS.iter().chain(asked_for).filter(|check| check.databases.contains(&database)) {
         let first_offenders = format!(
             "SELECT id, expected, actual, count(*) OVER () FROM ({}) AS offenders ORDER BY id LIMIT {MAX_FINDINGS}",
             check.offenders

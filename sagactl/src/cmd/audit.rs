@@ -1,13 +1,17 @@
 //! `sagactl audit`: check everything for contradictions.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::show::table;
 use super::{Failure, Session};
-use crate::audit::{self, AuditConfig, AuditReport, DatabaseUrls, ExpectedParked, ProviderAccount};
+use crate::audit::{
+    self, AuditConfig, AuditReport, Check, ConnectionLimits, DatabaseUrls, ExpectedParked, ProviderAccount,
+};
 use crate::stack::{Program, StackRecord};
 
 /// Flags of `sagactl audit`. Whatever URL is not given is that of the running private stack.
@@ -44,6 +48,19 @@ pub struct Audit {
     #[arg(long, env = "PROVIDER_KEY", hide_env_values = true, value_name = "KEY", help_heading = "Payment provider")]
     provider_key: Option<String>,
 
+    /// The broker's virtual host; without it queues are not looked at
+    #[arg(long, env = "AMQP_URL", hide_env_values = true, value_name = "URL", help_heading = "Broker")]
+    amqp_url: Option<String>,
+
+    /// What all clients asked for and were told: JSON lines, as `sagactl chaos` writes them
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
+    /// From when on everything worked: orders must have ended 30 s after that, or after their deadline
+    #[arg(long, value_name = "TIME")]
+    working_since: Option<DateTime<Utc>>,
+    /// Look at connections too: at most so many to each database, none idle in a transaction for 5 s
+    #[arg(long, value_name = "COUNT")]
+    connections: Option<u32>,
     /// Audit a system at work, without waiting for it to come to rest: what is younger than this is under way, not stuck
     #[arg(long, value_name = "SECONDS")]
     live: Option<u64>,
@@ -77,6 +94,7 @@ impl Audit {
     }
 
     fn config(self, stack: Option<&StackRecord>) -> Result<AuditConfig, Failure> {
+        let named = self.orders_database_url.is_some();
         let database = |given: Option<String>, program: Program, flag: &str| {
             let found = || stack?.process(program)?.database_url.clone();
             let missing = || {
@@ -112,16 +130,27 @@ impl Audit {
             (count, ids) if ids.is_empty() => ExpectedParked::Count(count),
             (_, ids) => ExpectedParked::Messages(ids),
         };
-        Ok(AuditConfig { parked, ..AuditConfig::new(databases, provider) })
+        // The stack's broker is that of other databases only by mistake.
+        let amqp_url = self.amqp_url.or_else(|| Some(stack.filter(|_| !named)?.amqp_url.clone()));
+        Ok(AuditConfig {
+            parked,
+            history: self.history,
+            working_since: self.working_since,
+            connections: self.connections.map(|connections| ConnectionLimits { connections, ..Default::default() }),
+            amqp_url,
+            ..AuditConfig::new(databases, provider)
+        })
     }
 }
 
 fn people(report: &AuditReport) -> String {
     let mut checks = table(["check", "", "claim"], &[]);
-    for check in &report.checks {
-        let verdict = if check.passed { "ok".to_owned() } else { format!("{} WRONG", check.violations) };
+    let mut row = |check: &Check, wrong: &str| {
+        let verdict = if check.passed { "ok".to_owned() } else { format!("{} {wrong}", check.violations) };
         checks.add_row([check.name.clone(), verdict, check.claim.clone()]);
-    }
+    };
+    report.checks.iter().for_each(|check| row(check, "WRONG"));
+    report.warnings.iter().for_each(|check| row(check, "ODD"));
     let counts: Vec<String> = report.counts.iter().map(|(what, n)| format!("{n} {what}")).collect();
     format!("{checks}\n{}\n{report}", counts.join(", "))
 }

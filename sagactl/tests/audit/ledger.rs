@@ -16,6 +16,17 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
+    /// Everything that a real provider has.
+    pub(crate) async fn of(url: &str, key: &str) -> reqwest::Result<Self> {
+        let list = async |what: &str| {
+            let url = format!("{url}/v1/{what}?limit=100");
+            let list: Value = reqwest::Client::new().get(url).bearer_auth(key).send().await?.json().await?;
+            assert_eq!(list["has_more"], false);
+            Ok::<_, reqwest::Error>(list["data"].as_array().cloned().unwrap_or_default())
+        };
+        Ok(Self { intents: list("payment_intents").await?, refunds: list("refunds").await? })
+    }
+
     pub(crate) fn intent(mut self, id: &str, order_id: &str, amount: i64, status: &str) -> Self {
         let metadata = json!({ "order_id": order_id });
         self.intents.push(json!({

@@ -8,8 +8,7 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::ledger::{KEY, Ledger, Provider};
 
-pub(crate) const CONFIRMED_BY_WALLET: &str = "019a0000-0000-7000-8000-0000000000a1";
-pub(crate) const CONFIRMED_BY_CARD: &str = "019a0000-0000-7000-8000-0000000000c3";
+const CONFIRMED_BY_CARD: &str = "019a0000-0000-7000-8000-0000000000c3";
 pub(crate) const CANCELLED_BY_CARD: &str = "019a0000-0000-7000-8000-0000000000d4";
 
 pub(crate) struct System {

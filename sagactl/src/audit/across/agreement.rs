@@ -1,7 +1,8 @@
 //! Whether the participants agree with how an order ended.
 
 use super::{Contradiction, ended, worth_minor};
-use crate::audit::facts::{End, Guards, Movements, Reservations, Saga};
+use crate::audit::Database::{self, Inventory, Payment};
+use crate::audit::facts::{End, Guard, Movements, Reservations, Saga};
 use crate::audit::provider::Intent;
 
 pub(super) fn confirmed_stock(saga: &Saga) -> Option<Contradiction> {
@@ -17,21 +18,14 @@ pub(super) fn confirmed_stock(saga: &Saga) -> Option<Contradiction> {
 }
 
 pub(super) fn confirmed_payment(saga: &Saga) -> Option<Contradiction> {
-    let order = ended(saga, End::Confirmed)?;
-    let show = |status: &str, amount: i64, currency: &str, customer: &str, method: &str| {
-        format!("{status} {amount} {currency} of {customer} by {method}")
-    };
-    let expected = show("charged", order.amount_minor, &order.currency, &order.customer_id, &order.method);
-    let actual = match &saga.payment {
-        Some(paid) => show(&paid.status, paid.amount_minor, &paid.currency, &paid.customer_id, &paid.method),
-        None => "no payment".to_owned(),
-    };
-    (expected != actual).then_some((expected, actual))
+    ended(saga, End::Confirmed)?;
+    let status = saga.payment.as_ref().map_or("no payment", |payment| payment.status.as_str());
+    (status != "charged").then(|| ("charged".to_owned(), status.to_owned()))
 }
 
 pub(super) fn confirmed_guards(saga: &Saga) -> Option<Contradiction> {
     ended(saga, End::Confirmed)?;
-    disagreement(saga, ["inventory", "payment"], "every step done", |guards| guards.all_done)
+    disagreement(saga, [Inventory, Payment], "every step done", |guards| guards.iter().all(|it| it.verdict == "done"))
 }
 
 pub(super) fn cancelled_stock(saga: &Saga) -> Option<Contradiction> {
@@ -50,33 +44,40 @@ pub(super) fn cancelled_payment(saga: &Saga) -> Option<Contradiction> {
 
 pub(super) fn cancelled_guards(saga: &Saga) -> Option<Contradiction> {
     let order = ended(saga, End::Cancelled)?;
-    let required = order.required.iter().map(String::as_str);
     let expected = "an answer, and every step rejected, undone or fenced";
-    disagreement(saga, required, expected, |guards| guards.answered && guards.all_undone)
+    let undone = |it: &Guard| matches!(it.verdict.as_str(), "rejected" | "undone" | "fenced" | "nothing-to-undo");
+    disagreement(saga, participants(&order.required), expected, |guards| {
+        guards.iter().any(|it| it.step == "compensate") && guards.iter().all(|it| undone(it))
+    })
 }
 
-/// Those participants whose guard rows are not as they should be.
-fn disagreement<'a>(
+/// Those of them that the auditor has a database of.
+pub(super) fn participants(names: &[String]) -> impl Iterator<Item = Database> {
+    names.iter().filter_map(|name| match name.as_str() {
+        "inventory" => Some(Inventory),
+        "payment" => Some(Payment),
+        _ => None,
+    })
+}
+
+/// Those participants whose guard rows are not as they should be. Without any, they are not.
+fn disagreement(
     saga: &Saga,
-    participants: impl IntoIterator<Item = &'a str>,
+    participants: impl IntoIterator<Item = Database>,
     expected: &str,
-    agrees: fn(&Guards) -> bool,
+    agrees: impl Fn(&[&Guard]) -> bool,
 ) -> Option<Contradiction> {
     if saga.guards_forgotten {
         return None;
     }
     let mut wrong = Vec::new();
     for participant in participants {
-        let guards = match participant {
-            "inventory" => &saga.inventory_guards,
-            "payment" => &saga.payment_guards,
-            // A participant that the auditor has no database of.
-            _ => continue,
-        };
-        match guards {
-            Some(guards) if agrees(guards) => {}
-            Some(guards) => wrong.push(format!("{participant}: {}", guards.text)),
-            None => wrong.push(format!("{participant}: no guard row")),
+        let guards: Vec<&Guard> = saga.guards_at(participant).collect();
+        if guards.is_empty() {
+            wrong.push(format!("{participant}: no guard row"));
+        } else if !agrees(&guards) {
+            let rows: Vec<String> = guards.iter().map(|it| format!("{} {}", it.step, it.verdict)).collect();
+            wrong.push(format!("{participant}: {}", rows.join(", ")));
         }
     }
     (!wrong.is_empty()).then(|| (expected.to_owned(), wrong.join("; ")))
@@ -88,6 +89,25 @@ pub(super) fn wallet_money(saga: &Saga) -> Option<Contradiction> {
     let expected = if order.method == "wallet" { worth } else { 0 };
     let Movements { charged, refunded } = saga.movements.unwrap_or_default();
     (charged - refunded != expected).then(|| (expected.to_string(), format!("{charged} charged - {refunded} refunded")))
+}
+
+pub(super) fn reserved_contents(saga: &Saga) -> Option<Contradiction> {
+    let (order, found) = (saga.order.as_ref()?, saga.reservations.as_ref()?);
+    (found.contents != order.contents).then(|| (order.contents.clone(), found.contents.clone()))
+}
+
+pub(super) fn payment_terms(saga: &Saga) -> Option<Contradiction> {
+    let (order, paid) = (saga.order.as_ref()?, saga.payment.as_ref()?);
+    let show = |amount: i64, currency: &str, customer: &str, method: &str| {
+        format!("{amount} {currency} of {customer} by {method}")
+    };
+    let expected = show(order.amount_minor, &order.currency, &order.customer_id, &order.method);
+    let actual = show(paid.amount_minor, &paid.currency, &paid.customer_id, &paid.method);
+    (expected != actual).then_some((expected, actual))
+}
+
+pub(super) fn told_once(saga: &Saga) -> Option<Contradiction> {
+    (saga.notified.len() > 1).then(|| ("one word".to_owned(), saga.notified.join(", ")))
 }
 
 pub(super) fn notifications(saga: &Saga) -> Option<Contradiction> {

@@ -6,11 +6,13 @@ use crate::audit::provider::Intent;
 
 pub(super) fn charged_once(saga: &Saga) -> Option<Contradiction> {
     let succeeded: Vec<&Intent> = saga.intents.iter().filter(|intent| intent.succeeded()).collect();
-    let overpaid = saga.intents.iter().any(|intent| intent.kept_minor() < 0);
+    let overpaid = saga.intents.iter().any(|intent| intent.kept_minor() < 0 || intent.refunds > 1);
     (succeeded.len() > 1 || overpaid).then(|| {
-        let show = |i: &Intent| format!("{} {} {} (refunded {})", i.id, i.status, i.amount_minor, i.refunded_minor);
+        let show = |i: &Intent| {
+            format!("{} {} {} (refunded {} in {})", i.id, i.status, i.amount_minor, i.refunded_minor, i.refunds)
+        };
         let all: Vec<String> = saga.intents.iter().map(show).collect();
-        ("at most one charge, refunds not above it".to_owned(), all.join(", "))
+        ("at most one charge, and one refund not above it".to_owned(), all.join(", "))
     })
 }
 

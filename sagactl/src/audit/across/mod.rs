@@ -9,6 +9,7 @@ use super::report::{AuditReport, Finding};
 
 mod agreement;
 mod ledger;
+mod messages;
 
 /// What should be, and what is.
 type Contradiction = (String, String);
@@ -22,11 +23,7 @@ const CHECKS: &[(&str, &str, Judge)] = &[
         "a confirmed order's articles are sold, or held until it is closed",
         agreement::confirmed_stock,
     ),
-    (
-        "confirmed-orders-are-paid",
-        "a confirmed order is charged: that amount, to that customer, once",
-        agreement::confirmed_payment,
-    ),
+    ("confirmed-orders-are-paid", "a confirmed order is charged", agreement::confirmed_payment),
     ("confirmed-orders-agree", "every participant has done its part of a confirmed order", agreement::confirmed_guards),
     ("cancelled-orders-keep-no-stock", "a cancelled order's reservations are released", agreement::cancelled_stock),
     (
@@ -44,8 +41,31 @@ const CHECKS: &[(&str, &str, Judge)] = &[
         "what wallets paid for an order is its amount if confirmed, else nothing",
         agreement::wallet_money,
     ),
+    (
+        "payments-match-orders",
+        "a payment is of its order's customer, amount, currency and method",
+        agreement::payment_terms,
+    ),
+    ("reservations-match-orders", "what was reserved for an order is what it asked for", agreement::reserved_contents),
     ("notifications-agree", "nobody was told of an end that the order did not take", agreement::notifications),
+    ("customers-are-told-once", "an order has one notification at most", agreement::told_once),
     ("no-phantoms", "every reservation, payment and notification has an order", agreement::phantom),
+    (
+        "messages-were-said",
+        "every message that took effect had been said, by whom and in the saga where it was heard",
+        messages::were_said,
+    ),
+    (
+        "events-are-handled",
+        "every event that somebody needs has been handled there: confirmations, commits, refusals, answers",
+        messages::are_handled,
+    ),
+];
+
+/// What a correct system can have after a misfortune of its broker, and not without.
+const WARNINGS: &[(&str, &str, Judge)] = &[
+    ("events-arrive", "no event was lost, not even one whose loss is healed or harms nobody", messages::arrived),
+    ("no-strangers", "no message was refused or obeyed that nobody is on record to have said", messages::strangers),
 ];
 
 const LEDGER_CHECKS: &[(&str, &str, Judge)] = &[
@@ -70,13 +90,20 @@ const LEDGER_CHECKS: &[(&str, &str, Judge)] = &[
 pub(super) fn check(facts: &Facts, expected: &ExpectedParked, report: &mut AuditReport) {
     let ledger_checks = if facts.has_ledger { LEDGER_CHECKS } else { &[] };
     for (name, claim, judge) in CHECKS.iter().chain(ledger_checks) {
-        let findings = facts.sagas.iter().filter_map(|(id, saga)| {
-            let (expected, actual) = judge(saga)?;
-            Some(Finding { id: id.to_string(), expected, actual })
-        });
-        add(report, name, claim, findings.collect());
+        add(report, name, claim, contradictions(facts, *judge));
+    }
+    for (name, claim, judge) in WARNINGS {
+        report.warn(name, claim, contradictions(facts, *judge));
     }
     add(report, "parked-as-expected", "exactly the expected messages are parked", parked(&facts.parked, expected));
+}
+
+fn contradictions(facts: &Facts, judge: Judge) -> Vec<Finding> {
+    let found = facts.sagas.iter().filter_map(|(id, saga)| {
+        let (expected, actual) = judge(saga)?;
+        Some(Finding { id: id.to_string(), expected, actual })
+    });
+    found.collect()
 }
 
 fn add(report: &mut AuditReport, name: &str, claim: &str, findings: Vec<Finding>) {

@@ -17,19 +17,21 @@ from (values
     ('019a0000-0000-7000-8000-0000000000f6', 'TEA-SENCHA-100',   1, 'released')
 ) r(order_id, sku, quantity, state);
 
-insert into saga.idempotency_keys (saga_id, step, verdict, message_id)
-select saga_id::uuid, step, verdict, gen_random_uuid()
+-- A message's id is made from its saga, its sayer and the step that said it.
+insert into saga.idempotency_keys (saga_id, step, verdict, message_id, said_type, said_id)
+select saga_id::uuid, step, verdict, md5(saga_id || ' ' || heard)::uuid, said_type,
+       case when said_type is not null then md5(saga_id || ' inventory ' || step)::uuid end
 from (values
-    ('019a0000-0000-7000-8000-0000000000a1', 'reserve-stock', 'done'),
-    ('019a0000-0000-7000-8000-0000000000a1', 'commit-stock',  'done'),
-    ('019a0000-0000-7000-8000-0000000000b2', 'reserve-stock', 'undone'),
-    ('019a0000-0000-7000-8000-0000000000b2', 'compensate',    'undone'),
-    ('019a0000-0000-7000-8000-0000000000c3', 'reserve-stock', 'done'),
-    ('019a0000-0000-7000-8000-0000000000c3', 'commit-stock',  'done'),
-    ('019a0000-0000-7000-8000-0000000000d4', 'reserve-stock', 'undone'),
-    ('019a0000-0000-7000-8000-0000000000d4', 'compensate',    'undone'),
-    ('019a0000-0000-7000-8000-0000000000e5', 'reserve-stock', 'rejected'),
-    ('019a0000-0000-7000-8000-0000000000e5', 'compensate',    'nothing-to-undo'),
-    ('019a0000-0000-7000-8000-0000000000f6', 'reserve-stock', 'undone'),
-    ('019a0000-0000-7000-8000-0000000000f6', 'compensate',    'undone')
-) g(saga_id, step, verdict);
+    ('019a0000-0000-7000-8000-0000000000a1', 'reserve-stock', 'done',            'orders place-order',      'stock.reserved.v1'),
+    ('019a0000-0000-7000-8000-0000000000a1', 'commit-stock',  'done',            'orders confirm-order',    'stock.committed.v1'),
+    ('019a0000-0000-7000-8000-0000000000c3', 'reserve-stock', 'done',            'orders place-order',      'stock.reserved.v1'),
+    ('019a0000-0000-7000-8000-0000000000c3', 'commit-stock',  'done',            'orders confirm-order',    'stock.committed.v1'),
+    ('019a0000-0000-7000-8000-0000000000b2', 'reserve-stock', 'undone',          'orders place-order',      'stock.reserved.v1'),
+    ('019a0000-0000-7000-8000-0000000000b2', 'compensate',    'undone',          'payment charge-payment',  'saga.compensated.v1'),
+    ('019a0000-0000-7000-8000-0000000000d4', 'reserve-stock', 'undone',          'orders place-order',      'stock.reserved.v1'),
+    ('019a0000-0000-7000-8000-0000000000d4', 'compensate',    'undone',          'orders unrecorded',       'saga.compensated.v1'),
+    ('019a0000-0000-7000-8000-0000000000e5', 'reserve-stock', 'rejected',        'orders place-order',      'stock.rejected.v1'),
+    ('019a0000-0000-7000-8000-0000000000e5', 'compensate',    'nothing-to-undo', 'inventory reserve-stock', 'saga.compensated.v1'),
+    ('019a0000-0000-7000-8000-0000000000f6', 'reserve-stock', 'undone',          'orders place-order',      'stock.reserved.v1'),
+    ('019a0000-0000-7000-8000-0000000000f6', 'compensate',    'undone',          'orders unrecorded',       'saga.compensated.v1')
+) g(saga_id, step, verdict, heard, said_type);

@@ -26,26 +26,29 @@ from (values
 insert into request_keys (customer_id, key, body_hash, order_id)
 values ('anna', 'first', '\x00', '019a0000-0000-7000-8000-0000000000a1');
 
+-- A message's id is made from its saga, its sayer and the step that said it.
 insert into saga.idempotency_keys (saga_id, step, verdict, message_id, said_type, said_id)
-select saga_id::uuid, step, verdict, gen_random_uuid(), said_type, case when said_type is not null then gen_random_uuid() end
+select saga_id::uuid, step, verdict, md5(saga_id || ' ' || heard)::uuid, said_type,
+       case when said_type is not null then md5(saga_id || ' orders ' || step)::uuid end
 from (values
-    ('019a0000-0000-7000-8000-0000000000a1', 'place-order',      'done',       'order.placed.v1'),
-    ('019a0000-0000-7000-8000-0000000000a1', 'confirm-order',    'done',       'order.confirmed.v1'),
-    ('019a0000-0000-7000-8000-0000000000a1', 'close-order',      'done',       null),
-    ('019a0000-0000-7000-8000-0000000000c3', 'place-order',      'done',       'order.placed.v1'),
-    ('019a0000-0000-7000-8000-0000000000c3', 'confirm-order',    'done',       'order.confirmed.v1'),
-    ('019a0000-0000-7000-8000-0000000000c3', 'close-order',      'done',       null),
-    ('019a0000-0000-7000-8000-0000000000b2', 'place-order',      'undone',     'order.placed.v1'),
-    ('019a0000-0000-7000-8000-0000000000b2', 'answer:inventory', 'done',       null),
-    ('019a0000-0000-7000-8000-0000000000b2', 'answer:payment',   'done',       'order.cancelled.v1'),
-    ('019a0000-0000-7000-8000-0000000000d4', 'place-order',      'undone',     'order.placed.v1'),
-    ('019a0000-0000-7000-8000-0000000000d4', 'confirm-order',    'superseded', null),
-    ('019a0000-0000-7000-8000-0000000000d4', 'answer:inventory', 'done',       null),
-    ('019a0000-0000-7000-8000-0000000000d4', 'answer:payment',   'done',       'order.cancelled.v1'),
-    ('019a0000-0000-7000-8000-0000000000e5', 'place-order',      'undone',     'order.placed.v1'),
-    ('019a0000-0000-7000-8000-0000000000e5', 'answer:inventory', 'done',       null),
-    ('019a0000-0000-7000-8000-0000000000e5', 'answer:payment',   'done',       'order.cancelled.v1'),
-    ('019a0000-0000-7000-8000-0000000000f6', 'place-order',      'undone',     'order.placed.v1'),
-    ('019a0000-0000-7000-8000-0000000000f6', 'answer:inventory', 'done',       null),
-    ('019a0000-0000-7000-8000-0000000000f6', 'answer:payment',   'done',       'order.cancelled.v1')
-) g(saga_id, step, verdict, said_type);
+    ('019a0000-0000-7000-8000-0000000000a1', 'place-order',      'done',       'orders place-order',     'order.placed.v1'),
+    ('019a0000-0000-7000-8000-0000000000a1', 'confirm-order',    'done',       'payment charge-payment', 'order.confirmed.v1'),
+    ('019a0000-0000-7000-8000-0000000000a1', 'close-order',      'done',       'inventory commit-stock', null),
+    ('019a0000-0000-7000-8000-0000000000c3', 'place-order',      'done',       'orders place-order',     'order.placed.v1'),
+    ('019a0000-0000-7000-8000-0000000000c3', 'confirm-order',    'done',       'payment charge-payment', 'order.confirmed.v1'),
+    ('019a0000-0000-7000-8000-0000000000c3', 'close-order',      'done',       'inventory commit-stock', null),
+    ('019a0000-0000-7000-8000-0000000000b2', 'place-order',      'undone',     'orders place-order',     'order.placed.v1'),
+    ('019a0000-0000-7000-8000-0000000000b2', 'answer:inventory', 'done',       'inventory compensate',   null),
+    ('019a0000-0000-7000-8000-0000000000b2', 'answer:payment',   'done',       'payment compensate',     'order.cancelled.v1'),
+    ('019a0000-0000-7000-8000-0000000000d4', 'place-order',      'undone',     'orders place-order',     'order.placed.v1'),
+    ('019a0000-0000-7000-8000-0000000000d4', 'confirm-order',    'superseded', 'payment charge-payment', null),
+    ('019a0000-0000-7000-8000-0000000000d4', 'answer:inventory', 'done',       'inventory compensate',   null),
+    ('019a0000-0000-7000-8000-0000000000d4', 'answer:payment',   'done',       'payment compensate',     'order.cancelled.v1'),
+    ('019a0000-0000-7000-8000-0000000000e5', 'place-order',      'undone',     'orders place-order',     'order.placed.v1'),
+    ('019a0000-0000-7000-8000-0000000000e5', 'answer:inventory', 'done',       'inventory compensate',   null),
+    ('019a0000-0000-7000-8000-0000000000e5', 'answer:payment',   'done',       'payment compensate',     'order.cancelled.v1'),
+    ('019a0000-0000-7000-8000-0000000000f6', 'place-order',      'undone',     'orders place-order',     'order.placed.v1'),
+    ('019a0000-0000-7000-8000-0000000000f6', 'confirm-order',    'superseded', 'payment charge-payment', null),
+    ('019a0000-0000-7000-8000-0000000000f6', 'answer:inventory', 'done',       'inventory compensate',   null),
+    ('019a0000-0000-7000-8000-0000000000f6', 'answer:payment',   'done',       'payment compensate',     'order.cancelled.v1')
+) g(saga_id, step, verdict, heard, said_type);

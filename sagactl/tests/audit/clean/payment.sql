@@ -6,6 +6,7 @@ select customer_id, order_id::uuid, kind, amount_minor
 from (values
     ('anna', null,                                   'opening',    100000),
     ('anna', '019a0000-0000-7000-8000-0000000000a1', 'charge',      -2580),
+    ('paula', null,                                  'opening',         0),
     ('fay',  null,                                   'opening',    100000),
     ('fay',  '019a0000-0000-7000-8000-0000000000f6', 'charge',      -1290),
     ('fay',  '019a0000-0000-7000-8000-0000000000f6', 'refund',       1290),
@@ -22,17 +23,19 @@ from (values
     ('019a0000-0000-7000-8000-0000000000f6', 'fay',   1290, 'wallet',       'refunded', null)
 ) p(order_id, customer_id, amount_minor, method, status, provider_reference);
 
-insert into saga.idempotency_keys (saga_id, step, verdict, message_id)
-select saga_id::uuid, step, verdict, gen_random_uuid()
+-- A message's id is made from its saga, its sayer and the step that said it.
+insert into saga.idempotency_keys (saga_id, step, verdict, message_id, said_type, said_id)
+select saga_id::uuid, step, verdict, md5(saga_id || ' ' || heard)::uuid, said_type,
+       case when said_type is not null then md5(saga_id || ' payment ' || step)::uuid end
 from (values
-    ('019a0000-0000-7000-8000-0000000000a1', 'charge-payment', 'done'),
-    ('019a0000-0000-7000-8000-0000000000b2', 'charge-payment', 'rejected'),
-    ('019a0000-0000-7000-8000-0000000000b2', 'compensate',     'nothing-to-undo'),
-    ('019a0000-0000-7000-8000-0000000000c3', 'charge-payment', 'done'),
-    ('019a0000-0000-7000-8000-0000000000d4', 'charge-payment', 'undone'),
-    ('019a0000-0000-7000-8000-0000000000d4', 'compensate',     'undone'),
-    ('019a0000-0000-7000-8000-0000000000e5', 'charge-payment', 'fenced'),
-    ('019a0000-0000-7000-8000-0000000000e5', 'compensate',     'fenced'),
-    ('019a0000-0000-7000-8000-0000000000f6', 'charge-payment', 'undone'),
-    ('019a0000-0000-7000-8000-0000000000f6', 'compensate',     'undone')
-) g(saga_id, step, verdict);
+    ('019a0000-0000-7000-8000-0000000000a1', 'charge-payment', 'done',            'inventory reserve-stock', 'payment.charged.v1'),
+    ('019a0000-0000-7000-8000-0000000000c3', 'charge-payment', 'done',            'inventory reserve-stock', 'payment.charged.v1'),
+    ('019a0000-0000-7000-8000-0000000000b2', 'charge-payment', 'rejected',        'inventory reserve-stock', 'payment.declined.v1'),
+    ('019a0000-0000-7000-8000-0000000000b2', 'compensate',     'nothing-to-undo', 'payment charge-payment',  'saga.compensated.v1'),
+    ('019a0000-0000-7000-8000-0000000000d4', 'charge-payment', 'undone',          'inventory reserve-stock', 'payment.charged.v1'),
+    ('019a0000-0000-7000-8000-0000000000d4', 'compensate',     'undone',          'orders unrecorded',       'saga.compensated.v1'),
+    ('019a0000-0000-7000-8000-0000000000e5', 'charge-payment', 'fenced',          'inventory reserve-stock', null),
+    ('019a0000-0000-7000-8000-0000000000e5', 'compensate',     'fenced',          'inventory reserve-stock', 'saga.compensated.v1'),
+    ('019a0000-0000-7000-8000-0000000000f6', 'charge-payment', 'undone',          'inventory reserve-stock', 'payment.charged.v1'),
+    ('019a0000-0000-7000-8000-0000000000f6', 'compensate',     'undone',          'orders unrecorded',       'saga.compensated.v1')
+) g(saga_id, step, verdict, heard, said_type);
