@@ -141,14 +141,16 @@ fn day_of(partition: &str) -> Option<u64> {
     u64::try_from(seconds).ok().map(|s| s * 1_000 / DAY_MS)
 }
 
+/// Made by itself and then attached, which no reader and no step has to stand back for.
 async fn make(owner: &mut PgConnection, day: u64) -> Result<(), DbError> {
     let sql = format!(
-        "create table if not exists saga.{} partition of saga.idempotency_keys for values from ('{}') to ('{}')
-         with (fillfactor = 60)",
-        partition(day)?,
+        "create table if not exists saga.{name} (like saga.idempotency_keys including all) with (fillfactor = 60);
+         alter table saga.idempotency_keys attach partition saga.{name} for values from ('{}') to ('{}')",
         floor_id(day * DAY_MS),
         floor_id((day + 1) * DAY_MS),
+        name = partition(day)?,
     );
+    // Sent at once, so that it is one transaction.
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(owner).await?;
     Ok(())
 }

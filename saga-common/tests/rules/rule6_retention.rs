@@ -5,7 +5,9 @@ use crate::world::{Fallible, LIMIT, Outcome, World, eventually};
 use saga_common::testkit::Message;
 use saga_common::{SagaId, Verdict};
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::sync::Arc;
+use tracing::instrument::WithSubscriber;
 
 /// A saga of so many days ago (or ahead), that begins at midnight.
 fn saga_of_day(days_ago: i64) -> SagaId {
@@ -101,16 +103,30 @@ async fn every_day_since_the_oldest_one_kept_can_be_guarded() -> Outcome {
     Ok(())
 }
 
+/// Keeps partitions, which must go well, and tells what was logged as a warning.
+async fn keep_with_warnings(bench: Arc<Shop>) -> Fallible<String> {
+    let (mut log, writer) = std::io::pipe()?;
+    let warnings =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(Arc::new(writer)).finish();
+    bench.keep_partitions().with_subscriber(warnings).await?;
+    let mut warned = String::new();
+    log.read_to_string(&mut warned)?;
+    Ok(warned)
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_long_transaction_keeps_a_partition_from_being_dropped_but_no_step_from_going_on() -> Outcome {
+async fn a_long_transaction_keeps_a_partition_from_being_dropped_but_nobody_from_starting_or_going_on() -> Outcome {
     let world = World::new().await?;
     let bench = world.bench(shop(&Arc::default())?).await?;
     make_past(&bench, 100).await?;
+    let (past, ahead) = (partition(100), partition(-14));
+    bench.db().execute(&format!("drop table saga.{ahead}"), &[]).await?;
+    // As a backup does: it holds every table that it reads, to its end.
     let reading = bench.db().begin().await?;
     reading.query("select 1 from saga.idempotency_keys", &[]).await?;
-    let dropping = tokio::spawn({
+    let keeping = tokio::spawn({
         let bench = Arc::clone(&bench);
-        async move { bench.keep_partitions().await }
+        async move { keep_with_warnings(bench).await.map_err(|error| error.to_string()) }
     });
     // From now on every statement on the guard rows stands behind the one who wants to drop.
     eventually("the drop waits", async || {
@@ -118,13 +134,18 @@ async fn a_long_transaction_keeps_a_partition_from_being_dropped_but_no_step_fro
         Ok((!bench.db().query(blocked, &[]).await?.is_empty()).then_some(()))
     })
     .await?;
+    assert!(partitions(&bench).await?.contains(&ahead), "what is ahead waits neither for the reader nor for the drop");
     let placed = Message::of(SagaId::new(), &Placed::order())?;
     let report = tokio::time::timeout(LIMIT, bench.deliver(&placed)).await??;
     assert_eq!(report.verdict, Some(Verdict::Done));
-    // Whether or not it tells: it has given way.
-    drop(dropping.await?);
+    let warned = keeping.await??;
+    assert!(warned.contains("not kept up"), "{warned}");
+    let starting = tokio::time::timeout(LIMIT, world.bench(shop(&Arc::default())?)).await??;
+    let report = starting.deliver(&Message::of(SagaId::new(), &Placed::order())?).await?;
+    assert_eq!(report.verdict, Some(Verdict::Done));
+    assert!(partitions(&bench).await?.contains(&past), "it is still being read");
     drop(reading);
     bench.keep_partitions().await?;
-    assert!(!partitions(&bench).await?.contains(&partition(100)));
+    assert!(!partitions(&bench).await?.contains(&past));
     Ok(())
 }
