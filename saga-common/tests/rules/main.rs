@@ -13,6 +13,7 @@ mod rule6_retention;
 mod rule7_locks;
 mod rule8_attempts;
 mod rule8_copies;
+mod rule8_silence;
 mod rule8_unreadable;
 mod rule8_waiting;
 mod running;

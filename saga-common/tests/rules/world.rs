@@ -32,6 +32,18 @@ impl World {
         Ok(Self { servers, name, database_url })
     }
 
+    /// The same place, its database reached by way of a port of this machine.
+    pub(crate) fn by_way_of(&self, port: u16) -> Fallible<Self> {
+        let direct = format!(":{}/", self.database_port()?);
+        let database_url = self.database_url.replacen(&direct, &format!(":{port}/"), 1);
+        Ok(Self { servers: Arc::clone(&self.servers), name: self.name.clone(), database_url })
+    }
+
+    pub(crate) fn database_port(&self) -> Fallible<u16> {
+        let config: tokio_postgres::Config = self.database_url.parse()?;
+        Ok(*config.get_ports().first().ok_or("a database URL without a port")?)
+    }
+
     pub(crate) async fn bench<App: Send + Sync + 'static>(
         &self,
         participant: Participant<App>,
