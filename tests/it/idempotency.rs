@@ -55,14 +55,16 @@ async fn a_key_with_another_body_is_refused_and_another_customers_key_is_another
 #[tokio::test]
 async fn a_client_that_goes_away_leaves_its_key_with_the_placement() -> Outcome {
     let world = World::start().await?;
-    let mut database = world.database(Service::Order).await?;
+    let (mut database, looking) = (world.database(Service::Order).await?, world.database(Service::Order).await?);
     // Nothing can be inserted: one group is held up, and whatever comes waits for the next one.
     let holding = database.transaction().await?;
     holding.batch_execute("lock table orders in share mode").await?;
     let (first, wanted) = (order("first", MUG, 1, "wallet"), order("anna", MUG, 1, "wallet"));
     let held = world.client.place_order(&first, None, None);
     let retried = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        let waits = "select 1 from pg_locks where relation = 'orders'::regclass and not granted";
+        let asked = eventually("the first group is held up", async || Ok(looking.query(waits, &[]).await?.pop()));
+        asked.await.expect("the database tells its locks");
         let left = world.client.place_order(&wanted, Some("k"), None);
         let left = tokio::time::timeout(Duration::from_millis(300), left).await;
         assert!(left.is_err(), "the client has gone before the answer");
@@ -120,7 +122,11 @@ async fn a_repetition_is_answered_while_the_first_waits_and_whatever_the_prices_
     let wanted = order("anna", MUG, 1, "wallet");
     let waiting = world.client.place_order(&wanted, Some("k"), Some(5));
     let repeated = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        eventually("the first is committed", async || {
+            let page = world.client.orders(&OrderFilter::default()).await?;
+            Ok(page.orders.first().map(drop))
+        })
+        .await?;
         let repeated = world.client.place_order(&wanted, Some("k"), None).await;
         let dollars = Product {
             sku: MUG.to_owned(),
