@@ -47,9 +47,9 @@ pub fn text(dice: &mut Dice, odds: usize) -> Vec<u8> {
 
 fn table(dice: &mut Dice, odds: usize, depth: usize) -> Vec<u8> {
     let mut out = Vec::new();
-    for n in 0..dice.below(5) {
+    for _ in 0..dice.below(5) {
         let known = ["announcement", "causation-id", "traceparent", "saga-fault", "x-first-death-queue", "other"];
-        let name = if dice.one_in(odds) { text(dice, odds) } else { format!("{}{n}", dice.pick(&known)).into_bytes() };
+        let name = if dice.one_in(odds) { text(dice, odds) } else { dice.pick(&known).as_bytes().to_vec() };
         short(dice, odds, &name, &mut out);
         value(dice, odds, depth, &mut out);
     }

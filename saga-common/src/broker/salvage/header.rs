@@ -70,8 +70,11 @@ fn header_texts(table: &[u8]) -> BTreeMap<String, String> {
     let mut headers = BTreeMap::new();
     let mut fields = Fields(table);
     while let Some(entry) = entry(&mut fields) {
-        if let Some(text) = entry.text() {
-            headers.insert(lossy_text(entry.key), text);
+        let name = lossy_text(entry.key);
+        // As in the client's tables, the last of one name counts, whatever it holds.
+        match entry.text() {
+            Some(text) => drop(headers.insert(name, text)),
+            None => drop(headers.remove(&name)),
         }
     }
     headers
@@ -218,6 +221,13 @@ mod tests {
             body: Vec::new(),
         };
         assert_eq!(raw, expected);
+    }
+
+    #[test]
+    fn of_headers_of_one_name_the_last_counts() {
+        let table = [short(b"n"), b"b\x01".to_vec(), short(b"m"), b"b\x01".to_vec(), short(b"m"), b"V".to_vec()];
+        let twice = [vec![0x20, 0], long(&[table.concat(), short(b"n"), b"b\x02".to_vec()].concat())].concat();
+        assert_eq!(lossy(&twice).headers, BTreeMap::from([("n".to_owned(), "2".to_owned())]));
     }
 
     #[test]
