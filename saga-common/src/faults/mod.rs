@@ -4,7 +4,7 @@
 //! A [`FaultPoint`] does nothing until the process was started with `FAULTS` on; then it asks whether something is to go
 //! wrong here, for the sagas being handled. A saga carries its directives in the header `saga-fault` of its messages
 //! (set by the request that started it); each is spent by a committed row before it fires. A process may have directives
-//! of its own besides, with a probability and a seed. What is being handled is known from the task ([`Faults::scope`]),
+//! of its own besides, with a probability and a seed. What is being handled is known from the task (`Faults::scope`),
 //! so that a point takes no parameters and can be put anywhere, also in a participant's own code.
 //!
 //! The points are those of the `fail` crate in spirit; that they fire for one saga only, durably once, is what lets many
