@@ -8,6 +8,7 @@ use chrono::Utc;
 use tokio::sync::watch;
 
 use super::launch::{StopSignal, refused};
+use super::matrix::Matrix;
 use super::show::table;
 use crate::chaos::{self, ChaosError, Report, Settings, kinds};
 use crate::stack;
@@ -39,6 +40,9 @@ pub struct Chaos {
     /// Keep the servers' data and all logs beside the report, also when nothing is wrong
     #[arg(long)]
     keep: bool,
+    /// Instead of a schedule: every fault at every point with every event, one order each, as `sagactl matrix` does
+    #[arg(long)]
+    matrix: bool,
     /// Show the kinds of fault and do nothing
     #[arg(long)]
     list: bool,
@@ -56,6 +60,9 @@ impl Chaos {
         if self.list {
             show(&list(json));
             return ExitCode::SUCCESS;
+        }
+        if self.matrix {
+            return Matrix::full(self.no_build).run(json).await;
         }
         let chosen = match kinds::chosen(&self.faults) {
             Ok(chosen) => chosen,

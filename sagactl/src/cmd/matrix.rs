@@ -12,17 +12,20 @@ use crate::stack::{self, ServerSettings, Servers, Stack, StackError, StackOption
 /// Longer than any order takes that is hit by a fault: here only faults end orders, not the clock.
 const DEADLINE_MS: u32 = 120_000;
 
+const ACTIONS: [&str; 6] = ["crash", "error", "duplicate", "delay(500)", "drop", "skip-ack"];
+const PROGRESS: &str = "chaos-report/matrix-passed.txt";
+
 /// Flags of `sagactl matrix`.
 #[derive(Debug, clap::Args)]
 pub struct Matrix {
     /// What to try at each point
-    #[arg(long, value_delimiter = ',', default_values_t = ["crash", "error", "duplicate", "delay(500)", "drop", "skip-ack"].map(str::to_owned))]
+    #[arg(long, value_delimiter = ',', default_values_t = ACTIONS.map(str::to_owned))]
     actions: Vec<String>,
     /// Each point with one of its events only
     #[arg(long)]
     quick: bool,
     /// What has passed is written here, and not tried again by the next run with the same file
-    #[arg(long, value_name = "FILE", default_value = "chaos-report/matrix-passed.txt")]
+    #[arg(long, value_name = "FILE", default_value = PROGRESS)]
     progress: PathBuf,
     /// Do not run cargo build first
     #[arg(long, env = "ORDERSAGA_NO_BUILD")]
@@ -30,6 +33,11 @@ pub struct Matrix {
 }
 
 impl Matrix {
+    /// Everything there is to try.
+    pub(super) fn full(no_build: bool) -> Self {
+        Self { actions: ACTIONS.map(str::to_owned).into(), quick: false, progress: PROGRESS.into(), no_build }
+    }
+
     /// Status 0: every cell passed, every undo edge ran, the audit is clean; 1: not so; 2: it could not begin.
     pub(super) async fn run(self, json: bool) -> ExitCode {
         let stack = match self.stack().await {
