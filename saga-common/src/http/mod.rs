@@ -13,8 +13,12 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::service::Health;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::header;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures::StreamExt;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use state::EngineState;
 use std::net::SocketAddr;
@@ -29,6 +33,8 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
 const REQUEST_BYTES: usize = 1_048_576;
+const DISCARDED_BYTES: usize = 16 * REQUEST_BYTES;
+const DISCARD_LIMIT: Duration = Duration::from_secs(5);
 
 /// Binds the address of the settings, or else the service's default.
 pub(crate) async fn listen(setting: Option<SocketAddr>, default: &str) -> Result<TcpListener, Error> {
@@ -72,9 +78,32 @@ pub(crate) fn app<App: Send + Sync + 'static>(
         .fallback(|| async { Problem::not_found("there is nothing at this address") })
         .method_not_allowed_fallback(|| async { Problem::new(405, "this address does not take that method") })
         .layer(DefaultBodyLimit::max(REQUEST_BYTES))
+        .layer(axum::middleware::from_fn(refuse_large))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
-            axum::response::IntoResponse::into_response(Problem::internal("the request failed"))
+            Problem::internal("the request failed").into_response()
         })))
+}
+
+/// Refuses what announces too large a body, but reads it first (to a bound): whoever is still sending when the connection
+/// closes sees that, and not the answer.
+async fn refuse_large(request: Request, next: Next) -> Response {
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_none_or(|bytes: usize| bytes <= REQUEST_BYTES) {
+        return next.run(request).await;
+    }
+    let mut body = request.into_body().into_data_stream();
+    let discard = async {
+        let mut read = 0;
+        while let Some(Ok(chunk)) = body.next().await {
+            read += chunk.len();
+            if read > DISCARDED_BYTES {
+                break;
+            }
+        }
+    };
+    // Slower senders are cut off.
+    let _ = tokio::time::timeout(DISCARD_LIMIT, discard).await;
+    Problem::new(413, format!("the body is larger than {REQUEST_BYTES} bytes")).into_response()
 }
 
 /// For machines: not part of the documented interface.

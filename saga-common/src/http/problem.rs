@@ -75,6 +75,10 @@ impl IntoResponse for Problem {
         let mut response = (status, axum::Json(&self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == 413 {
+            // The rest of the body may not have been read: nobody should send another request behind it.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if self.status == 503 {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
