@@ -11,6 +11,7 @@ use crate::waiting::{self, Due, WaitingKey};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::time::Interval;
 use tokio_util::sync::CancellationToken;
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -50,12 +51,14 @@ pub(crate) async fn run_what_is_due<App: Send + Sync + 'static>(engine: &Arc<Eng
     let due = waiting::take_due(&engine.db, ROWS_AT_ONCE, LEASE).await?;
     let taken = due.len();
     let mut unfinished: Vec<WaitingKey> = due.iter().map(|row| row.key.clone()).collect();
+    // One clock for all of them: many rows that are quick by themselves outlive the lease together.
+    let mut renewals = tokio::time::interval_at(tokio::time::Instant::now() + RENEW_EVERY, RENEW_EVERY);
     for row in due {
         let key = row.key.clone();
         let about = subject(&row.envelope).into_iter().collect();
         let ran = tokio::select! {
             ran = engine.faults().scope(|| about, run(engine, row)) => ran,
-            never = renew(engine, &unfinished) => match never {},
+            never = renew(engine, &mut renewals, &unfinished) => match never {},
         };
         if let Err(why) = ran {
             tracing::warn!(error = %why, "the database went away; the row falls due again");
@@ -67,9 +70,9 @@ pub(crate) async fn run_what_is_due<App: Send + Sync + 'static>(engine: &Arc<Eng
 }
 
 /// Keeps other replicas from what was taken, for as long as this process lives.
-async fn renew<App>(engine: &Engine<App>, unfinished: &[WaitingKey]) -> Infallible {
+async fn renew<App>(engine: &Engine<App>, renewals: &mut Interval, unfinished: &[WaitingKey]) -> Infallible {
     loop {
-        tokio::time::sleep(RENEW_EVERY).await;
+        renewals.tick().await;
         if let Err(error) = waiting::renew(&engine.db, unfinished, LEASE).await {
             tracing::warn!(error = %chain(&error), "leases of waiting messages cannot be renewed");
         }

@@ -161,7 +161,8 @@ impl Db {
         for _ in 0..2 {
             let client = self.pool.get().await?;
             match Tx::begin(client).await {
-                Err(error) if trouble(&error) == Trouble::Gone => continue,
+                // Silence has taken its time already.
+                Err(error) if trouble(&error) == Trouble::Gone && !matches!(error, DbError::Silent) => continue,
                 begun => return begun,
             }
         }

@@ -173,10 +173,12 @@ impl Scope {
         }
         for ((saga_id, event_type), carried) in self.subjects.iter() {
             for directive in carried.0.iter().filter(|d| d.is_for(&injector.service, point.name, event_type)) {
-                let lucky = directive.probability.is_none_or(|p| rand::rng().random_bool(p));
+                if !directive.probability.is_none_or(|p| rand::rng().random_bool(p)) {
+                    continue;
+                }
                 match store::spend(&injector.db, *saga_id, directive).await {
-                    Ok(true) if lucky => self.fire(point, directive.action, event_type, Some(*saga_id)).await?,
-                    Ok(_) => {}
+                    Ok(true) => self.fire(point, directive.action, event_type, Some(*saga_id)).await?,
+                    Ok(false) => {}
                     Err(error) => {
                         tracing::warn!(saga.id = %saga_id, error = %chain(&error), "a fault that cannot be spent does not fire");
                     }

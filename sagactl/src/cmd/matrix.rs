@@ -1,6 +1,6 @@
 //! `sagactl matrix`: every fault at every point with every event, one order each.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,7 +13,6 @@ use crate::stack::{self, ServerSettings, Servers, Stack, StackError, StackOption
 const DEADLINE_MS: u32 = 120_000;
 
 const ACTIONS: [&str; 6] = ["crash", "error", "duplicate", "delay(500)", "drop", "skip-ack"];
-const PROGRESS: &str = "chaos-report/matrix-passed.txt";
 
 /// Flags of `sagactl matrix`.
 #[derive(Debug, clap::Args)]
@@ -24,9 +23,9 @@ pub struct Matrix {
     /// Each point with one of its events only
     #[arg(long)]
     quick: bool,
-    /// What has passed is written here, and not tried again by the next run with the same file
-    #[arg(long, value_name = "FILE", default_value = PROGRESS)]
-    progress: PathBuf,
+    /// What has passed is written here, and not tried again by the next run with the same file: to go on where one was cut off
+    #[arg(long, value_name = "FILE")]
+    progress: Option<PathBuf>,
     /// Do not run cargo build first
     #[arg(long, env = "ORDERSAGA_NO_BUILD")]
     no_build: bool,
@@ -35,7 +34,7 @@ pub struct Matrix {
 impl Matrix {
     /// Everything there is to try.
     pub(super) fn full(no_build: bool) -> Self {
-        Self { actions: ACTIONS.map(str::to_owned).into(), quick: false, progress: PROGRESS.into(), no_build }
+        Self { actions: ACTIONS.map(str::to_owned).into(), quick: false, progress: None, no_build }
     }
 
     /// Status 0: every cell passed, every undo edge ran, the audit is clean; 1: not so; 2: it could not begin.
@@ -47,11 +46,11 @@ impl Matrix {
                 return ExitCode::from(2);
             }
         };
-        if let Some(folder) = self.progress.parent() {
+        if let Some(folder) = self.progress.as_deref().and_then(Path::parent) {
             // If it cannot be made, the matrix says so.
             let _ = std::fs::create_dir_all(folder);
         }
-        let options = MatrixOptions { actions: self.actions, every_event: !self.quick, progress: Some(self.progress) };
+        let options = MatrixOptions { actions: self.actions, every_event: !self.quick, progress: self.progress };
         match matrix::run(&stack, &options, &|line| eprintln!("{line}")).await {
             Ok(report) => {
                 println!(

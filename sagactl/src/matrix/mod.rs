@@ -142,7 +142,8 @@ async fn lane(
     say: &(dyn Fn(&str) + Sync),
 ) -> Outcome {
     let mut outcome = Outcome::default();
-    let (crashes, others): (Vec<&Cell>, Vec<&Cell>) = cells.into_iter().partition(|cell| cell.action == "crash");
+    let (crashes, others): (Vec<&Cell>, Vec<&Cell>) =
+        cells.into_iter().partition(|cell| cell.action.starts_with("crash"));
     for (cells, at_once) in [(crashes, 1), (others, SIDE_BY_SIDE)] {
         let mut running = futures::stream::iter(cells)
             .map(|cell| async move { (cell, stage.try_cell(cell).await) })
