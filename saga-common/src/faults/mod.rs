@@ -69,7 +69,8 @@ impl FaultPoint {
     #[must_use]
     pub fn actions(&self) -> Vec<&'static str> {
         let mut actions = vec!["crash", "error", "delay", "drop"];
-        if !matches!(self.place, Place::Subscription) {
+        // At an ack, what is handled again has been handled: nobody would be left to do it.
+        if !matches!(self.place, Place::Subscription | Place::Ack) {
             actions.push("duplicate");
         }
         if matches!(self.place, Place::Ack) {
