@@ -100,15 +100,6 @@ impl History {
         drop(self);
         writing.map_or(Ok(()), |it| it.join().unwrap_or_else(|_| Err(io::Error::other("the writer died"))))
     }
-
-    /// Reads a history.
-    ///
-    /// # Errors
-    /// When it cannot be read, or holds a line that is none.
-    pub fn read(path: &Path) -> io::Result<Vec<Line>> {
-        let text = std::fs::read_to_string(path)?;
-        text.lines().map(|line| serde_json::from_str(line).map_err(io::Error::other)).collect()
-    }
 }
 
 fn write_all(mut file: File, incoming: &mpsc::Receiver<Entry>) -> io::Result<()> {
@@ -144,7 +135,10 @@ mod tests {
             history.write(what).await?;
         }
         history.close()?;
-        let read: Vec<What> = History::read(&path)?.into_iter().map(|line| line.what).collect();
+        let read: Vec<What> = std::fs::read_to_string(&path)?
+            .lines()
+            .map(|line| serde_json::from_str::<Line>(line).map(|line| line.what))
+            .collect::<Result<_, _>>()?;
         assert_eq!(read, [asked, told, What::ToldOfCancel { order, status: 409 }]);
         std::fs::remove_file(&path)
     }

@@ -2,17 +2,19 @@
 //!
 //! [`schedule`] and [`mix`] are pure: what happens when, and which orders are placed, follows from the seed. [`kinds`] are the
 //! faults, one table per group. [`proxy`] stands between every service and every server. [`load`] writes down what it asked and was
-//! told ([`history`]), [`check`] holds that against the databases, [`crate::audit`] the databases against each other.
+//! told ([`history`]); [`crate::audit`] holds that against the databases, and them against each other. At the end, [`replay`] says
+//! everything again.
 
-pub mod check;
 pub mod dice;
 pub mod history;
 pub mod injector;
+mod judge;
 pub mod kinds;
 pub mod load;
 pub mod mix;
 pub mod plot;
 pub mod proxy;
+pub mod replay;
 pub mod report;
 pub mod rest;
 pub mod rig;

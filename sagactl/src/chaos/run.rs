@@ -12,21 +12,18 @@ use tokio::time::{Instant, interval, timeout};
 
 use super::history::History;
 use super::injector::{CameTo, Injection, inject_all};
+use super::judge::{Judged, judge};
 use super::kinds::Kind;
 use super::load::{self, Load};
 use super::report::{self, Report};
-use super::rest::Rest;
 use super::rig::{Proxied, Rig};
 use super::wiretap::Wiretap;
-use super::{check, rest, schedule, watch as measure};
-use crate::audit::{self, AuditConfig, AuditReport, Check, ExpectedParked, Finding};
+use super::{schedule, watch as measure};
 use crate::client::{ClientError, Service};
 use crate::stack::{Stack, StackError};
 
 /// Patience with outstanding requests once the faults are over.
 const LOAD_ENDS_WITHIN: Duration = Duration::from_secs(120);
-/// Patience with what announces, waits and settles after all orders have ended.
-const QUIET_WITHIN: Duration = Duration::from_secs(120);
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// What to run.
@@ -109,6 +106,7 @@ pub async fn run(
     say("Healing ..");
     load.stop();
     let mut remarks = rig.heal().await;
+    let healed = Utc::now();
     if *stop.borrow() {
         remarks.push("It was ended before its time".to_owned());
     }
@@ -118,7 +116,7 @@ pub async fn run(
         remarks.push("Some requests were still open two minutes after healing".to_owned());
     }
     say("Waiting until everything has come to rest ..");
-    let judged = judge(&rig, settings, &in_folder("history.jsonl")).await;
+    let judged = judge(&rig, settings, in_folder("history.jsonl"), healed, say).await;
     let facts = Facts { begun, seconds, injections, remarks };
     let report = facts.report(settings, &rig, judged).await;
 
@@ -141,46 +139,6 @@ async fn until<T>(faults: impl Future<Output = T>, duration: Duration, mut stop:
     done
 }
 
-/// What the checks say.
-struct Judged {
-    rest: Rest,
-    checks: Vec<Check>,
-    audit: AuditReport,
-}
-
-async fn judge(rig: &Rig, settings: &Settings, history: &Path) -> Judged {
-    let (rest, mut checks) = rest::wait(&rig.stack, settings.deadline).await;
-    let parked = ExpectedParked::Messages(rig.junk());
-    let config = AuditConfig { parked, ..rig.stack.audit_config() };
-    let audit = match audit::until_quiescent(&config, QUIET_WITHIN).await {
-        Ok(report) => report,
-        Err(error) => {
-            checks.push(failed("audit", "everything can be audited", error.to_string()));
-            AuditReport::default()
-        }
-    };
-    if let Some(trouble) = rig.load.trouble() {
-        checks.push(failed("history", "the load client's history is complete", trouble));
-    }
-    match told(rig, history).await {
-        Ok(more) => checks.extend(more),
-        Err(error) => checks.push(failed("history", "the load client's history can be checked", error)),
-    }
-    Judged { rest, checks, audit }
-}
-
-async fn told(rig: &Rig, history: &Path) -> Result<Vec<Check>, String> {
-    let history = History::read(history).map_err(|error| error.to_string())?;
-    let database = measure::connect(&rig.stack, Service::Order).await.map_err(|error| error.to_string())?;
-    let orders = check::orders(&database).await.map_err(|error| error.to_string())?;
-    Ok(check::check(&history, &orders))
-}
-
-fn failed(name: &str, claim: &str, actual: String) -> Check {
-    let finding = Finding { id: name.to_owned(), expected: "it can".to_owned(), actual };
-    Check { name: name.to_owned(), claim: claim.to_owned(), passed: false, violations: 1, findings: vec![finding] }
-}
-
 /// What is known before it is judged.
 struct Facts {
     begun: DateTime<Utc>,
@@ -191,7 +149,7 @@ struct Facts {
 
 impl Facts {
     async fn report(mut self, settings: &Settings, rig: &Rig, judged: Judged) -> Report {
-        let Judged { rest, checks, audit } = judged;
+        let Judged { rest, checks, audit, replayed } = judged;
         match measure::settled(&rig.stack).await {
             Ok(settled) => settled.measure(&mut self.injections, &settings.kinds),
             Err(error) => self.remarks.push(format!("Recovery times cannot be read: {error}")),
@@ -206,6 +164,8 @@ impl Facts {
             ("orders known to be placed".to_owned(), placed),
             ("faults that struck".to_owned(), struck as u64),
             ("messages made to be parked".to_owned(), rig.junk().len() as u64),
+            ("messages said again at the end".to_owned(), replayed.messages),
+            ("parked messages tried again at the end".to_owned(), replayed.parked as u64),
             ("restarts by the supervisor".to_owned(), rig.stack.restart_log().len() as u64),
         ]);
         totals.extend(audit.counts.iter().map(|(what, count)| (format!("audited: {what}"), *count)));

@@ -41,6 +41,12 @@ pub fn reacts_to(program: Program) -> &'static [&'static str] {
     }
 }
 
+/// Whether everybody is told of it: somebody refused, or the order is given up.
+#[must_use]
+pub fn is_failure(routing_key: &str) -> bool {
+    matches!(routing_key, "payment.declined" | "stock.rejected" | "order.cancelling")
+}
+
 /// A message with everything that came with it.
 #[derive(Debug, Clone)]
 pub struct Copied {

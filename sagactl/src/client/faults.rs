@@ -3,6 +3,8 @@
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
+use uuid::Uuid;
+
 use super::{Client, ClientError, Service, receive};
 
 /// Fault injection of one service's process.
@@ -54,5 +56,16 @@ impl Client {
         let body = serde_json::json!({ "directives": directives, "seed": seed });
         let request = self.request(Method::PUT, service, &["faults"])?.json(&body);
         Ok(receive(service, request).await?.body)
+    }
+
+    /// `PUT /faults`: ends every hold of this saga in the service, for good, also those that have not held anything yet;
+    /// tells how many. One that the service has not heard of yet (no message of the saga has come) is not among them.
+    pub async fn release(&self, service: Service, saga_id: Uuid) -> Result<u64, ClientError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            released: u64,
+        }
+        let request = self.request(Method::PUT, service, &["faults"])?.json(&serde_json::json!({ "release": saga_id }));
+        Ok(receive::<Answer>(service, request).await?.body.released)
     }
 }

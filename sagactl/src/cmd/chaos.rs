@@ -164,6 +164,9 @@ fn people(report: &Report) -> String {
             text.push_str(&format!("  {}: expected {}, is {}\n", it.id, it.expected, it.actual));
         }
     }
+    for check in report.audit.warned() {
+        text.push_str(&format!("warning: {}: {} times not \"{}\"\n", check.name, check.violations, check.claim));
+    }
     for remark in &report.remarks {
         text.push_str(&format!("{remark}.\n"));
     }

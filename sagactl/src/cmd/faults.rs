@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use futures::future::join_all;
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::show::table;
 use super::{Failure, Session};
@@ -20,7 +21,7 @@ pub enum Faults {
     },
     /// Let something go wrong in whole processes, such as payment-svc/after-commit=crash%0.01
     Set {
-        /// `<service or *>/<point>[@event]=crash|error|delay(ms)|duplicate|drop|skip-ack[*times][%probability]`, with commas between
+        /// `<service or *>/<point>[@event]=crash|error|delay(ms)|hold(ms)|duplicate|drop|skip-ack[*times][%probability]`, with commas between
         directives: String,
         /// Decides those with a probability
         #[arg(long, default_value_t = 1)]
@@ -28,6 +29,18 @@ pub enum Faults {
     },
     /// Let nothing go wrong any more, except what orders carry
     Clear,
+    /// End the holds of one saga (directives such as payment-svc/before-begin=hold) in every service that knows of them
+    Release {
+        /// The saga: its order's id
+        saga_id: Uuid,
+    },
+}
+
+/// What was released where.
+#[derive(Debug, Serialize)]
+struct Released {
+    service: Service,
+    released: u64,
 }
 
 /// The fault points of one service.
@@ -48,6 +61,7 @@ impl Faults {
             }
             Faults::Set { directives, seed } => set(session, &directives, seed).await,
             Faults::Clear => set(session, "", 0).await,
+            Faults::Release { saga_id } => release(session, saga_id).await,
         }
     }
 }
@@ -60,6 +74,17 @@ async fn set(session: &Session, directives: &str, seed: u64) -> Result<ExitCode,
             format!("{}: {}", of.service, if of.map.directives.is_empty() { "nothing" } else { &of.map.directives })
         };
         maps.iter().map(line).collect::<Vec<_>>().join("\n")
+    })
+}
+
+async fn release(session: &Session, saga_id: Uuid) -> Result<ExitCode, Failure> {
+    let counts = join_all(Service::ALL.iter().map(|service| session.client.release(*service, saga_id))).await;
+    let counts: Vec<u64> = counts.into_iter().collect::<Result<_, _>>()?;
+    let all: Vec<Released> =
+        Service::ALL.iter().zip(counts).map(|(service, released)| Released { service: *service, released }).collect();
+    session.print(&all, |all| {
+        let lines = all.iter().map(|one| format!("{}: {} released", one.service, one.released));
+        lines.collect::<Vec<_>>().join("\n")
     })
 }
 

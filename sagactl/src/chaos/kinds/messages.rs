@@ -121,7 +121,10 @@ pub(super) async fn inject(mischief: Mischief, rig: &Rig, mut call: Call) -> Out
         Mischief::Replay => publish(rig, &rig.wiretap.some(400, &mut call.dice)).await,
         Mischief::HoldAndShuffle => hold_and_shuffle(rig, &mut call).await,
         Mischief::Junk(what) => forge(rig, &call, what).await,
-        Mischief::Redrive => redrive(rig).await,
+        Mischief::Redrive => match redrive(rig).await? {
+            Redriven { redriven: 0, refused: 0 } => Ok(Done::missed("nothing was parked")),
+            Redriven { redriven, refused } => Ok(Done::with(format!("{redriven} tried again, {refused} refused"))),
+        },
     }
 }
 
@@ -228,19 +231,28 @@ async fn forge(rig: &Rig, call: &Call, what: Junk) -> Outcome {
     Ok(Done::with(format!("{message} is not parked after 40 s")))
 }
 
-async fn redrive(rig: &Rig) -> Outcome {
-    let (mut redriven, mut refused) = (0, 0);
+/// What came of trying everything parked again.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Redriven {
+    /// Tried again.
+    pub redriven: usize,
+    /// Refused, because it can never be handled.
+    pub refused: usize,
+}
+
+/// Tries everything that is parked again.
+///
+/// # Errors
+/// When a service does not answer.
+pub async fn redrive(rig: &Rig) -> Result<Redriven, NotInjected> {
+    let mut all = Redriven::default();
     for service in Service::ALL {
         for parked in rig.client.parked(service, 200).await.map_err(sentence)? {
-            // What can never be handled is refused.
             match rig.client.redrive(service, parked.message_id).await {
-                Ok(_) => redriven += 1,
-                Err(_) => refused += 1,
+                Ok(_) => all.redriven += 1,
+                Err(_) => all.refused += 1,
             }
         }
     }
-    if redriven + refused == 0 {
-        return Ok(Done::missed("nothing was parked"));
-    }
-    Ok(Done::with(format!("{redriven} tried again, {refused} refused")))
+    Ok(all)
 }
