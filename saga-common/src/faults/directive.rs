@@ -4,7 +4,8 @@
 //! directives = directive { "," directive }
 //! directive  = service "/" point [ "@" event ] "=" action [ "*" times ] [ "%" probability ]
 //! service    = "payment-svc" | "payment" | "*" (any)
-//! action     = "crash" | "error" | "delay" [ "(" milliseconds ")" ] | "duplicate" | "drop" | "skip-ack"
+//! action     = "crash" | "error" | "delay" [ "(" milliseconds ")" ] | "hold" [ "(" milliseconds ")" ]
+//!            | "duplicate" | "drop" | "skip-ack"
 //! ```
 
 use std::fmt;
@@ -12,8 +13,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 const DELAY: Duration = Duration::from_secs(1);
-/// Longer delays are refused: a typo must not stop a service for a day.
-const LONGEST_DELAY_MS: u64 = 600_000;
+const HOLD: Duration = Duration::from_secs(60);
+/// Longer delays and holds are refused: a typo must not stop a service for a day.
+const LONGEST_MS: u64 = 600_000;
 /// Longer texts are refused: they travel with every message of their saga.
 const LONGEST_TEXT: usize = 2_048;
 
@@ -26,6 +28,9 @@ pub enum Action {
     Error,
     /// It takes this much longer.
     Delay(Duration),
+    /// It waits until the saga's holds are released, at most this long. Unlike the others it is not spent by firing, unless
+    /// the directive says how often: what is delivered again is held again. Released, it is over for good.
+    Hold(Duration),
     /// What is being handled here is handled once more, right after.
     Duplicate,
     /// The connection it needs is lost.
@@ -45,7 +50,7 @@ pub struct Directive {
     pub event: Option<String>,
     /// What happens.
     pub action: Action,
-    /// How often; for one saga once unless said, for a process without end unless said.
+    /// How often; for one saga once unless said (a hold: until it is released), for a process without end unless said.
     pub times: Option<u32>,
     /// How likely it is each time, 0 to 1; certain unless said.
     pub probability: Option<f64>,
@@ -130,20 +135,25 @@ impl FromStr for Action {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        Ok(match text {
-            "crash" => Self::Crash,
-            "error" => Self::Error,
-            "delay" => Self::Delay(DELAY),
-            "duplicate" => Self::Duplicate,
-            "drop" => Self::Drop,
-            "skip-ack" => Self::SkipAck,
-            _ => {
-                let ms = text.strip_prefix("delay(").and_then(|rest| rest.strip_suffix(')'));
-                let ms = ms.and_then(|ms| ms.parse::<u64>().ok()).filter(|ms| *ms <= LONGEST_DELAY_MS);
-                let unknown = "the action is crash, error, delay(milliseconds), duplicate, drop or skip-ack";
-                Self::Delay(Duration::from_millis(ms.ok_or(unknown)?))
+        let unknown =
+            "the action is crash, error, delay(milliseconds), hold(milliseconds), duplicate, drop or skip-ack";
+        let (word, time) = match text.split_once('(') {
+            None => (text, None),
+            Some((word, rest)) => {
+                let ms = rest.strip_suffix(')').and_then(|ms| ms.parse().ok()).filter(|ms| *ms <= LONGEST_MS);
+                (word, Some(Duration::from_millis(ms.ok_or(unknown)?)))
             }
-        })
+        };
+        match (word, time) {
+            ("crash", None) => Ok(Self::Crash),
+            ("error", None) => Ok(Self::Error),
+            ("delay", time) => Ok(Self::Delay(time.unwrap_or(DELAY))),
+            ("hold", limit) => Ok(Self::Hold(limit.unwrap_or(HOLD))),
+            ("duplicate", None) => Ok(Self::Duplicate),
+            ("drop", None) => Ok(Self::Drop),
+            ("skip-ack", None) => Ok(Self::SkipAck),
+            _ => Err(unknown),
+        }
     }
 }
 
@@ -153,6 +163,7 @@ impl fmt::Display for Action {
             Self::Crash => f.write_str("crash"),
             Self::Error => f.write_str("error"),
             Self::Delay(delay) => write!(f, "delay({})", delay.as_millis()),
+            Self::Hold(limit) => write!(f, "hold({})", limit.as_millis()),
             Self::Duplicate => f.write_str("duplicate"),
             Self::Drop => f.write_str("drop"),
             Self::SkipAck => f.write_str("skip-ack"),
@@ -200,6 +211,7 @@ mod tests {
             "*/before-ack=skip-ack%0.25",
             "inventory-svc/after-commit@payment.declined=delay(250)*3",
             "order-svc/before-commit=duplicate,payment-svc/before-call=error*2%0.5",
+            "payment-svc/before-begin@stock.reserved=hold(60000),*/before-ack=hold(0)*2",
         ] {
             assert_eq!(text.parse::<Directives>().expect(text).to_string(), text);
         }
@@ -209,6 +221,12 @@ mod tests {
     fn a_service_may_be_named_with_or_without_its_suffix() {
         let one: Directive = "payment/after-charge=crash".parse().expect("a directive");
         assert_eq!(one.to_string(), "payment-svc/after-charge=crash");
+    }
+
+    #[test]
+    fn a_hold_lasts_a_minute_unless_it_says_how_long() {
+        let one: Directive = "payment-svc/before-begin=hold".parse().expect("a directive");
+        assert_eq!(one.to_string(), "payment-svc/before-begin=hold(60000)");
     }
 
     #[test]
@@ -222,6 +240,9 @@ mod tests {
             ("payment-svc/after=explode", "action"),
             ("payment-svc/after=delay(-1)", "action"),
             ("payment-svc/after=delay(99999999)", "action"),
+            ("payment-svc/after=hold(600001)", "action"),
+            ("payment-svc/after=hold(5", "action"),
+            ("payment-svc/after=crash(5)", "action"),
             ("payment-svc/after=crash*x", "times"),
             ("payment-svc/after=crash%2", "probability"),
         ] {

@@ -2,7 +2,7 @@
 
 use super::directive::{Action, Directive, Directives};
 use super::{Fault, FaultPoint, Lane, Subject, store};
-use crate::db::Db;
+use crate::db::{Db, DbError};
 use crate::error::chain;
 use crate::event::routing_key;
 use crate::ids::SagaId;
@@ -11,6 +11,7 @@ use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 tokio::task_local! {
     /// What the running task handles.
@@ -52,6 +53,8 @@ pub(crate) struct Count {
 
 /// Sagas remembered in memory; beyond, they are read again.
 const SAGAS_IN_MEMORY: usize = 50_000;
+/// How soon a hold notices that it has been released.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // No panic can leave any of these half-changed.
@@ -130,6 +133,17 @@ impl Injector {
         *locked(&self.own) = Own { directives, rng: StdRng::seed_from_u64(seed) };
     }
 
+    pub(super) async fn release(&self, saga_id: SagaId) -> Result<u64, DbError> {
+        store::release(&self.db, &self.service, saga_id).await
+    }
+
+    /// Waits until the hold is released. It looks at the row: another replica may have been asked to release it.
+    async fn hold(&self, saga_id: SagaId, directive: &Directive) {
+        while !matches!(store::released(&self.db, saga_id, directive).await, Ok(true)) {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     pub(super) fn own(&self) -> Directives {
         locked(&self.own).directives.clone()
     }
@@ -177,7 +191,7 @@ impl Scope {
                     continue;
                 }
                 match store::spend(&injector.db, *saga_id, directive).await {
-                    Ok(true) => self.fire(point, directive.action, event_type, Some(*saga_id)).await?,
+                    Ok(true) => self.fire(point, directive.action, event_type, Some((*saga_id, directive))).await?,
                     Ok(false) => {}
                     Err(error) => {
                         tracing::warn!(saga.id = %saga_id, error = %chain(&error), "a fault that cannot be spent does not fire");
@@ -191,17 +205,17 @@ impl Scope {
         }
     }
 
-    /// `saga`: whose directive it is; `None` for the process's own.
+    /// `of`: the saga whose directive it is, and which; `None` for the process's own.
     async fn fire(
         &self,
         point: &'static FaultPoint,
         action: Action,
         event_type: &str,
-        saga: Option<SagaId>,
+        of: Option<(SagaId, &Directive)>,
     ) -> Result<(), Fault> {
         self.injector.tally(point.name, event_type, |count| count.fired += 1);
-        let of = saga.map_or_else(|| "any saga".to_owned(), |id| id.to_string());
-        tracing::warn!(point = point.name, %action, saga.id = of, r#type = event_type, "FAULT");
+        let saga = of.map_or_else(|| "any saga".to_owned(), |(id, _)| id.to_string());
+        tracing::warn!(point = point.name, %action, saga.id = saga, r#type = event_type, "FAULT");
         match action {
             Action::Crash => std::process::abort(),
             Action::Error => Err(Fault::Failed),
@@ -211,10 +225,23 @@ impl Scope {
                 tokio::time::sleep(delay).await;
                 Ok(())
             }
+            Action::Hold(limit) => {
+                let released = async {
+                    match of {
+                        Some((saga_id, directive)) => self.injector.hold(saga_id, directive).await,
+                        // Nobody could say which: only the limit ends it.
+                        None => std::future::pending().await,
+                    }
+                };
+                if tokio::time::timeout(limit, released).await.is_err() {
+                    tracing::warn!(point = point.name, saga.id = saga, "a hold that nobody released is over");
+                }
+                Ok(())
+            }
             Action::Duplicate => {
                 let lane = point.place.lane();
                 let these = self.subjects.iter().map(|((saga_id, _), _)| *saga_id);
-                let these = these.filter(|id| saga.is_none_or(|saga| saga == *id));
+                let these = these.filter(|id| of.is_none_or(|(saga, _)| saga == *id));
                 locked(&self.injector.duplicated).extend(these.map(|saga_id| (lane, saga_id)));
                 Ok(())
             }

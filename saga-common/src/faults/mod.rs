@@ -4,7 +4,8 @@
 //! A [`FaultPoint`] does nothing until the process was started with `FAULTS` on; then it asks whether something is to go
 //! wrong here, for the sagas being handled. A saga carries its directives in the header `saga-fault` of its messages
 //! (set by the request that started it); each is spent by a committed row before it fires. A process may have directives
-//! of its own besides, with a probability and a seed. What is being handled is known from the task (`Faults::scope`),
+//! of its own besides, with a probability and a seed. A hold makes what reaches its point wait until somebody releases the
+//! saga's holds (`PUT /faults`): an order of events that is made, not guessed by delays. What is being handled is known from the task (`Faults::scope`),
 //! so that a point takes no parameters and can be put anywhere, also in a participant's own code.
 //!
 //! The points are those of the `fail` crate in spirit; that they fire for one saga only, durably once, is what lets many
@@ -17,6 +18,8 @@ mod store;
 
 pub use directive::{Action, BadDirective, Directive, Directives};
 pub(crate) use points::*;
+#[cfg(feature = "testkit")]
+pub(crate) use store::release;
 
 use crate::db::Db;
 use crate::envelope::Envelope;
@@ -68,7 +71,7 @@ impl FaultPoint {
     /// The actions that mean something here, by name.
     #[must_use]
     pub fn actions(&self) -> Vec<&'static str> {
-        let mut actions = vec!["crash", "error", "delay", "drop"];
+        let mut actions = vec!["crash", "error", "delay", "hold", "drop"];
         // At an ack, what is handled again has been handled: nobody would be left to do it.
         if !matches!(self.place, Place::Subscription | Place::Ack) {
             actions.push("duplicate");
@@ -105,8 +108,8 @@ pub enum Fault {
     SkippedAck,
 }
 
-/// Fault injection could not take directives.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Fault injection could not take directives, or not release holds.
+#[derive(Debug, thiserror::Error)]
 pub enum NotInjected {
     /// The process was started without it.
     #[error("fault injection is off: start the services with FAULTS=on")]
@@ -114,6 +117,9 @@ pub enum NotInjected {
     /// A directive cannot be read.
     #[error(transparent)]
     Bad(#[from] BadDirective),
+    /// The database could not be asked.
+    #[error(transparent)]
+    Database(#[from] crate::db::DbError),
 }
 
 /// The setting `FAULTS`: off, on, or on with directives for the whole process.
@@ -254,6 +260,15 @@ impl Faults {
         tracing::warn!(directives = %directives, seed, "fault directives of this process");
         injector.set_own(directives, seed);
         Ok(())
+    }
+
+    /// Ends every hold of a saga in this service, durably and in all its replicas; tells how many. A hold that this service
+    /// has not heard of yet, because no message of the saga has come, is not among them.
+    pub(crate) async fn release(&self, saga_id: SagaId) -> Result<u64, NotInjected> {
+        let injector = self.0.as_ref().ok_or(NotInjected::Off)?;
+        let released = injector.release(saga_id).await?;
+        tracing::warn!(saga.id = %saga_id, released, "holds released");
+        Ok(released)
     }
 
     /// The process's own directives.

@@ -1,6 +1,6 @@
 //! All SQL on `saga.faults`: which directives a saga carries, and how often each may still fire here.
 
-use super::directive::{Directive, Directives};
+use super::directive::{Action, Directive, Directives};
 use crate::db::{Db, DbError};
 use crate::ids::SagaId;
 use std::collections::BTreeSet;
@@ -21,7 +21,8 @@ pub(super) async fn learn(db: &Db, saga_id: SagaId, directives: &Directives) -> 
 }
 
 fn times(directive: &Directive) -> i32 {
-    i32::try_from(directive.times.unwrap_or(1)).unwrap_or(i32::MAX)
+    let unless_said = if matches!(directive.action, Action::Hold(_)) { u32::MAX } else { 1 };
+    i32::try_from(directive.times.unwrap_or(unless_said)).unwrap_or(i32::MAX)
 }
 
 /// What these sagas carry, as far as this service has seen it.
@@ -39,7 +40,22 @@ pub(super) async fn any(db: &Db) -> Result<bool, DbError> {
 
 /// Spends one firing, durably: a fault that ends the process must not meet itself after the restart. `false`: none left.
 pub(super) async fn spend(db: &Db, saga_id: SagaId, directive: &Directive) -> Result<bool, DbError> {
-    let sql = "update saga.faults set times_left = times_left - 1, fired_at = clock_timestamp()
-               where saga_id = $1 and directive = $2 and times_left > 0";
+    let sql = "update saga.faults set times_left = times_left - 1, fired_at = coalesce(fired_at, clock_timestamp())
+               where saga_id = $1 and directive = $2 and times_left > 0 and released_at is null";
     Ok(db.execute(sql, &[&saga_id.as_uuid(), &directive.to_string()]).await? > 0)
+}
+
+/// Is this hold over? Also if its row is gone: nobody could release it any more.
+pub(super) async fn released(db: &Db, saga_id: SagaId, directive: &Directive) -> Result<bool, DbError> {
+    let sql = "select 1 from saga.faults where saga_id = $1 and directive = $2 and released_at is null";
+    Ok(db.query(sql, &[&saga_id.as_uuid(), &directive.to_string()]).await?.is_empty())
+}
+
+/// Ends every hold of the saga that this service knows of, for all its replicas and whether or not it has held anything;
+/// tells how many.
+pub(crate) async fn release(db: &Db, service: &str, saga_id: SagaId) -> Result<u64, DbError> {
+    let here = [format!("{service}-svc/%=hold(%"), "*/%=hold(%".to_owned()];
+    let sql = "update saga.faults set released_at = clock_timestamp()
+               where saga_id = $1 and directive like any($2) and released_at is null";
+    db.execute(sql, &[&saga_id.as_uuid(), &here.as_slice()]).await
 }

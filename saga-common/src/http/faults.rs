@@ -2,12 +2,14 @@
 
 use super::problem::{Problem, Reply};
 use super::state::EngineState;
-use crate::faults::{Directives, ENGINE, FaultPoint};
+use crate::faults::{Directives, ENGINE, FaultPoint, NotInjected};
+use crate::ids::SagaId;
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// Fault injection of this process.
 #[derive(Serialize, ToSchema)]
@@ -18,6 +20,9 @@ pub(super) struct FaultMap {
     directives: String,
     /// Every fault point of this service.
     points: Vec<PointMap>,
+    /// How many holds were released by this request, if it asked for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    released: Option<u64>,
 }
 
 /// One fault point.
@@ -48,38 +53,61 @@ pub(super) struct Reached {
     fired: u64,
 }
 
-/// What is to be set for the whole process.
+/// What is to be set for the whole process, or released for one saga: `directives`, `release`, or both.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewFaults {
-    /// Directives; empty for none.
+    /// Directives of the whole process from now on; empty for none.
     #[schema(example = "payment-svc/after-commit=crash%0.01")]
-    directives: String,
+    directives: Option<String>,
     /// Seed of those with a probability.
     #[serde(default)]
     seed: u64,
+    /// The saga whose holds end in this service, for good and in all its replicas, also before they have held anything. One
+    /// that the service has not heard of yet is not among them.
+    release: Option<Uuid>,
 }
 
 /// The fault points of this service.
 #[utoipa::path(get, path = "/faults", tag = "engine", responses((status = 200, body = FaultMap)))]
 pub(super) async fn show(State(state): State<EngineState>) -> Json<FaultMap> {
-    Json(map(&state))
+    Json(map(&state, None))
 }
 
-/// Sets fault directives for the whole process.
+/// Sets fault directives for the whole process, or releases the holds of one saga.
 #[utoipa::path(put, path = "/faults", tag = "engine", request_body = NewFaults,
-    responses((status = 200, body = FaultMap), (status = 400, body = Problem), (status = 409, body = Problem)))]
+    responses((status = 200, body = FaultMap), (status = 400, body = Problem), (status = 409, body = Problem),
+        (status = 503, body = Problem)))]
 pub(super) async fn set(
     State(state): State<EngineState>,
     new: Result<Json<NewFaults>, JsonRejection>,
 ) -> Reply<Json<FaultMap>> {
     let Json(new) = new?;
-    let directives: Directives = new.directives.parse().map_err(|bad| Problem::new(400, format!("{bad}")))?;
-    state.faults.set(directives, new.seed).map_err(|off| Problem::new(409, off.to_string()))?;
-    Ok(Json(map(&state)))
+    if new.directives.is_none() && new.release.is_none() {
+        return Err(Problem::new(400, "there are neither `directives` to set nor a saga to `release`"));
+    }
+    if let Some(directives) = new.directives {
+        let directives: Directives = directives.parse().map_err(NotInjected::from)?;
+        state.faults.set(directives, new.seed)?;
+    }
+    let released = match new.release {
+        Some(saga_id) => Some(state.faults.release(SagaId::from(saga_id)).await?),
+        None => None,
+    };
+    Ok(Json(map(&state, released)))
 }
 
-fn map(state: &EngineState) -> FaultMap {
+impl From<NotInjected> for Problem {
+    fn from(why: NotInjected) -> Self {
+        match why {
+            NotInjected::Bad(_) => Self::new(400, why.to_string()),
+            NotInjected::Off => Self::new(409, why.to_string()),
+            NotInjected::Database(_) => Self::unavailable(why.to_string()),
+        }
+    }
+}
+
+fn map(state: &EngineState, released: Option<u64>) -> FaultMap {
     let counts = state.faults.counts();
     let point = |point: &&'static FaultPoint| PointMap {
         point: format!("{}-svc/{}", state.service, point.name),
@@ -96,5 +124,6 @@ fn map(state: &EngineState) -> FaultMap {
         enabled: state.faults.are_on(),
         directives: state.faults.own().to_string(),
         points: ENGINE.iter().chain(&state.fault_points).map(point).collect(),
+        released,
     }
 }

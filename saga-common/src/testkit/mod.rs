@@ -53,9 +53,10 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::ids::{MessageId, SagaId};
 use crate::participant::Participant;
-use crate::service::{Saga, StartError};
+use crate::saga::Saga;
+use crate::service::StartError;
 use crate::topology::QueueRole;
-use crate::{announcer, consumer, jobs, waiting};
+use crate::{announcer, consumer, faults, jobs, waiting};
 use clap::Parser;
 use futures::future::join_all;
 use sqlx::migrate::Migrator;
@@ -210,6 +211,14 @@ impl<App: Send + Sync + 'static> Bench<App> {
     /// When the database fails.
     pub async fn redrive(&self, message_id: MessageId) -> Result<Option<u64>, Error> {
         Ok(waiting::redrive(&self.engine.db, message_id).await?)
+    }
+
+    /// Ends the holds of a saga, as `PUT /faults` of any replica does; tells how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn release_holds(&self, saga_id: SagaId) -> Result<u64, Error> {
+        Ok(faults::release(self.db(), &self.engine.participant.name, saga_id).await?)
     }
 
     /// Makes partitions ahead and drops those past retention, as the service does every hour.

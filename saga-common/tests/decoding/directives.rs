@@ -14,6 +14,7 @@ fn actions() -> impl Strategy<Value = Action> {
         Just(Action::Drop),
         Just(Action::SkipAck),
         (0..=600_000u64).prop_map(|ms| Action::Delay(Duration::from_millis(ms))),
+        (0..=600_000u64).prop_map(|ms| Action::Hold(Duration::from_millis(ms))),
     ]
 }
 
@@ -37,7 +38,7 @@ fn almost() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
         "[a-c*/@=%(),0-9. -]{0,40}",
-        "[a-z]{1,8}/[a-z]{1,8}=(crash|delay\\(|drop)[*%(),0-9]{0,8}"
+        "[a-z]{1,8}/[a-z]{1,8}=(crash|delay\\(|hold|drop)[*%(),0-9]{0,8}"
     ]
 }
 

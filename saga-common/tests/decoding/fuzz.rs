@@ -8,12 +8,13 @@ use saga_fuzz::{Dice, bytes, fuzz, json};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-const DIRECTIVES: [&str; 5] = [
+const DIRECTIVES: [&str; 6] = [
     "payment-svc/after-charge=crash",
     "*/before-ack=skip-ack%0.25",
     "inventory-svc/after-commit@payment.declined=delay(250)*3",
     "order/before-commit=duplicate,payment-svc/before-call=error*2%0.5",
     "a/b=delay*4294967295%1e-300",
+    "payment-svc/before-begin@stock.reserved=hold(60000),order/after-ack=hold*2",
 ];
 
 fn event(dice: &mut Dice) -> Value {

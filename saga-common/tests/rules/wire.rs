@@ -66,6 +66,23 @@ impl Wire {
         Ok(id)
     }
 
+    /// The same, of a saga that carries fault directives.
+    pub(crate) async fn put_carrying<E: Event>(
+        &self,
+        queue: &str,
+        saga: SagaId,
+        event: &E,
+        directives: &str,
+    ) -> Fallible<MessageId> {
+        let id = MessageId::new();
+        let mut headers = FieldTable::default();
+        headers.insert("saga-fault".into(), AMQPValue::LongString(directives.into()));
+        let properties = properties(id, saga, &EventType::of::<E>()?).with_headers(headers);
+        let (options, body) = (BasicPublishOptions::default(), serde_json::to_vec(event)?);
+        self.channel.basic_publish("".into(), queue.into(), options, &body, properties).await?.await?;
+        Ok(id)
+    }
+
     /// Publishes an event, as another service does; tells whether a queue has taken it. On a channel of its own, which
     /// ends if there is no such exchange.
     pub(crate) async fn publish<E: Event>(&self, exchange: &str, saga: SagaId, event: &E) -> Fallible<bool> {
