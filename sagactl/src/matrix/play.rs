@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use tokio_postgres::NoTls;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{NoTls, Row};
 use uuid::Uuid;
 
 use super::edges::Tried;
@@ -75,8 +76,8 @@ impl<'a> Stage<'a> {
         directives.push(crash.to_owned());
         let order = self.play(edge.scenario, &directives.join(","), &(edge.service, crash.to_owned())).await?;
         let sql = "select verdict from saga.idempotency_keys where saga_id = $1 and step = $2";
-        let rows = self.database(edge.service)?.query(sql, &[&order.id, &edge.told_by()]).await;
-        let verdict = rows.map_err(|e| e.to_string())?.first().map(|row| row.get::<_, String>(0));
+        let rows = self.rows(edge.service, sql, &[&order.id, &edge.told_by()]).await?;
+        let verdict = rows.first().map(|row| row.get::<_, String>(0));
         let fired = self.fired(edge.service, Some(order.id), crash).await?;
         Ok(Tried { order_id: order.id, edge: *edge, verdict, crashed: fired.then(|| crash.to_owned()) })
     }
@@ -87,6 +88,8 @@ impl<'a> Stage<'a> {
         if let Some(hold) = scenario.hold() {
             self.held(order_id, &hold).await?;
             self.cancel(order_id).await?;
+            self.overtaken(order_id, &hold).await?;
+            self.release(order_id, &hold).await?;
         }
         let order = self.client.wait_closed(order_id, LIMIT).await.map_err(|e| format!("order {order_id}: {e}"))?;
         if order.status != scenario.ends() {
@@ -116,14 +119,30 @@ impl<'a> Stage<'a> {
     }
 
     async fn cancel(&self, order_id: Uuid) -> Result<(), String> {
-        let begun = Instant::now();
-        loop {
-            match self.client.cancel(order_id).await {
-                Ok(_) => return Ok(()),
-                Err(error) if error.is_transient() && begun.elapsed() < LIMIT => tokio::time::sleep(PAUSE).await,
-                Err(error) => return Err(format!("order {order_id} could not be cancelled: {error}")),
-            }
+        let cancelled = insist(|| self.client.cancel(order_id)).await;
+        cancelled.map(drop).map_err(|error| format!("order {order_id} could not be cancelled: {error}"))
+    }
+
+    async fn release(&self, order_id: Uuid, hold: &Hold) -> Result<(), String> {
+        let released = insist(|| self.client.release(hold.service, order_id)).await;
+        released.map(drop).map_err(|error| format!("order {order_id} could not be released: {error}"))
+    }
+
+    /// Waits until the cancellation has got past what is held. The order's own service has it when it says so.
+    async fn overtaken(&self, order_id: Uuid, hold: &Hold) -> Result<(), String> {
+        if hold.service == Service::Order {
+            return Ok(());
         }
+        let sql = "select 1 from saga.idempotency_keys where saga_id = $1
+                   and (step = 'compensate' or verdict in ('undoing', 'undone', 'fenced'))";
+        let begun = Instant::now();
+        while self.rows(hold.service, sql, &[&order_id]).await?.is_empty() {
+            if begun.elapsed() > LIMIT {
+                return Err(format!("order {order_id}: its cancellation never got past {}", hold.directive));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
     }
 
     /// Waits until the step is held.
@@ -142,12 +161,24 @@ impl<'a> Stage<'a> {
     async fn fired(&self, service: Service, order_id: Option<Uuid>, directive: &str) -> Result<bool, String> {
         let sql = "select 1 from saga.faults
                    where directive = $1 and ($2::uuid is null or saga_id = $2) and fired_at is not null";
-        let rows = self.database(service)?.query(sql, &[&directive, &order_id]).await;
-        rows.map(|rows| !rows.is_empty()).map_err(|e| format!("{service}'s database: {e}"))
+        self.rows(service, sql, &[&directive, &order_id]).await.map(|rows| !rows.is_empty())
     }
 
-    fn database(&self, service: Service) -> Result<&tokio_postgres::Client, String> {
-        self.databases.get(&service).ok_or_else(|| format!("{} has no database", self.stack.vhost()))
+    async fn rows(&self, service: Service, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, String> {
+        let database = self.databases.get(&service);
+        let database = database.ok_or_else(|| format!("{} has no database", self.stack.vhost()))?;
+        database.query(sql, parameters).await.map_err(|error| format!("{service}'s database: {error}"))
+    }
+}
+
+/// Asks again while the service is away, as it is after a crash.
+async fn insist<T>(ask: impl AsyncFn() -> Result<T, ClientError>) -> Result<T, ClientError> {
+    let begun = Instant::now();
+    loop {
+        match ask().await {
+            Err(error) if error.is_transient() && begun.elapsed() < LIMIT => tokio::time::sleep(PAUSE).await,
+            done => return done,
+        }
     }
 }
 

@@ -10,8 +10,8 @@ const POOR: &str = "poor-paula";
 const WALLET: &str = "wallet";
 const CARD: &str = "pm_card_visa";
 
-/// How long a step is held so that a cancellation gets in between, in milliseconds. Twice, because a crash ends the first.
-const HOLD_MS: u32 = 2_500;
+/// Longest time in which a cancellation gets in between, in milliseconds.
+const HOLD_MS: u32 = 90_000;
 
 /// One way through the saga.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,7 +44,7 @@ pub enum Scenario {
     DeclinedAndAnnouncedAgain,
 }
 
-/// Where a step is held until the order has been cancelled.
+/// Where a step is held until a cancellation has overtaken it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
     /// The service that is held.
@@ -85,8 +85,7 @@ impl Scenario {
     /// What is held while the order is cancelled; `None` if nobody cancels it.
     #[must_use]
     pub fn hold(self) -> Option<Hold> {
-        let at =
-            |service, site: &str| Some(Hold { service, directive: format!("{service}/{site}=delay({HOLD_MS})*2") });
+        let at = |service, site: &str| Some(Hold { service, directive: format!("{service}/{site}=hold({HOLD_MS})") });
         match self {
             Self::CancelledBeforeReservation => at(Service::Inventory, "after-delivery@order.placed"),
             Self::CancelledBeforeCharge => at(Service::Payment, "after-delivery@stock.reserved"),
