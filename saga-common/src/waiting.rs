@@ -168,6 +168,14 @@ pub(crate) async fn count_attempt(db: &Db, key: &WaitingKey, lease: Duration) ->
     Ok(rows.first().map_or(1, |row| unsigned(row.get(0))))
 }
 
+/// Takes back an attempt that says nothing about the message: the `counted`th. Doing it twice takes back one.
+pub(crate) async fn uncount_attempt(db: &Db, key: &WaitingKey, counted: u32) -> Result<u64, DbError> {
+    let counted = i32::try_from(counted).unwrap_or(i32::MAX);
+    let sql = "update saga.waiting set attempts = attempts - 1
+               where message_id = $1 and step = $2 and attempts = $3 and state <> 'parked'";
+    db.execute(sql, &[&key.0.as_uuid(), &key.1, &counted]).await
+}
+
 /// Which of these messages have a row, and what it says of another copy.
 pub(crate) async fn held(db: &Db, keys: &[WaitingKey]) -> Result<BTreeMap<WaitingKey, Suspicion>, DbError> {
     if keys.is_empty() {

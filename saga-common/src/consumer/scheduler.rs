@@ -1,7 +1,7 @@
 //! Runs waiting rows that are due, through the normal handlers (R8). Redrive is nothing but setting a row due.
 
 use super::fate::{give_up, patience};
-use super::settle::{Inbound, run_alone, subject};
+use super::settle::{Inbound, hold_on, run_alone, subject};
 use crate::db::DbError;
 use crate::engine::Engine;
 use crate::error::chain;
@@ -40,14 +40,17 @@ pub(crate) async fn run_due<App: Send + Sync + 'static>(engine: Arc<Engine<App>>
             #[allow(clippy::cast_precision_loss)]
             metrics::gauge!("saga_parked_rows").set(parked as f64);
         }
-        if let Err(error) = run_what_is_due(&engine).await {
+        if let Err(error) = run_what_is_due(&engine, &stop).await {
             tracing::warn!(error = %chain(&error), "waiting messages cannot be looked up");
         }
     }
 }
 
 /// Takes the rows that are due and runs one after another; tells how many it took.
-pub(crate) async fn run_what_is_due<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>) -> Result<usize, DbError> {
+pub(crate) async fn run_what_is_due<App: Send + Sync + 'static>(
+    engine: &Arc<Engine<App>>,
+    stop: &CancellationToken,
+) -> Result<usize, DbError> {
     let due = waiting::take_due(&engine.db, ROWS_AT_ONCE, LEASE).await?;
     let taken = due.len();
     let mut unfinished: Vec<WaitingKey> = due.iter().map(|row| row.key.clone()).collect();
@@ -57,7 +60,7 @@ pub(crate) async fn run_what_is_due<App: Send + Sync + 'static>(engine: &Arc<Eng
         let key = row.key.clone();
         let about = subject(&row.envelope).into_iter().collect();
         let ran = tokio::select! {
-            ran = engine.faults().scope(|| about, run(engine, row)) => ran,
+            ran = engine.faults().scope(|| about, run(engine, row, stop)) => ran,
             never = renew(engine, &mut renewals, &unfinished) => match never {},
         };
         if let Err(why) = ran {
@@ -79,10 +82,29 @@ async fn renew<App>(engine: &Engine<App>, renewals: &mut Interval, unfinished: &
     }
 }
 
-async fn run<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>, row: Due) -> Result<(), String> {
+async fn run<App: Send + Sync + 'static>(
+    engine: &Arc<Engine<App>>,
+    row: Due,
+    stop: &CancellationToken,
+) -> Result<(), String> {
     faults::AFTER_DUE.reached().await.map_err(|fault| fault.to_string())?;
     // Counted when its turn comes: those behind a message that ends the process are not counted with it.
     let attempts = waiting::count_attempt(&engine.db, &row.key, LEASE).await.map_err(|e| chain(&e))?;
+    let key = row.key.clone();
+    let ended = run_counted(engine, row, attempts).await;
+    if ended.is_err() {
+        // Says nothing about the message: a database that goes away again and again must not get it parked.
+        hold_on(stop, async || waiting::uncount_attempt(&engine.db, &key, attempts).await.map_err(|e| chain(&e))).await;
+    }
+    ended
+}
+
+/// `Err`: the database is gone, so the attempt does not count.
+async fn run_counted<App: Send + Sync + 'static>(
+    engine: &Arc<Engine<App>>,
+    row: Due,
+    attempts: u32,
+) -> Result<(), String> {
     faults::AFTER_COUNT.reached().await.map_err(|fault| fault.to_string())?;
     // An attempt that fails says so; one that is only counted has ended the process. Where nothing may be given up, more
     // attempts than that are no sign of it.

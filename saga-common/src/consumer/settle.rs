@@ -98,7 +98,7 @@ pub(crate) async fn settle<App: Send + Sync + 'static>(
 
 /// Without its database the engine consumes nothing and counts nothing: it holds what it has and asks again. `None` if
 /// the service stops before the database is back.
-async fn hold_on<T, F: Future<Output = Result<T, String>>>(
+pub(super) async fn hold_on<T, F: Future<Output = Result<T, String>>>(
     stop: &CancellationToken,
     mut attempt: impl FnMut() -> F,
 ) -> Option<T> {

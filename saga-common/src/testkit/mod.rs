@@ -170,7 +170,7 @@ impl<App: Send + Sync + 'static> Bench<App> {
     /// # Errors
     /// When the database fails.
     pub async fn run_waiting_once(&self) -> Result<usize, Error> {
-        Ok(consumer::run_what_is_due(&self.engine).await?)
+        Ok(consumer::run_what_is_due(&self.engine, &CancellationToken::new()).await?)
     }
 
     /// Repeats the announcements that are due; tells how many there were.

@@ -6,6 +6,7 @@ use crate::wire::Wire;
 use crate::world::{Fallible, LIMIT, MIGRATOR, Outcome, World, eventually};
 use saga_common::testkit::{Message, Replica};
 use saga_common::{MessageId, SagaId, Verdict};
+use sagactl::chaos::proxy::{Mode, Proxy};
 use std::sync::Arc;
 
 /// State, attempts and reason of the message's row, if it has one.
@@ -56,6 +57,44 @@ async fn a_connection_lost_in_a_step_is_no_attempt_of_its_message_until_it_goes_
     bench.skip_waits().await?;
     bench.run_waiting_once().await?;
     let report = bench.report(&guilty).await?;
+    assert_eq!((report.verdict, report.waiting), (Some(Verdict::Done), None));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_the_database_has_ended_is_none_however_often_it_goes_away() -> Outcome {
+    let world = World::new().await?;
+    let script = Arc::<Script>::default();
+    let proxy = Proxy::to(world.database_port()?).await?;
+    let bench = world.by_way_of(proxy.port())?.bench(shop(&script)?).await?;
+    script.break_down("reserve");
+    let message = Message::of(SagaId::new(), &Placed::order())?;
+    bench.deliver(&message).await?;
+    script.mend("reserve");
+    has_had(&bench, message.id(), "suspect", 0).await?;
+    // More often than a suspect may end its process.
+    for _ in 0..4 {
+        let gate = script.gate("reserve");
+        bench.skip_waits().await?;
+        let attempt = async { Fallible::Ok(bench.run_waiting_once().await?) };
+        let outage = async {
+            gate.reached().await?;
+            let refused = proxy.struck();
+            proxy.set(Mode::Refuse);
+            script.remove_gate("reserve");
+            gate.open();
+            // A lease to be renewed, whether the database is there at all, and then the attempt is to be taken back.
+            let noticed = async || Ok((proxy.struck() >= refused + 3).then_some(()));
+            eventually("the attempt has ended", noticed).await?;
+            proxy.set(Mode::Pass);
+            Fallible::Ok(())
+        };
+        tokio::try_join!(attempt, outage)?;
+        assert_eq!(counted(&bench, message.id()).await?, is("suspect", 0));
+    }
+    bench.skip_waits().await?;
+    bench.run_waiting_once().await?;
+    let report = bench.report(&message).await?;
     assert_eq!((report.verdict, report.waiting), (Some(Verdict::Done), None));
     Ok(())
 }
