@@ -30,9 +30,8 @@ const LISTEN: &str = "127.0.0.1:8082";
 /// When a setting is missing, the database cannot be reached or is not durable, a migration fails, or an address cannot
 /// be used.
 pub async fn run(config: Config) -> Result<(), StartError> {
-    let reads = saga_common::db::reads(&config.engine.database_url()?).map_err(Error::from)?;
     let participant = participant::participant().map_err(Error::from)?;
     let service = Service::prepare(participant, config.engine, &MIGRATOR).await?;
-    let routes = http::routes(http::Warehouse { saga: service.saga(), reads });
+    let routes = http::routes(http::Warehouse { saga: service.saga(), reads: service.reads() });
     service.serve(LISTEN, routes).await
 }

@@ -29,8 +29,8 @@ const LISTEN: &str = "127.0.0.1:8083";
 /// When a setting is missing, the database cannot be reached or is not durable, a migration fails, or an address cannot
 /// be used.
 pub async fn run(config: Config) -> Result<(), StartError> {
-    let reads = saga_common::db::reads(&config.engine.database_url()?).map_err(Error::from)?;
     let participant = participant::participant().map_err(Error::from)?;
     let service = Service::prepare(participant, config.engine, &MIGRATOR).await?;
-    service.serve(LISTEN, http::routes(reads)).await
+    let routes = http::routes(service.reads());
+    service.serve(LISTEN, routes).await
 }

@@ -44,9 +44,8 @@ pub(crate) struct App {
 pub async fn run(config: Config) -> Result<(), StartError> {
     let app = App { required_answers: config.participants.clone() };
     let participant = participant::participant(app).map_err(Error::from)?;
-    let reads = || Ok::<_, StartError>(saga_common::db::reads(&config.engine.database_url()?).map_err(Error::from)?);
     // What goes on by itself has connections of its own: a crowd of readers must not keep deadlines waiting.
-    let (reads, clock_reads) = (reads()?, reads()?);
+    let clock_reads = saga_common::db::reads(&config.engine.database_url()?).map_err(Error::from)?;
     let service = Service::prepare(participant, config.engine.clone(), &MIGRATOR).await?;
     let watch = watch::Watch::default();
     let (placements, waiting) = placement::queue();
@@ -60,6 +59,6 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let urls = config.others().into_iter().map(|(_, url)| url).collect();
     let required = config.participants.clone();
     service.spawn(|stop| maps::check(required, client, urls, stop));
-    let routes = http::routes(http::Shop::new(&config, reads, service.saga(), placements, watch));
+    let routes = http::routes(http::Shop::new(&config, service.reads(), service.saga(), placements, watch));
     service.serve(LISTEN, routes).await
 }

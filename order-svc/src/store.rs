@@ -115,20 +115,6 @@ pub(crate) async fn answer(tx: &Tx, order_id: OrderId, participant: &str) -> Res
     })
 }
 
-/// Whether these guard rows of a saga are all there: how its answers are counted when it has no order row.
-pub(crate) async fn all_answered(tx: &Tx, order_id: OrderId, steps: &[String]) -> Result<bool, DbError> {
-    // There is no order row to take turns on. Replicas that handle an answer each must see each other's guard row, so the
-    // announcement's row stands in: the count is a statement after the wait.
-    tx.query_opt("select 1 from saga.announcements where saga_id = $1 for update", &[&order_id.0]).await?;
-    let row = tx
-        .query_one(
-            "select count(*) from saga.idempotency_keys where saga_id = $1 and step = any($2)",
-            &[&order_id.0, &steps],
-        )
-        .await?;
-    Ok(usize::try_from(row.get::<_, i64>(0)).is_ok_and(|answered| answered == steps.len()))
-}
-
 /// An earlier request under the same key.
 pub(crate) struct Earlier {
     pub(crate) order_id: OrderId,

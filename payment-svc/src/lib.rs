@@ -70,12 +70,11 @@ impl From<DbError> for StartError {
 pub async fn run(config: Config) -> Result<(), StartError> {
     let provider = config.provider()?;
     let participant = participant::participant(App { provider }).map_err(saga_common::Error::from)?;
-    let reads = saga_common::db::reads(&config.engine.database_url()?)?;
     let service = Service::prepare(participant, config.engine, &MIGRATOR).await?;
     let saga = service.saga();
     let unit = saga.begin().await?;
     store::set_opening_balance(unit.tx(), config.opening_balance_minor).await?;
     saga.commit(unit).await?;
-    let routes = http::routes(http::Desk { saga, reads });
+    let routes = http::routes(http::Desk { saga, reads: service.reads() });
     Ok(service.serve(LISTEN, routes).await?)
 }

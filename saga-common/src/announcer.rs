@@ -44,6 +44,12 @@ pub(crate) async fn insert(tx: &Tx, announcements: &[Announcement]) -> Result<()
     Ok(())
 }
 
+/// Waits for whoever else has the saga's announcement, and keeps it to the transaction's end; without one it does nothing.
+pub(crate) async fn lock(tx: &Tx, saga_id: SagaId) -> Result<(), DbError> {
+    tx.query_opt("select 1 from saga.announcements where saga_id = $1 for update", &[&saga_id.as_uuid()]).await?;
+    Ok(())
+}
+
 pub(crate) async fn withdraw(tx: &Tx, sagas: &[SagaId]) -> Result<(), DbError> {
     if sagas.is_empty() {
         return Ok(());

@@ -16,6 +16,7 @@ use crate::service::StartError;
 use crate::step::StepError;
 use crate::topology::Route;
 use crate::unit::{Announcement, Ends};
+use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -26,6 +27,8 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 pub(crate) struct Engine<App> {
     pub(crate) participant: Participant<App>,
     pub(crate) db: Db,
+    /// For single statements behind HTTP, so that readers and steps do not wait for each other's connections.
+    pub(crate) reads: PgPool,
     pub(crate) outbox: Outbox,
     pub(crate) settings: Settings,
     pub(crate) retry: RetryPolicy,
@@ -45,6 +48,7 @@ impl<App: Send + Sync + 'static> Engine<App> {
     ) -> Result<(Self, outbox::Ends), StartError> {
         let (database_url, owner_url) = (settings.database_url()?, settings.owner_url()?);
         let db = Db::new(&database_url, settings.database_connections).map_err(Error::from)?;
+        let reads = db::reads(&database_url).map_err(Error::from)?;
         wait_for_database(&owner_url).await?;
         db::migrate(&owner_url, &database_url, migrations).await.map_err(Error::from)?;
         db.require_durability().await.map_err(Error::from)?;
@@ -53,6 +57,7 @@ impl<App: Send + Sync + 'static> Engine<App> {
         let engine = Self {
             participant,
             db,
+            reads,
             outbox,
             settings,
             retry: RetryPolicy::default(),

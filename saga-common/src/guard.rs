@@ -149,6 +149,17 @@ pub(crate) async fn lock(tx: &Tx, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key, 
     rows.iter().map(|row| Ok(((row.get::<_, Uuid>(0).into(), row.get(1)), existing(row)?))).collect()
 }
 
+/// Does the saga have a guard row for each of these (different) steps? Also those of the running transaction.
+pub(crate) async fn all_there(tx: &Tx, saga_id: SagaId, steps: &[String]) -> Result<bool, DbError> {
+    let row = tx
+        .query_one(
+            "select count(*) from saga.idempotency_keys where saga_id = $1 and step = any($2)",
+            &[&saga_id.as_uuid(), &steps],
+        )
+        .await?;
+    Ok(usize::try_from(row.get::<_, i64>(0)).is_ok_and(|there| there == steps.len()))
+}
+
 fn existing(row: &tokio_postgres::Row) -> Result<Existing, DbError> {
     let said = row.get::<_, Option<Uuid>>(4).map(|id| Recorded {
         id: id.into(),

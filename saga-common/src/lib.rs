@@ -23,6 +23,7 @@ pub mod ids;
 pub mod jobs;
 pub mod participant;
 pub mod retry;
+pub mod saga;
 pub mod service;
 pub mod step;
 pub mod telemetry;
@@ -36,6 +37,7 @@ mod broker;
 mod consumer;
 mod engine;
 mod guard;
+mod health;
 mod outbox;
 mod partitions;
 mod waiting;
@@ -51,7 +53,8 @@ pub use guard::Verdict;
 pub use ids::{MessageId, SagaId};
 pub use jobs::{External, Job};
 pub use participant::{Builder, Choreography, Participant, StepKind};
-pub use service::{Saga, Service, StartError};
+pub use saga::{Saga, SagaPart, SaidLine, StepLine, WaitingLine};
+pub use service::{Service, StartError};
 pub use step::{
     Cx, Failure, Outcome, Received, Retry, SetResult, StepError, StepResult, Undo, UndoResult, refuse, say,
 };

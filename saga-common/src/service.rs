@@ -3,21 +3,20 @@
 use crate::broker::Link;
 use crate::config::Settings;
 use crate::consumer::{self, Source};
-use crate::db::Db;
 use crate::drain::Drain;
 use crate::engine::Engine;
 use crate::error::{Error, chain};
-use crate::faults::NotInjected;
-use crate::ids::SagaId;
+use crate::health::Health;
 use crate::outbox::{self, Outbox};
 use crate::participant::Participant;
+use crate::saga::Saga;
 use crate::topology::Topology;
-use crate::unit::Unit;
 use crate::{announcer, jobs};
+use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -28,45 +27,6 @@ const PUBLISHERS: usize = 4;
 const DECLARE_EVERY: Duration = Duration::from_secs(15);
 const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
 
-/// The owner's way into the engine from outside of any event: HTTP handlers and timers. Cheap to clone.
-#[derive(Clone)]
-pub struct Saga {
-    db: Db,
-    outbox: Outbox,
-}
-
-impl Saga {
-    pub(crate) fn new<App>(engine: &Engine<App>) -> Self {
-        Self { db: engine.db.clone(), outbox: engine.outbox.clone() }
-    }
-
-    /// Begins a unit of work.
-    ///
-    /// # Errors
-    /// When no connection is to be had.
-    pub async fn begin(&self) -> Result<Unit, Error> {
-        Ok(Unit::begin(&self.db).await?)
-    }
-
-    /// Lets the messages of a saga that is about to start carry fault directives: `text` is what a request's `Saga-Fault`
-    /// says. They are kept before the saga is.
-    ///
-    /// # Errors
-    /// When fault injection is off or the text cannot be read.
-    pub async fn plant_faults(&self, saga_id: SagaId, text: &str) -> Result<(), NotInjected> {
-        self.outbox.faults().plant(saga_id, text).await
-    }
-
-    /// Commits a unit and publishes what it said. An error leaves the outcome unknown.
-    ///
-    /// # Errors
-    /// When a row could not be written or the commit was not confirmed.
-    pub async fn commit(&self, unit: Unit) -> Result<(), Error> {
-        let about = outbox::subjects(&unit.ends.outgoing);
-        Ok(self.outbox.faults().scope(|| about, unit.commit(&self.outbox)).await?)
-    }
-}
-
 /// A participant whose database is ready, before it takes work.
 pub struct Service<App> {
     pub(crate) engine: Arc<Engine<App>>,
@@ -75,37 +35,6 @@ pub struct Service<App> {
     tasks: TaskTracker,
     owner_url: String,
     amqp_url: String,
-}
-
-/// What readiness is judged by.
-pub(crate) struct Health {
-    db: Db,
-    consuming: Arc<Link>,
-    publishing: Arc<Link>,
-    subscribed: Arc<AtomicUsize>,
-    consumers: usize,
-    stopping: CancellationToken,
-}
-
-impl Health {
-    /// Why the service is not ready, if it is not.
-    pub(crate) async fn unready(&self) -> Option<&'static str> {
-        if self.stopping.is_cancelled() {
-            return Some("draining");
-        }
-        let asked = tokio::time::timeout(Duration::from_secs(2), self.db.query("select 1", &[])).await;
-        if !matches!(asked, Ok(Ok(_))) {
-            return Some("the database does not answer");
-        }
-        if !self.consuming.is_connected() || self.subscribed.load(Ordering::Relaxed) < self.consumers {
-            return Some("not subscribed to every queue");
-        }
-        // While the broker blocks publishers, reads and placements still work: that is a metric, not unreadiness.
-        if !self.publishing.is_connected() {
-            return Some("no connection to publish on");
-        }
-        None
-    }
 }
 
 impl<App: Send + Sync + 'static> Service<App> {
@@ -141,6 +70,12 @@ impl<App: Send + Sync + 'static> Service<App> {
         Saga::new(&self.engine)
     }
 
+    /// Connections for the single-statement reads behind HTTP: the service's own routes and the engine's share them.
+    #[must_use]
+    pub fn reads(&self) -> PgPool {
+        self.engine.reads.clone()
+    }
+
     /// Runs a task of the service's own beside the engine; it should end soon after the token is cancelled.
     pub fn spawn<F, Fut>(&self, task: F)
     where
@@ -174,7 +109,7 @@ impl<App: Send + Sync + 'static> Service<App> {
         let engine = Arc::clone(&self.engine);
         let listener = crate::http::listen(engine.settings.listen, default_listen).await?;
         let running = self.begin()?;
-        let app = crate::http::app(&engine, Arc::clone(&running.health), routes)?;
+        let app = crate::http::app(&engine, Arc::clone(&running.health), routes);
         // Half of the time for open requests, so that the other half is there for what they began.
         crate::http::serve(listener, app, running.stop.clone(), running.limit / 2).await?;
         running.drain().await;

@@ -6,9 +6,11 @@
 //!
 //! The shape (builder, free functions, action beside undo) follows steno; the fate in the return value follows oban.
 
-use crate::db::Tx;
+use crate::announcer;
+use crate::db::{DbError, Tx};
 use crate::envelope::{Envelope, storable};
 use crate::event::{Never, Said};
+use crate::guard;
 use crate::ids::{MessageId, SagaId};
 use crate::unit::Announcement;
 use std::fmt;
@@ -223,6 +225,18 @@ impl<App> Cx<App> {
         let announcement = Announcement::fanout(self.saga_id, event, self.message_id)?;
         self.announcements.push(announcement);
         Ok(())
+    }
+
+    /// Have all these steps of the saga run here, this one (or others of its batch) included? For a step that counts without a
+    /// business row to count on: of replicas that each run one of them at once, the last to commit sees all, if the saga
+    /// is being announced.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub async fn all_have_run(&self, steps: &[String]) -> Result<bool, DbError> {
+        // The announcement's row is what they take turns on; the count is a statement after that wait.
+        announcer::lock(&self.tx, self.saga_id).await?;
+        guard::all_there(&self.tx, self.saga_id, steps).await
     }
 
     /// Ends the saga's open announcement: everybody has answered.

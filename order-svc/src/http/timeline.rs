@@ -9,7 +9,8 @@ use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use saga_common::http::{Problem, Reply};
-use serde::{Deserialize, Serialize};
+use saga_common::{SagaPart, SaidLine};
+use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -57,11 +58,17 @@ pub(super) struct Message {
 }
 
 /// An event that was said.
-#[derive(Serialize, Deserialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Said {
     #[serde(rename = "type")]
     event_type: String,
     message_id: Uuid,
+}
+
+impl From<SaidLine> for Said {
+    fn from(line: SaidLine) -> Self {
+        Self { event_type: line.event_type, message_id: line.message_id.as_uuid() }
+    }
 }
 
 /// A message that is held up.
@@ -76,33 +83,6 @@ pub(super) struct Held {
     due_at: DateTime<Utc>,
 }
 
-/// What `GET /sagas/{id}` of a service says, as far as the timeline needs it.
-#[derive(Deserialize)]
-struct Part {
-    steps: Vec<PartStep>,
-    waiting: Vec<PartWaiting>,
-}
-
-#[derive(Deserialize)]
-struct PartStep {
-    step: String,
-    verdict: String,
-    message_id: Uuid,
-    said: Option<Said>,
-    detail: Option<String>,
-    at: DateTime<Utc>,
-}
-
-#[derive(Deserialize)]
-struct PartWaiting {
-    message_id: Uuid,
-    step: String,
-    state: String,
-    attempts: i32,
-    reason: String,
-    due_at: DateTime<Utc>,
-}
-
 /// The story of an order.
 #[utoipa::path(get, path = "/orders/{id}/timeline", tag = "orders", params(("id" = Uuid, Path)),
     responses((status = 200, body = Timeline), (status = 404, body = Problem)))]
@@ -111,8 +91,7 @@ pub(super) async fn show(State(shop): State<Shop>, id: Result<Path<Uuid>, PathRe
     let status = body::load(&shop.reads, id).await?.status;
     let mut timeline =
         Timeline { saga_id: id, status, entries: vec![], silent: vec![], parked: vec![], waiting: vec![] };
-    let own = own_part(&shop, id).await?;
-    timeline.add("order-svc", own);
+    timeline.add("order-svc", shop.saga.part(id.into()).await?);
     let asked = shop.others.iter().map(|(service, url)| async { (*service, ask(&shop, url, id).await) });
     for (service, part) in join_all(asked).await {
         match part {
@@ -127,52 +106,26 @@ pub(super) async fn show(State(shop): State<Shop>, id: Result<Path<Uuid>, PathRe
     Ok(Json(timeline))
 }
 
-async fn ask(shop: &Shop, url: &str, id: Uuid) -> Result<Part, reqwest::Error> {
+async fn ask(shop: &Shop, url: &str, id: Uuid) -> Result<SagaPart, reqwest::Error> {
     shop.client.get(format!("{url}/sagas/{id}")).send().await?.error_for_status()?.json().await
 }
 
-async fn own_part(shop: &Shop, id: Uuid) -> Reply<Part> {
-    let steps = sqlx::query!(
-        r#"select step, verdict, message_id, said_type, said_id, detail, coalesce(settled_at, created_at) as "at!"
-           from saga.idempotency_keys where saga_id = $1"#,
-        id
-    )
-    .fetch_all(&shop.reads)
-    .await?;
-    let waiting = sqlx::query_as!(
-        PartWaiting,
-        "select message_id, step, state, attempts, reason, due_at from saga.waiting where saga_id = $1",
-        id
-    )
-    .fetch_all(&shop.reads)
-    .await?;
-    let steps = steps.into_iter().map(|row| PartStep {
-        step: row.step,
-        verdict: row.verdict,
-        message_id: row.message_id,
-        said: row.said_id.zip(row.said_type).map(|(message_id, event_type)| Said { event_type, message_id }),
-        detail: row.detail,
-        at: row.at,
-    });
-    Ok(Part { steps: steps.collect(), waiting })
-}
-
 impl Timeline {
-    fn add(&mut self, service: &str, part: Part) {
+    fn add(&mut self, service: &str, part: SagaPart) {
         self.entries.extend(part.steps.into_iter().map(|step| Entry {
             at: step.at,
             service: service.to_owned(),
             step: step.step,
             verdict: step.verdict,
-            reacted_to: Message { message_id: step.message_id },
-            said: step.said,
+            reacted_to: Message { message_id: step.message_id.as_uuid() },
+            said: step.said.map(Said::from),
             detail: step.detail,
         }));
         for row in part.waiting {
-            let list = if row.state == "parked" { &mut self.parked } else { &mut self.waiting };
+            let list = if row.is_parked() { &mut self.parked } else { &mut self.waiting };
             list.push(Held {
                 service: service.to_owned(),
-                message_id: row.message_id,
+                message_id: row.message_id.as_uuid(),
                 step: row.step,
                 attempts: row.attempts,
                 reason: row.reason,

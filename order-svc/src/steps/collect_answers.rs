@@ -30,7 +30,7 @@ pub(crate) async fn collect(cx: &mut Cx<App>, answer: SagaCompensated) -> StepRe
         Answered::NoSuchOrder => {
             // A charge without an order was fanned out as cancelling: its announcement ends with the last answer too.
             let required: Vec<String> = cx.app().required_answers.iter().map(|name| step_of(name)).collect();
-            if store::all_answered(cx.tx(), order_id, &required).await? {
+            if cx.all_have_run(&required).await? {
                 cx.withdraw_announcement(cx.saga_id());
             }
             Ok(Outcome::Superseded("there is no such order"))

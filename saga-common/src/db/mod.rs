@@ -87,11 +87,16 @@ fn of_postgres(error: &tokio_postgres::Error) -> Trouble {
     if passing.contains(state) {
         return Trouble::Passing;
     }
+    if is_gone(state.code()) { Trouble::Gone } else { Trouble::Own }
+}
+
+/// Does this SQLSTATE mean that the connection or the server is gone?
+pub(crate) fn is_gone(sql_state: &str) -> bool {
     // 08: connection, 53: out of resources, 57: operator intervention (but not a statement's own timeout), 58: system.
-    let class = &state.code()[..2];
-    let gone = matches!(class, "08" | "53" | "57" | "58") && *state != SqlState::QUERY_CANCELED;
+    let class = sql_state.get(..2).unwrap_or_default();
+    let gone = matches!(class, "08" | "53" | "57" | "58") && sql_state != SqlState::QUERY_CANCELED.code();
     // 25P03: the server ended an idle transaction, and with it the connection.
-    if gone || state.code() == "25P03" { Trouble::Gone } else { Trouble::Own }
+    gone || sql_state == "25P03"
 }
 
 /// Longest wait for an answer of the database, longer than the server's own limit for a statement: a server or proxy that

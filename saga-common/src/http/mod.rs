@@ -11,7 +11,8 @@ pub use problem::{Problem, Reply};
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::service::Health;
+use crate::health::Health;
+use crate::saga::Saga;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::header;
@@ -47,12 +48,12 @@ pub(crate) fn app<App: Send + Sync + 'static>(
     engine: &Arc<Engine<App>>,
     health: Arc<Health>,
     routes: OpenApiRouter,
-) -> Result<Router, Error> {
-    let url = engine.settings.database_url().unwrap_or_default();
+) -> Router {
     let state = EngineState {
         service: engine.participant.name.clone(),
         choreography: engine.participant.map(),
-        reads: crate::db::reads(&url)?,
+        saga: Saga::new(engine),
+        reads: engine.reads.clone(),
         redrive: state::redrive_of(engine),
         faults: engine.faults().clone(),
         fault_points: engine.participant.fault_points.clone(),
@@ -72,7 +73,7 @@ pub(crate) fn app<App: Send + Sync + 'static>(
     api.info.version = env!("CARGO_PKG_VERSION").to_owned();
     // The router fills in what it knows of itself, which is nobody's contact here.
     (api.info.description, api.info.contact, api.info.license) = (None, None, None);
-    Ok(router
+    router
         .merge(plain(state))
         .merge(documents(api))
         .fallback(|| async { Problem::not_found("there is nothing at this address") })
@@ -81,7 +82,7 @@ pub(crate) fn app<App: Send + Sync + 'static>(
         .layer(axum::middleware::from_fn(refuse_large))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Problem::internal("the request failed").into_response()
-        })))
+        }))
 }
 
 /// Refuses what announces too large a body, but reads it first (to a bound): whoever is still sending when the connection

@@ -1,10 +1,19 @@
 //! Errors over HTTP: RFC 9457 problem details, one clear sentence each.
 
-use crate::db::{DbError, Trouble, trouble};
+use crate::db::{DbError, Trouble, is_gone, trouble};
 use crate::error::{Error, chain};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use std::iter::successors;
+
+const GONE: &str = "the database is not available; try again";
+const SLOW: &str = "the database took too long to answer; try again";
+const BUSY: &str =
+    "no connection for reads came free in time: all of them are busy, or the database takes no connections; try again";
+
+/// SQLSTATE of a statement that the server ended because of its `statement_timeout`.
+const STATEMENT_TIMEOUT: &str = "57014";
 
 /// What a handler returns.
 pub type Reply<T> = Result<T, Problem>;
@@ -62,9 +71,26 @@ impl Problem {
 
     fn of(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::warn!(error = %chain(error), "a request failed");
+        if let Some(read) = successors(Some(error), |error| error.source()).find_map(|e| e.downcast_ref()) {
+            return Self::of_read(read);
+        }
         match trouble(error) {
             Trouble::Own => Self::internal("the request could not be carried out; nothing is known to have happened"),
-            _ => Self::unavailable("the database is not available; try again"),
+            _ => Self::unavailable(GONE),
+        }
+    }
+
+    fn of_read(error: &sqlx::Error) -> Self {
+        match error {
+            // sqlx says the same of a database that refuses connections: it tries again until its time is up.
+            sqlx::Error::PoolTimedOut => Self::unavailable(BUSY),
+            sqlx::Error::Io(_) | sqlx::Error::PoolClosed => Self::unavailable(GONE),
+            sqlx::Error::Database(error) => match error.code().as_deref() {
+                Some(STATEMENT_TIMEOUT) => Self::unavailable(SLOW),
+                Some(state) if is_gone(state) => Self::unavailable(GONE),
+                _ => Self::internal("the request could not be carried out"),
+            },
+            _ => Self::internal("the request could not be carried out"),
         }
     }
 }
@@ -100,13 +126,7 @@ impl From<DbError> for Problem {
 
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
-        tracing::warn!(error = %chain(&error), "a request failed");
-        match error {
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
-                Self::unavailable("the database is not available; try again")
-            }
-            _ => Self::internal("the request could not be carried out"),
-        }
+        Self::of(&error)
     }
 }
 
@@ -125,5 +145,38 @@ impl From<axum::extract::rejection::QueryRejection> for Problem {
 impl From<axum::extract::rejection::PathRejection> for Problem {
     fn from(rejection: axum::extract::rejection::PathRejection) -> Self {
         Self::new(rejection.status().as_u16(), rejection.body_text())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// What somebody is answered whose request ended so: status, `Retry-After`, and the sentence.
+    fn answer(problem: Problem) -> (u16, bool, String) {
+        let response = problem.clone().into_response();
+        (response.status().as_u16(), response.headers().contains_key(header::RETRY_AFTER), problem.detail)
+    }
+
+    #[tokio::test]
+    async fn a_pool_that_has_no_connection_in_time_says_so_and_asks_to_try_again() {
+        let pool = sqlx::postgres::PgPoolOptions::new()
+            .acquire_timeout(Duration::from_millis(1))
+            .connect_lazy("postgres://nobody@127.0.0.1:1/nothing")
+            .expect("a URL");
+        let error = pool.acquire().await.expect_err("nobody is there");
+        assert!(matches!(error, sqlx::Error::PoolTimedOut), "{error}");
+        assert_eq!(answer(error.into()), (503, true, BUSY.to_owned()));
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_to_be_tried_again_also_inside_of_other_errors() {
+        let closed = || sqlx::Error::PoolClosed;
+        assert_eq!(answer(closed().into()), (503, true, GONE.to_owned()));
+        assert_eq!(answer(DbError::from(closed()).into()), (503, true, GONE.to_owned()));
+        assert_eq!(answer(Error::from(DbError::from(closed())).into()), (503, true, GONE.to_owned()));
+        let own: Problem = Error::from(DbError::from(sqlx::Error::RowNotFound)).into();
+        assert_eq!(answer(own).0, 500);
     }
 }

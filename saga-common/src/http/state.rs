@@ -4,9 +4,10 @@ use super::problem::Problem;
 use crate::engine::Engine;
 use crate::error::chain;
 use crate::faults::{FaultPoint, Faults};
+use crate::health::Health;
 use crate::ids::MessageId;
 use crate::participant::Choreography;
-use crate::service::Health;
+use crate::saga::Saga;
 use crate::waiting;
 use axum::Json;
 use axum::extract::State;
@@ -22,6 +23,7 @@ type Redrive = dyn Fn(MessageId) -> Pin<Box<dyn Future<Output = Result<Option<u6
 pub(super) struct EngineState {
     pub(super) service: String,
     pub(super) choreography: Choreography,
+    pub(super) saga: Saga,
     pub(super) reads: sqlx::PgPool,
     pub(super) redrive: Arc<Redrive>,
     pub(super) faults: Faults,

@@ -3,6 +3,7 @@
 
 mod fault_holds;
 mod owner;
+mod parts;
 mod proxy;
 mod raw;
 mod rule1_guards;

@@ -22,7 +22,7 @@ pub(crate) fn owner() -> Fallible<Participant<()>> {
 }
 
 /// Starts a saga, as an HTTP handler does.
-pub(crate) async fn place(owner: &Owner) -> Fallible<SagaId> {
+pub(crate) async fn place<App: Send + Sync + 'static>(owner: &Bench<App>) -> Fallible<SagaId> {
     let saga = SagaId::new();
     let mut unit = owner.saga().begin().await?;
     unit.start("place", &[(saga, Placed::order())]).await?;
@@ -50,7 +50,7 @@ pub(crate) async fn status(owner: &Owner, saga: SagaId) -> Fallible<String> {
     Ok(rows.first().ok_or("no such order")?.get(0))
 }
 
-async fn confirm(cx: &mut Cx<()>, _: Packed) -> StepResult<Confirmed, Never> {
+pub(crate) async fn confirm<App>(cx: &mut Cx<App>, _: Packed) -> StepResult<Confirmed, Never> {
     let won = "update orders set status = 'confirmed' where id = $1 and status = 'pending'";
     match cx.tx().execute(won, &[&cx.saga_id().as_uuid()]).await? {
         0 => Ok(Outcome::Superseded("the order is not pending")),
@@ -64,7 +64,7 @@ async fn close(cx: &mut Cx<()>, _: Shipped) -> StepResult<Never, Never> {
     Ok(Outcome::Quiet)
 }
 
-async fn learn(cx: &mut Cx<()>) -> UndoResult<Never> {
+pub(crate) async fn learn<App>(cx: &mut Cx<App>) -> UndoResult<Never> {
     let learnt = "update orders set status = 'cancelling' where id = $1 and status = 'pending'";
     cx.tx().execute(learnt, &[&cx.saga_id().as_uuid()]).await?;
     cx.announce_until_withdrawn(&Cancelling {})?;

@@ -4,6 +4,7 @@ use crate::proxy::{PURPOSES, Proxy};
 use crate::shop::{Placed, Refused, effects, shop};
 use crate::wire::Wire;
 use crate::world::{Fallible, MIGRATOR, Outcome, World, eventually};
+use saga_common::http::Problem;
 use saga_common::{SagaId, Service, testkit};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -89,6 +90,18 @@ async fn a_queue_that_somebody_deleted_is_declared_bound_and_consumed_again() ->
     eventually("the queue is bound", routed).await?;
     eventually("it is consumed", async || Ok((effects(&bench, saga).await? == ["reserve"]).then_some(()))).await?;
     replica.stop().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_that_takes_too_long_is_to_be_tried_again() -> Outcome {
+    let world = World::new().await?;
+    let mut reading = saga_common::db::reads(&world.database_url)?.acquire().await?;
+    sqlx::query("set statement_timeout = '10ms'").execute(&mut *reading).await?;
+    let late = sqlx::query("select pg_sleep(60)").execute(&mut *reading).await.expect_err("it is ended");
+    let problem = serde_json::to_value(Problem::from(late))?;
+    assert_eq!(problem["status"], 503, "{problem}");
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("took too long")), "{problem}");
     Ok(())
 }
 

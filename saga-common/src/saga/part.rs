@@ -1,0 +1,128 @@
+//! One participant's part of a saga, read off its guard rows and its waiting messages.
+
+use crate::db::DbError;
+use crate::ids::{MessageId, SagaId};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sqlx::PgPool;
+
+/// What one participant knows of a saga: what `GET /sagas/{saga_id}` answers, to be read by the other services, too.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
+pub struct SagaPart {
+    /// The participant.
+    pub service: String,
+    /// The saga.
+    #[cfg_attr(feature = "http", schema(value_type = uuid::Uuid))]
+    pub saga_id: SagaId,
+    /// Its steps here, oldest first.
+    pub steps: Vec<StepLine>,
+    /// What waits or is parked here.
+    pub waiting: Vec<WaitingLine>,
+}
+
+/// One guard row.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
+pub struct StepLine {
+    /// The step; `compensate` for the line of the participant's answer.
+    pub step: String,
+    /// What became of it: a word of [`Verdict`](crate::Verdict). Text, so that a newer participant may have more of them.
+    pub verdict: String,
+    /// The message it reacted to (for the step that started the saga: the one it said).
+    #[cfg_attr(feature = "http", schema(value_type = uuid::Uuid))]
+    pub message_id: MessageId,
+    /// What caused that message.
+    #[cfg_attr(feature = "http", schema(value_type = Option<uuid::Uuid>))]
+    pub causation_id: Option<MessageId>,
+    /// What it said.
+    pub said: Option<SaidLine>,
+    /// Why, where the verdict does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// When it was settled, or begun.
+    pub at: DateTime<Utc>,
+}
+
+/// What a step said.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
+pub struct SaidLine {
+    /// The wire type.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// The message.
+    #[cfg_attr(feature = "http", schema(value_type = uuid::Uuid))]
+    pub message_id: MessageId,
+    /// The event, as it was written.
+    #[cfg_attr(feature = "http", schema(value_type = Object))]
+    pub body: Option<Box<RawValue>>,
+}
+
+/// One waiting or parked message.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
+pub struct WaitingLine {
+    /// The message.
+    #[cfg_attr(feature = "http", schema(value_type = uuid::Uuid))]
+    pub message_id: MessageId,
+    /// The step it waits for.
+    pub step: String,
+    /// `suspect`, `waiting` or `parked`.
+    pub state: String,
+    /// Attempts so far.
+    pub attempts: i32,
+    /// Why it waits.
+    pub reason: String,
+    /// When it is tried next.
+    pub due_at: DateTime<Utc>,
+}
+
+impl WaitingLine {
+    /// Does it wait for a person? Else for its time.
+    #[must_use]
+    pub fn is_parked(&self) -> bool {
+        self.state == "parked"
+    }
+}
+
+pub(super) async fn read(reads: &PgPool, participant: &str, saga_id: SagaId) -> Result<SagaPart, DbError> {
+    let id = saga_id.as_uuid();
+    let steps = sqlx::query!(
+        r#"select step, verdict, message_id, causation_id, said_type, said_id, said_body, detail,
+                  coalesce(settled_at, created_at) as "at!"
+           from saga.idempotency_keys where saga_id = $1 order by created_at, step"#,
+        id
+    )
+    .fetch_all(reads)
+    .await?;
+    let waiting = sqlx::query!(
+        "select message_id, step, state, attempts, reason, due_at from saga.waiting where saga_id = $1 order by due_at",
+        id
+    )
+    .fetch_all(reads)
+    .await?;
+    let steps = steps.into_iter().map(|row| StepLine {
+        step: row.step,
+        verdict: row.verdict,
+        message_id: row.message_id.into(),
+        causation_id: row.causation_id.map(Into::into),
+        said: row.said_id.zip(row.said_type).map(|(message_id, event_type)| SaidLine {
+            event_type,
+            message_id: message_id.into(),
+            body: row.said_body.as_deref().and_then(|body| serde_json::from_slice(body).ok()),
+        }),
+        detail: row.detail,
+        at: row.at,
+    });
+    let waiting = waiting.into_iter().map(|row| WaitingLine {
+        message_id: row.message_id.into(),
+        step: row.step,
+        state: row.state,
+        attempts: row.attempts,
+        reason: row.reason,
+        due_at: row.due_at,
+    });
+    Ok(SagaPart { service: participant.to_owned(), saga_id, steps: steps.collect(), waiting: waiting.collect() })
+}
