@@ -30,6 +30,7 @@ async fn a_dozen_kinds_of_fault_in_half_a_minute_leave_no_contradiction() -> Out
         orders: 200,
         rate: 8.0,
         kinds: kinds::chosen(&KINDS.map(str::to_owned))?,
+        pace: sagactl::chaos::Pace::Crowded,
         deadline: Duration::from_secs(10),
         folder: folder.clone(),
         programs: None,

@@ -26,3 +26,4 @@ pub mod wiretap;
 
 pub use report::Report;
 pub use run::{ChaosError, Settings, run};
+pub use schedule::Pace;

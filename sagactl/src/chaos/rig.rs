@@ -134,6 +134,7 @@ impl Rig {
         for instance in self.stack.instances() {
             // Fails for those that are just being started again, which are not frozen.
             let _ = self.stack.resume(instance);
+            let _ = self.stack.starve_of_files(instance, false);
         }
         let servers = self.stack.servers();
         let _ = servers.resume_broker().await;

@@ -17,8 +17,9 @@ use super::kinds::Kind;
 use super::load::{self, Load};
 use super::report::{self, Report};
 use super::rig::{Proxied, Rig};
+use super::schedule::{self, Pace};
+use super::watch as measure;
 use super::wiretap::Wiretap;
-use super::{schedule, watch as measure};
 use crate::client::{ClientError, Service};
 use crate::stack::{Stack, StackError};
 
@@ -39,6 +40,8 @@ pub struct Settings {
     pub rate: f64,
     /// The kinds of fault.
     pub kinds: Vec<&'static Kind>,
+    /// How they follow each other.
+    pub pace: Pace,
     /// Whatever is undecided after this long is cancelled.
     pub deadline: Duration,
     /// The folder for this run: report, history, and the data if something is wrong. Made here.
@@ -81,7 +84,7 @@ pub async fn run(
 ) -> Result<Report, ChaosError> {
     let in_folder = |name: &str| settings.folder.join(name);
     std::fs::create_dir_all(&settings.folder).map_err(doing("make the folder of the report"))?;
-    let planned = schedule::schedule(settings.seed, millis(settings.duration), &settings.kinds);
+    let planned = schedule::schedule(settings.seed, millis(settings.duration), &settings.kinds, settings.pace);
     say(&format!(
         "{} faults of {} kinds are planned. Starting servers and services ..",
         planned.len(),

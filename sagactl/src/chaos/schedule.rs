@@ -6,8 +6,20 @@ use super::dice::Dice;
 use super::kinds::{Claim, Kind};
 use crate::stack::Program;
 
+/// How faults follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pace {
+    /// Up to three at the same time: they meet each other's recoveries.
+    #[default]
+    Crowded,
+    /// Each [`PAUSE_MS`] after the last one's end, so that what follows it is its own doing: for recovery times.
+    OneAtATime,
+}
+
 /// At most so many faults at the same time.
 const AT_ONCE: usize = 3;
+/// How long nothing happens after a fault that is alone, in milliseconds: longer than any recovery should take.
+pub const PAUSE_MS: u64 = 12_000;
 /// Between two beginnings, in milliseconds, from and to.
 const GAP_MS: (u64, u64) = (150, 900);
 /// After so many faults comes a calm, in which all of them have ended.
@@ -51,7 +63,7 @@ impl Planned {
 /// The schedule of a run. Every kind gets its turn before any gets its next; of two faults that cannot happen at the same time the
 /// second waits; now and then nothing happens for a while.
 #[must_use]
-pub fn schedule(seed: u64, duration_ms: u64, kinds: &[&'static Kind]) -> Vec<Planned> {
+pub fn schedule(seed: u64, duration_ms: u64, kinds: &[&'static Kind], pace: Pace) -> Vec<Planned> {
     let mut dice = Dice::new(seed, 1);
     let mut planned: Vec<Planned> = Vec::new();
     let mut turn: VecDeque<&'static Kind> = VecDeque::new();
@@ -75,7 +87,10 @@ pub fn schedule(seed: u64, duration_ms: u64, kinds: &[&'static Kind]) -> Vec<Pla
             next.at_ms = planned.iter().map(Planned::ends_ms).max().unwrap_or(now).max(now) + CALM_MS;
             until_calm = UNTIL_CALM;
         }
-        next.at_ms = free_from(&planned, &next);
+        next.at_ms = match pace {
+            Pace::Crowded => free_from(&planned, &next),
+            Pace::OneAtATime => planned.last().map_or(FIRST_MS, |last| last.ends_ms() + PAUSE_MS),
+        };
         if next.ends_ms() > duration_ms {
             break;
         }
@@ -114,13 +129,14 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_schedule_and_another_another() {
         let all = kinds::all();
-        assert_eq!(schedule(7, TEN_MINUTES, &all), schedule(7, TEN_MINUTES, &all));
-        assert_ne!(schedule(7, TEN_MINUTES, &all), schedule(8, TEN_MINUTES, &all));
+        assert_eq!(schedule(7, TEN_MINUTES, &all, Pace::Crowded), schedule(7, TEN_MINUTES, &all, Pace::Crowded));
+        assert_ne!(schedule(7, TEN_MINUTES, &all, Pace::Crowded), schedule(8, TEN_MINUTES, &all, Pace::Crowded));
     }
 
     #[test]
     fn a_longer_run_begins_as_a_shorter_one() {
-        let (short, long) = (schedule(7, 60_000, &kinds::all()), schedule(7, TEN_MINUTES, &kinds::all()));
+        let (short, long) =
+            (schedule(7, 60_000, &kinds::all(), Pace::Crowded), schedule(7, TEN_MINUTES, &kinds::all(), Pace::Crowded));
         assert!(!short.is_empty() && long.starts_with(&short));
     }
 
@@ -128,7 +144,7 @@ mod tests {
     fn every_kind_gets_its_fair_share() {
         let kinds = kinds::all();
         let mut times: BTreeMap<&str, usize> = kinds.iter().map(|kind| (kind.name, 0)).collect();
-        for planned in schedule(1, 1_800_000, &kinds) {
+        for planned in schedule(1, 1_800_000, &kinds, Pace::Crowded) {
             *times.entry(planned.kind.name).or_default() += 1;
         }
         let (least, most) = (times.values().min(), times.values().max());
@@ -137,7 +153,7 @@ mod tests {
 
     #[test]
     fn what_cannot_happen_together_does_not_and_calms_are_kept() {
-        let planned = schedule(3, TEN_MINUTES, &kinds::all());
+        let planned = schedule(3, TEN_MINUTES, &kinds::all(), Pace::Crowded);
         let mut calms = 0;
         for (n, one) in planned.iter().enumerate() {
             let others = planned[..n].iter().filter(|other| other.ends_ms() > one.at_ms);
@@ -149,5 +165,12 @@ mod tests {
             assert!(one.ends_ms() <= TEN_MINUTES && one.at_ms >= FIRST_MS);
         }
         assert!(calms >= planned.len() / UNTIL_CALM / 2, "{calms} calms in {} faults", planned.len());
+    }
+
+    #[test]
+    fn alone_a_fault_has_the_time_after_it_for_itself() {
+        let planned = schedule(3, TEN_MINUTES, &kinds::all(), Pace::OneAtATime);
+        assert!(planned.len() > 10);
+        assert!(planned.windows(2).all(|pair| pair[1].at_ms == pair[0].ends_ms() + PAUSE_MS));
     }
 }

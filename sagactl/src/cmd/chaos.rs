@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::launch::{StopSignal, refused};
 use super::matrix::Matrix;
 use super::show::table;
-use crate::chaos::{self, ChaosError, Report, Settings, kinds};
+use crate::chaos::{self, ChaosError, Pace, Report, Settings, kinds};
 use crate::stack;
 
 /// Flags of `sagactl chaos`.
@@ -31,6 +31,9 @@ pub struct Chaos {
     /// Kinds of fault and groups of them, with commas between; a minus takes away again: all,-broker,-kill-order-svc
     #[arg(long, default_value = "all", value_delimiter = ',', allow_hyphen_values = true)]
     faults: Vec<String>,
+    /// Each fault alone, with time to recover before the next one: for recovery times, which otherwise contain those of others
+    #[arg(long)]
+    one_at_a_time: bool,
     /// Cancel what is undecided after this long
     #[arg(long, default_value_t = 10_000, value_name = "MS")]
     deadline_ms: u64,
@@ -111,7 +114,11 @@ impl Chaos {
         if self.orders < u64::MAX {
             command.push_str(&format!(" --orders {}", self.orders));
         }
+        if self.one_at_a_time {
+            command.push_str(" --one-at-a-time");
+        }
         Settings {
+            pace: if self.one_at_a_time { Pace::OneAtATime } else { Pace::Crowded },
             duration: Duration::from_secs_f64((self.minutes * 60.0).clamp(1.0, 1e6)),
             seed,
             orders: self.orders,

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use super::child::Child;
 use super::data::tail;
 use super::error::Doing;
-use super::unix::Signal;
+use super::unix::{self, Signal};
 use super::{Instance, StackError};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -56,6 +56,13 @@ impl Process {
     /// Its process id; `None` once it has ended.
     pub(super) fn pid(&self) -> Option<u32> {
         self.running().ok().map(|child| child.pid())
+    }
+
+    pub(super) fn limit_files(&self, to_those_open: bool) -> Result<(), StackError> {
+        let pid = self.child()?.pid();
+        let open = || std::fs::read_dir(format!("/proc/{pid}/fd")).map(|files| files.count() as u64);
+        let files = to_those_open.then(open).transpose().doing("count open files")?;
+        unix::limit_files(pid, files).doing("limit open files")
     }
 
     /// Every child it has from now on, and the one it has.

@@ -205,6 +205,11 @@ impl Stack {
         self.process(instance)?.signal(Signal::Continue)
     }
 
+    /// Lets a process open not one file or socket more than it has open; `false`: as many as ever again.
+    pub fn starve_of_files(&self, instance: impl Into<Instance>, starve: bool) -> Result<(), StackError> {
+        self.process(instance)?.limit_files(starve)
+    }
+
     /// Sets, or with `None` removes, an environment variable of a process; it counts from its next start on.
     pub fn set_env(
         &self,

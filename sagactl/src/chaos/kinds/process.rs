@@ -13,6 +13,8 @@ pub enum Blow {
     Restart,
     /// SIGSTOP, later SIGCONT.
     Freeze,
+    /// Not one more file or socket.
+    StarveOfFiles,
     /// `kill -9` of all services at once.
     KillAll,
 }
@@ -60,6 +62,16 @@ const fn freeze(name: &'static str, target: &'static [Program]) -> Kind {
     }
 }
 
+const fn starve(name: &'static str, target: &'static [Program]) -> Kind {
+    Kind {
+        does: "it may open no file or socket more than it has open, for some seconds",
+        stands_for: "a limit of open files that is reached: requests and reconnections fail",
+        heals: "the limit goes away; connections are made again",
+        fault: Fault::Process(Blow::StarveOfFiles),
+        ..freeze(name, target)
+    }
+}
+
 /// The kinds.
 pub static KINDS: &[Kind] = &[
     kill("kill-order-svc", &[OrderSvc]),
@@ -77,6 +89,10 @@ pub static KINDS: &[Kind] = &[
     freeze("freeze-payment-svc", &[PaymentSvc]),
     freeze("freeze-notification-svc", &[NotificationSvc]),
     freeze("freeze-provider", &[SandboxProvider]),
+    starve("no-files-order-svc", &[OrderSvc]),
+    starve("no-files-inventory-svc", &[InventorySvc]),
+    starve("no-files-payment-svc", &[PaymentSvc]),
+    starve("no-files-notification-svc", &[NotificationSvc]),
     Kind {
         does: "`kill -9` of all services and the provider at the same moment",
         stands_for: "a power cut of the machines the services run on",
@@ -108,6 +124,12 @@ pub(super) async fn inject(blow: Blow, rig: &Rig, call: &Call) -> Outcome {
             rig.stack.pause(target).map_err(sentence)?;
             rig.hold(call.lasts).await;
             rig.stack.resume(target).map_err(sentence)?;
+        }
+        Blow::StarveOfFiles => {
+            let target = call.target()?;
+            rig.stack.starve_of_files(target, true).map_err(sentence)?;
+            rig.hold(call.lasts).await;
+            rig.stack.starve_of_files(target, false).map_err(sentence)?;
         }
         Blow::KillAll => {
             let mut killed = Vec::new();
