@@ -252,18 +252,18 @@ async fn run<App: Send + Sync + 'static>(
         shared.faults().scope(|| about, work).await
     });
     let own = |why: String| Err(Failed::Own(StepError::Retry(crate::step::Retry::because(why))));
-    let ended = match tokio::time::timeout(engine.settings.step_limit(), &mut unit).await {
+    let database_answers = async || engine.db.execute("select 1", &[]).await.is_ok();
+    match tokio::time::timeout(engine.settings.step_limit(), &mut unit).await {
+        // The connection was lost, but the database is there: either it is back, or the event is at fault.
+        Ok(Ok(Err(Failed::Gone(why)))) if database_answers().await => Err(Failed::Passing(why)),
         Ok(Ok(ended)) => ended,
         Ok(Err(panic)) => own(format!("the step panicked: {panic}")),
         Err(_) => {
             // Its transaction ends with it.
             unit.abort();
-            own(format!("the step did not end within {} ms", engine.settings.step_limit_ms))
+            let late = format!("the step did not end within {} ms", engine.settings.step_limit_ms);
+            // A database that has fallen silent holds every step; that says nothing about the events.
+            if database_answers().await { own(late) } else { Err(Failed::Gone(late)) }
         }
-    };
-    match ended {
-        // The connection was lost, but the database is there: either it is back, or the event is at fault.
-        Err(Failed::Gone(why)) if engine.db.execute("select 1", &[]).await.is_ok() => Err(Failed::Passing(why)),
-        ended => ended,
     }
 }

@@ -22,15 +22,26 @@ struct Distant {
     wire: Wire,
 }
 
+/// A wait is an effect as well, so that one that is over is seen, too.
+const NOTE_WAITS: &str = "create function note() returns trigger language plpgsql as $$
+    begin insert into effects (saga_id, step) values (new.saga_id, 'wait'); return new; end $$";
+
+/// Longer than anything here takes: what holds a step is not its own limit.
+const NO_STEP_LIMIT: u64 = 600_000;
+
 impl Distant {
-    async fn start() -> Fallible<Self> {
+    async fn start(step_limit_ms: u64) -> Fallible<Self> {
         let (world, script) = (World::new().await?, Arc::<Script>::default());
         let bench = world.bench(shop(&script)?).await?;
+        for statement in
+            [NOTE_WAITS, "create trigger noted before insert on saga.waiting for each row execute function note()"]
+        {
+            bench.db().execute(statement, &[]).await?;
+        }
         let proxy = Proxy::to(world.database_port()?).await?;
         let mut settings = world.by_way_of(proxy.port())?.settings().await?;
         settings.database_connections = 1;
-        // What holds a step is not its own limit.
-        settings.step_limit_ms = 600_000;
+        settings.step_limit_ms = step_limit_ms;
         let replica = Replica::start(shop(&script)?, settings, &MIGRATOR).await?;
         let wire = Wire::connect(&world).await?;
         Ok(Self { world, script, bench, proxy, replica, wire })
@@ -66,7 +77,7 @@ impl Distant {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_never_answers_holds_no_queue_for_ever() -> Outcome {
-    let shop = Distant::start().await?;
+    let shop = Distant::start(NO_STEP_LIMIT).await?;
     shop.fall_silent().await?;
     let saga = SagaId::new();
     shop.wire.put("shop.events", saga, &Placed::order()).await?;
@@ -76,7 +87,21 @@ async fn a_database_that_never_answers_holds_no_queue_for_ever() -> Outcome {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_falls_silent_under_a_step_is_not_counted_against_its_message() -> Outcome {
-    let shop = Distant::start().await?;
+    let shop = Distant::start(NO_STEP_LIMIT).await?;
+    let gate = shop.script.gate("reserve");
+    let saga = SagaId::new();
+    shop.wire.put("shop.events", saga, &Placed::order()).await?;
+    gate.reached().await?;
+    shop.fall_silent().await?;
+    gate.open();
+    shop.speak_again().await?;
+    shop.handles(saga, 2).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_is_ended_by_its_limit_while_the_database_is_silent_is_not_counted_against_its_message() -> Outcome
+{
+    let shop = Distant::start(3_000).await?;
     let gate = shop.script.gate("reserve");
     let saga = SagaId::new();
     shop.wire.put("shop.events", saga, &Placed::order()).await?;
