@@ -30,6 +30,9 @@ pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 /// Where it listens unless told otherwise.
 const LISTEN: &str = "127.0.0.1:8080";
 
+/// Loops that read by the clock, each one statement at a time.
+const CLOCK_READS: u32 = 3;
+
 /// What the steps see.
 pub(crate) struct App {
     /// Participants that must answer a cancellation.
@@ -45,7 +48,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let app = App { required_answers: config.participants.clone() };
     let participant = participant::participant(app).map_err(Error::from)?;
     // What goes on by itself has connections of its own: a crowd of readers must not keep deadlines waiting.
-    let clock_reads = saga_common::db::reads(&config.engine.database_url()?).map_err(Error::from)?;
+    let clock_reads = saga_common::db::reads(&config.engine.database_url()?, CLOCK_READS).map_err(Error::from)?;
     let service = Service::prepare(participant, config.engine.clone(), &MIGRATOR).await?;
     let watch = watch::Watch::default();
     let (placements, waiting) = placement::queue();

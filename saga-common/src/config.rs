@@ -72,6 +72,10 @@ pub struct Settings {
     #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 8)]
     pub database_connections: usize,
 
+    /// Connections to the database for reads over HTTP. When all are busy for 10 s, whoever asks is told to try again.
+    #[arg(long, env = "READ_CONNECTIONS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    pub read_connections: u32,
+
     /// Milliseconds after which a batch of steps that has not ended is given up and tried again one by one.
     #[arg(long, env = "STEP_LIMIT_MS", default_value_t = 30_000)]
     pub step_limit_ms: u64,
@@ -192,5 +196,29 @@ impl Settings {
     #[must_use]
     pub fn outbox_lease(&self) -> Duration {
         Duration::from_millis(self.outbox_lease_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Bare {
+        #[command(flatten)]
+        engine: Settings,
+    }
+
+    fn read_connections(arguments: &[&str]) -> Option<u32> {
+        let bare = Bare::try_parse_from([&["service"], arguments].concat()).ok()?;
+        Some(bare.engine.read_connections)
+    }
+
+    #[test]
+    fn there_are_connections_for_reads_as_many_as_asked_for_but_never_none() {
+        assert_eq!(read_connections(&[]), Some(8));
+        assert_eq!(read_connections(&["--read-connections", "3"]), Some(3));
+        assert_eq!(read_connections(&["--read-connections", "0"]), None);
     }
 }

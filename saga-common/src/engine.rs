@@ -48,7 +48,7 @@ impl<App: Send + Sync + 'static> Engine<App> {
     ) -> Result<(Self, outbox::Ends), StartError> {
         let (database_url, owner_url) = (settings.database_url()?, settings.owner_url()?);
         let db = Db::new(&database_url, settings.database_connections).map_err(Error::from)?;
-        let reads = db::reads(&database_url).map_err(Error::from)?;
+        let reads = db::reads(&database_url, settings.read_connections).map_err(Error::from)?;
         wait_for_database(&owner_url).await?;
         db::migrate(&owner_url, &database_url, migrations).await.map_err(Error::from)?;
         db.require_durability().await.map_err(Error::from)?;

@@ -216,14 +216,15 @@ impl Db {
     }
 }
 
-/// Connections for the single-statement reads behind HTTP, which sqlx checks at compile time.
+/// At most so many connections for single-statement reads, which sqlx checks at compile time. For those behind HTTP there is
+/// [`Service::reads`](crate::Service::reads).
 ///
 /// # Errors
 /// When the URL is none.
-pub fn reads(url: &str) -> Result<sqlx::PgPool, DbError> {
+pub fn reads(url: &str, connections: u32) -> Result<sqlx::PgPool, DbError> {
     let options = url.parse::<sqlx::postgres::PgConnectOptions>().map_err(|error| DbError::Url(error.to_string()))?;
     let pool = sqlx::postgres::PgPoolOptions::new()
-        .max_connections(8)
+        .max_connections(connections)
         .acquire_timeout(Duration::from_secs(10))
         .connect_lazy_with(options.options([("statement_timeout", "5s")]));
     Ok(pool)

@@ -96,12 +96,22 @@ async fn a_queue_that_somebody_deleted_is_declared_bound_and_consumed_again() ->
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_that_takes_too_long_is_to_be_tried_again() -> Outcome {
     let world = World::new().await?;
-    let mut reading = saga_common::db::reads(&world.database_url)?.acquire().await?;
+    let mut reading = saga_common::db::reads(&world.database_url, 1)?.acquire().await?;
     sqlx::query("set statement_timeout = '10ms'").execute(&mut *reading).await?;
     let late = sqlx::query("select pg_sleep(60)").execute(&mut *reading).await.expect_err("it is ended");
     let problem = serde_json::to_value(Problem::from(late))?;
     assert_eq!(problem["status"], 503, "{problem}");
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("took too long")), "{problem}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_have_as_many_connections_as_the_setting_says() -> Outcome {
+    let world = World::new().await?;
+    let mut settings = world.settings().await?;
+    settings.read_connections = 2;
+    let service = Service::prepare(shop(&Arc::default())?, settings, &MIGRATOR).await?;
+    assert_eq!(service.reads().options().get_max_connections(), 2);
     Ok(())
 }
 
