@@ -23,7 +23,8 @@ pub struct FaultMap {
 pub struct FaultPoint {
     /// `<service>/<point>`, as a directive names it.
     pub point: String,
-    /// What it is at: `subscription`, `delivery`, `database`, `commit`, `ack`, `publish` or `call`.
+    /// What it is at: `subscription`, `delivery`, `database`, `commit`, `ack`, `publish`, `sweep`,
+    /// `announcement` or `call`.
     pub place: String,
     /// What a crash there means.
     pub stands_for: String,

@@ -58,11 +58,8 @@ impl Process {
         self.running().ok().map(|child| child.pid())
     }
 
-    pub(super) fn limit_files(&self, to_those_open: bool) -> Result<(), StackError> {
-        let pid = self.child()?.pid();
-        let open = || std::fs::read_dir(format!("/proc/{pid}/fd")).map(|files| files.count() as u64);
-        let files = to_those_open.then(open).transpose().doing("count open files")?;
-        unix::limit_files(pid, files).doing("limit open files")
+    pub(super) fn limit_files(&self, to: Option<u64>) -> Result<(), StackError> {
+        unix::limit_files(self.child()?.pid(), to).doing("limit open files")
     }
 
     /// Every child it has from now on, and the one it has.

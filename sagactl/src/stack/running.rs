@@ -205,9 +205,9 @@ impl Stack {
         self.process(instance)?.signal(Signal::Continue)
     }
 
-    /// Lets a process open not one file or socket more than it has open; `false`: as many as ever again.
+    /// Lets a process open neither file nor socket; it keeps what it has. `false`: as many as ever again.
     pub fn starve_of_files(&self, instance: impl Into<Instance>, starve: bool) -> Result<(), StackError> {
-        self.process(instance)?.limit_files(starve)
+        self.process(instance)?.limit_files(starve.then_some(0))
     }
 
     /// Sets, or with `None` removes, an environment variable of a process; it counts from its next start on.

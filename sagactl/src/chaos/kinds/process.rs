@@ -1,8 +1,9 @@
 //! Processes are killed, asked to stop, frozen.
 
 use super::{Call, Claim, Done, Fault, Group, Kind, NotInjected, Outcome, Recovers, sentence};
+use crate::chaos::proxy::Proxy;
 use crate::chaos::rig::Rig;
-use crate::stack::Program;
+use crate::stack::{Program, Upstream};
 
 /// What happens to a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub enum Blow {
     Restart,
     /// SIGSTOP, later SIGCONT.
     Freeze,
-    /// Not one more file or socket.
+    /// Neither file nor socket can be opened.
     StarveOfFiles,
     /// `kill -9` of all services at once.
     KillAll,
@@ -64,7 +65,7 @@ const fn freeze(name: &'static str, target: &'static [Program]) -> Kind {
 
 const fn starve(name: &'static str, target: &'static [Program]) -> Kind {
     Kind {
-        does: "it may open no file or socket more than it has open, for some seconds",
+        does: "for some seconds it may open neither file nor socket, and its connections are cut",
         stands_for: "a limit of open files that is reached: requests and reconnections fail",
         heals: "the limit goes away; connections are made again",
         fault: Fault::Process(Blow::StarveOfFiles),
@@ -128,6 +129,10 @@ pub(super) async fn inject(blow: Blow, rig: &Rig, call: &Call) -> Outcome {
         Blow::StarveOfFiles => {
             let target = call.target()?;
             rig.stack.starve_of_files(target, true).map_err(sentence)?;
+            // Or it would hardly notice: whoever has all the connections it needs opens none.
+            for upstream in [Upstream::Broker, Upstream::Database] {
+                rig.link(target, upstream).into_iter().for_each(Proxy::cut);
+            }
             rig.hold(call.lasts).await;
             rig.stack.starve_of_files(target, false).map_err(sentence)?;
         }
