@@ -11,6 +11,8 @@ use uuid::Uuid;
 
 const DAY_MS: u64 = 86_400_000;
 const DAYS_AHEAD: u64 = 14;
+/// With fewer left somebody has to see why no more are made.
+const FEW_DAYS: u64 = 7;
 /// How far ahead of the database another host's clock may be.
 const SKEW_MS: u64 = 3_600_000;
 
@@ -18,17 +20,48 @@ const SKEW_MS: u64 = 3_600_000;
 #[derive(Debug, Default)]
 pub(crate) struct Window {
     from_ms: AtomicU64,
+    until_ms: AtomicU64,
     /// Database clock minus ours at the last look, so that "the future" is the database's, kept as ours plus this.
     ahead_ms: AtomicU64,
     behind_ms: AtomicU64,
 }
 
 impl Window {
-    fn set(&self, from_ms: u64, database_now_ms: u64) {
+    fn set(&self, from_ms: u64, until_ms: u64, database_now_ms: u64) {
         let now = now_ms();
         self.from_ms.store(from_ms, Ordering::Relaxed);
+        self.until_ms.store(until_ms, Ordering::Relaxed);
         self.ahead_ms.store(database_now_ms.saturating_sub(now), Ordering::Relaxed);
         self.behind_ms.store(now.saturating_sub(database_now_ms), Ordering::Relaxed);
+    }
+
+    fn database_now_ms(&self) -> u64 {
+        now_ms() + self.ahead_ms.load(Ordering::Relaxed) - self.behind_ms.load(Ordering::Relaxed)
+    }
+
+    /// Days after today that sagas can be guarded on; none before the first look.
+    fn days_ahead(&self) -> Option<u64> {
+        let until = self.until_ms.load(Ordering::Relaxed) / DAY_MS;
+        let tomorrow = self.database_now_ms() / DAY_MS + 1;
+        (until > 0).then(|| until.saturating_sub(tomorrow))
+    }
+
+    /// Sets the metric, once there is somebody who records it.
+    pub(crate) fn record_days_ahead(&self) {
+        if let Some(days_ahead) = self.days_ahead() {
+            #[allow(clippy::cast_precision_loss)]
+            metrics::gauge!("saga_partition_days_ahead").set(days_ahead as f64);
+        }
+    }
+
+    fn tell_days_ahead(&self) {
+        self.record_days_ahead();
+        if let Some(days_ahead) = self.days_ahead().filter(|days_ahead| *days_ahead < FEW_DAYS) {
+            tracing::error!(
+                days_ahead,
+                "few partitions of the guard rows are left, and after them no saga can be guarded"
+            );
+        }
     }
 
     /// Can this saga be guarded? If not, why.
@@ -36,7 +69,7 @@ impl Window {
         let Some(made_at) = saga_id.made_at_ms() else {
             return Err("expired: the saga id is no UUIDv7");
         };
-        let database_now = now_ms() + self.ahead_ms.load(Ordering::Relaxed) - self.behind_ms.load(Ordering::Relaxed);
+        let database_now = self.database_now_ms();
         if made_at < self.from_ms.load(Ordering::Relaxed) {
             Err("expired: the saga is older than the guard rows that are kept")
         } else if made_at > database_now + SKEW_MS {
@@ -63,9 +96,21 @@ fn partition(day: u64) -> Result<String, DbError> {
     Ok(format!("idempotency_keys_{}", date.format("%Y%m%d")))
 }
 
-/// Makes partitions up to [`DAYS_AHEAD`], drops those past retention that hold nothing unfinished, and sets the window.
-/// Runs as the owner; several replicas take turns.
+/// Makes partitions up to [`DAYS_AHEAD`], drops those past retention that hold nothing unfinished, sets the window, and
+/// tells how many days are left. Runs as the owner; several replicas take turns.
 pub(crate) async fn keep(
+    owner_url: &str,
+    retention_days: u32,
+    unfinished: Option<&'static str>,
+    window: &Window,
+) -> Result<(), DbError> {
+    let kept = keep_window(owner_url, retention_days, unfinished, window).await;
+    // Also when the owner cannot even connect: the days pass all the same.
+    window.tell_days_ahead();
+    kept
+}
+
+async fn keep_window(
     owner_url: &str,
     retention_days: u32,
     unfinished: Option<&'static str>,
@@ -87,7 +132,8 @@ pub(crate) async fn keep(
             if let Err(error) = kept {
                 tracing::warn!(error = %error, "partitions of the guard rows are not kept up now; tried again in an hour");
             }
-            window.set(first * DAY_MS, now);
+            let end = (today..).find(|day| !days.contains(day)).unwrap_or(today);
+            window.set(first * DAY_MS, end * DAY_MS, now);
             Ok(())
         }
         (kept, _) => kept.and(Err(DbError::Broken("there is no partition for the sagas of today".to_owned()))),
@@ -174,6 +220,8 @@ async fn drop_finished(owner: &mut PgConnection, day: u64, unfinished: Option<&'
             return Ok(false);
         }
     }
+    // The fault directives of these sagas and of any before them.
+    sqlx::query("delete from saga.faults where saga_id < $1").bind(to).execute(&mut *tx).await?;
     let sql = format!("drop table saga.{name}");
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut *tx).await?;
     tx.commit().await?;
@@ -195,10 +243,24 @@ mod tests {
     }
 
     #[test]
+    fn the_days_ahead_are_those_after_today_and_grow_fewer_by_themselves() {
+        let window = Window::default();
+        assert_eq!(window.days_ahead(), None);
+        let today = now_ms() / DAY_MS;
+        window.set(today * DAY_MS, (today + 15) * DAY_MS, now_ms());
+        assert_eq!(window.days_ahead(), Some(14));
+        // Ten days later nobody could look.
+        window.ahead_ms.fetch_add(10 * DAY_MS, Ordering::Relaxed);
+        assert_eq!(window.days_ahead(), Some(4));
+        window.ahead_ms.fetch_add(10 * DAY_MS, Ordering::Relaxed);
+        assert_eq!(window.days_ahead(), Some(0));
+    }
+
+    #[test]
     fn ids_outside_of_the_window_are_expired() {
         let window = Window::default();
         let now = now_ms();
-        window.set(now - DAY_MS, now);
+        window.set(now - DAY_MS, now + DAY_MS, now);
         assert!(window.check(SagaId::new()).is_ok());
         let v7 = |ms: u64| SagaId::from(Uuid::from_u128(floor_id(ms).as_u128() | 0x7000_8000_0000_0000_0000));
         assert!(window.check(v7(now - 2 * DAY_MS)).is_err());

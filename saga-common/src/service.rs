@@ -239,7 +239,7 @@ async fn partitions_task<App: Send + Sync + 'static>(
     loop {
         tokio::select! { () = tokio::time::sleep(PARTITIONS_EVERY) => {}, () = stop.cancelled() => return }
         if let Err(error) = engine.keep_partitions(&owner_url).await {
-            tracing::error!(error = %chain(&error), "partitions of the guard rows cannot be kept up; there are 14 days left at most");
+            tracing::error!(error = %chain(&error), "partitions of the guard rows cannot be kept up; tried again in an hour");
         }
     }
 }

@@ -60,6 +60,8 @@ pub(crate) fn app<App: Send + Sync + 'static>(
         health,
         metrics: recorder(),
     };
+    // What was recorded before is lost, and this would not be recorded again for an hour.
+    engine.window.record_days_ahead();
     let engine_routes = OpenApiRouter::new()
         .routes(routes!(state::choreography))
         .routes(routes!(sagas::show))

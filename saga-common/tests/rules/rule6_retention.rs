@@ -85,9 +85,15 @@ async fn partitions_past_retention_go_unless_a_saga_in_them_is_unfinished() -> O
     }
     let job = "insert into saga.jobs (saga_id, step, phase, message_id, data) values ($1, 'charge', 'call', $1, '{}')";
     bench.db().execute(job, &[&saga_of_day(98).as_uuid()]).await?;
+    let faults = [101, 100, 98, 0].map(|days_ago| saga_of_day(days_ago).as_uuid());
+    let plant = "insert into saga.faults (saga_id, n, directive, times_left) select unnest($1::uuid[]), 0, '', 1";
+    bench.db().execute(plant, &[&&faults[..]]).await?;
     bench.keep_partitions().await?;
     let kept = partitions(&bench).await?;
     assert!(!kept.contains(&partition(100)) && kept.contains(&partition(98)));
+    let planted = bench.db().query("select saga_id from saga.faults order by saga_id", &[]).await?;
+    let planted: Vec<sqlx::types::Uuid> = planted.iter().map(|row| row.get(0)).collect();
+    assert_eq!(planted, faults[2..], "the directives of sagas that can be guarded are kept");
     Ok(())
 }
 
@@ -100,6 +106,29 @@ async fn every_day_since_the_oldest_one_kept_can_be_guarded() -> Outcome {
     bench.keep_partitions().await?;
     let report = bench.deliver(&Message::of(saga_of_day(20), &Placed::order())?).await?;
     assert_eq!(report.verdict, Some(Verdict::Done));
+    Ok(())
+}
+
+#[tokio::test]
+async fn days_that_no_partition_can_be_made_for_are_counted_and_an_error_when_they_come_near() -> Outcome {
+    let world = World::new().await?;
+    let bench = world.bench(shop(&Arc::default())?).await?;
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    // This thread's: all of this test runs on it.
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let told = |days: u32| recorder.handle().render().contains(&format!("saga_partition_days_ahead {days}\n"));
+    let said = keep_with_warnings(Arc::clone(&bench)).await?;
+    assert!(said.is_empty() && told(14), "{said}");
+
+    // Something of that name is in the way, and is no partition.
+    for (day, near) in [(8, false), (7, true)] {
+        bench.db().execute(&format!("drop table saga.{}", partition(-day)), &[]).await?;
+        bench.db().execute(&format!("create table saga.{} (x int)", partition(-day)), &[]).await?;
+        let said = keep_with_warnings(Arc::clone(&bench)).await?;
+        assert!(said.contains("not kept up"), "{said}");
+        assert_eq!(said.contains("ERROR"), near, "{said}");
+        assert!(told(u32::try_from(day - 1)?), "{}", recorder.handle().render());
+    }
     Ok(())
 }
 

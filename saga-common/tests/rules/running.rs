@@ -11,10 +11,11 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Asks a participant whether it is ready: the whole answer.
-async fn readyz(address: SocketAddr) -> Fallible<String> {
+/// Asks a participant something over HTTP: the whole answer.
+async fn get(address: SocketAddr, path: &str) -> Fallible<String> {
     let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     Ok(answer)
@@ -31,14 +32,16 @@ async fn readiness_tells_what_is_missing_and_is_regained_without_anything_to_do(
     let service = Service::prepare(shop(&Arc::default())?, settings, &MIGRATOR).await?;
     let serving = tokio::spawn(service.serve("", Default::default()));
     let answers = async |wanted: &str| {
-        eventually(wanted, async || Ok(readyz(address).await?.contains(wanted).then_some(()))).await
+        eventually(wanted, async || Ok(get(address, "/readyz").await?.contains(wanted).then_some(()))).await
     };
     answers("200 OK").await?;
+    let metrics = get(address, "/metrics").await?;
+    assert!(metrics.contains("saga_partition_days_ahead 14"), "also right after the start: {metrics}");
     let [consumer, publisher] = PURPOSES;
     for (purpose, why) in [(publisher, "no connection to publish on"), (consumer, "not subscribed to every queue")] {
         proxy.refuse(Some(purpose));
         answers(why).await?;
-        assert!(readyz(address).await?.starts_with("HTTP/1.1 503"), "and it stays so");
+        assert!(get(address, "/readyz").await?.starts_with("HTTP/1.1 503"), "and it stays so");
         proxy.refuse(None);
         answers("200 OK").await?;
     }
