@@ -133,11 +133,11 @@ pub(crate) fn is_sku(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use order_contracts::{Line, Money, OrderId};
 
-    fn placed(saga_id: SagaId, lines: &[(&str, i64)]) -> OrderPlaced {
+    pub(crate) fn placed(saga_id: SagaId, lines: &[(&str, i64)]) -> OrderPlaced {
         OrderPlaced {
             order_id: OrderId(saga_id.as_uuid()),
             customer_id: "anna".into(),

@@ -10,11 +10,8 @@ use saga_common::{Participant, set};
 /// | `reserve-stock` | `order.placed` | `stock.reserved` | `stock.rejected` | back on the shelf |
 /// | `commit-stock` | `order.confirmed` | `stock.committed` | - | - |
 ///
-/// The names are keys in the database: they are never changed. Public for tests on a bench (`saga_common::testkit`).
-///
-/// # Errors
-/// When the table does not fit together.
-pub fn participant() -> Result<Participant<()>, ChoreographyError> {
+/// The names are keys in the database: they are never changed.
+pub(crate) fn participant() -> Result<Participant<()>, ChoreographyError> {
     Participant::new("inventory", ())
         .compensatable("reserve-stock", set(reserve_stock::reserve), reserve_stock::release)
         .locks(domain::articles)

@@ -25,7 +25,7 @@ pub use config::Config;
 use saga_common::{Error, Service, StartError};
 
 /// The tables of this service; the engine has its own.
-pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 
 /// Where it listens unless told otherwise.
 const LISTEN: &str = "127.0.0.1:8080";

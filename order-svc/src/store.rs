@@ -1,4 +1,4 @@
-//! All SQL of order-svc that changes anything.
+//! All SQL that writes, and what has to be read to write.
 
 use crate::placement::{Placement, Times};
 use order_contracts::{CustomerId, OrderId, PaymentCharged};

@@ -42,7 +42,7 @@ impl Config {
     ///
     /// # Errors
     /// When the key is missing or its file cannot be read, or the URL or key cannot work.
-    pub fn provider(&self) -> Result<ProviderClient, StartError> {
+    pub(crate) fn provider(&self) -> Result<ProviderClient, StartError> {
         let key = match &self.provider_key {
             Some(key) => key.clone(),
             None => {

@@ -21,7 +21,7 @@ use saga_common::Service;
 use saga_common::db::DbError;
 
 /// The tables of this service; the engine has its own.
-pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 
 /// Where it listens unless told otherwise.
 const LISTEN: &str = "127.0.0.1:8081";

@@ -1,4 +1,4 @@
-//! All transactional SQL of payment-svc.
+//! All SQL that writes, and what has to be read to write.
 
 use crate::domain::{Status, Wallet};
 use saga_common::{DbError, Tx};

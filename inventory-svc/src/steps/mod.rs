@@ -2,3 +2,5 @@
 
 pub(crate) mod commit_stock;
 pub(crate) mod reserve_stock;
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,5 @@
 //! inventory-svc alone, as a process on real servers: the test plays everybody else.
 
-mod steps;
 mod storm;
 mod wire;
 

@@ -1,4 +1,4 @@
-//! close-order: the stock has left the shelf, so the confirmation has reached everybody it needs.
+//! `close-order`: the stock has left the shelf, so the confirmation has reached everybody it needs.
 
 use crate::App;
 use crate::store;

@@ -1,4 +1,4 @@
-//! collect-answers: an order is cancelled when everybody has answered (R4).
+//! `collect-answers`: an order is cancelled when everybody has answered (R4).
 
 use crate::App;
 use crate::store::{self, Answered};

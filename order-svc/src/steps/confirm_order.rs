@@ -1,4 +1,4 @@
-//! confirm-order: the pivot. One compare-and-set on the order row decides between confirmed and cancelled.
+//! `confirm-order`: the pivot. One compare-and-set on the order row decides between confirmed and cancelled.
 
 use crate::App;
 use crate::store::{self, Confirmed};

@@ -1,4 +1,4 @@
-//! place-order: begun by `POST /orders` (see `placement`), undone by marking the order as cancelling.
+//! `place-order`: begun by `POST /orders` (see `placement`), undone by marking the order as cancelling.
 
 use crate::App;
 use crate::domain::reason_of;

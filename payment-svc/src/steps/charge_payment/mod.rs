@@ -1,4 +1,4 @@
-//! charge-payment: takes an order's money, from a wallet here or from a card at the provider; its undo gives it back.
+//! `charge-payment`: takes an order's money, from a wallet here or from a card at the provider; its undo gives it back.
 
 mod cards;
 mod fault_points;

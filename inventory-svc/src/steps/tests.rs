@@ -1,11 +1,18 @@
 //! The steps alone, on a real database and without a broker: one message or one batch at a time.
 
-use super::{Outcome, confirmed, placed};
-use inventory_svc::participant;
+use crate::domain::tests::placed;
+use crate::participant::participant;
+use order_contracts::{OrderConfirmed, OrderId};
 use saga_common::testkit::{Bench, Message, Report};
 use saga_common::{SagaId, Verdict};
 use sagactl::stack::Servers;
 use std::sync::Arc;
+
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+fn confirmed(saga_id: SagaId) -> OrderConfirmed {
+    OrderConfirmed { order_id: OrderId(saga_id.as_uuid()), customer_id: "anna".into() }
+}
 
 /// A bench on a database of its own, which goes with the servers.
 struct Shelves {
@@ -18,7 +25,7 @@ impl Shelves {
         let servers = Servers::shared().await?;
         let name = format!("steps_{}", SagaId::new().as_uuid().simple());
         let url = servers.create_database(&name).await?;
-        let bench = Bench::new(participant()?, &url, &inventory_svc::MIGRATOR).await?;
+        let bench = Bench::new(participant()?, &url, &crate::MIGRATOR).await?;
         Ok(Self { _servers: servers, bench })
     }
 
@@ -41,7 +48,7 @@ async fn a_batch_gives_what_one_by_one_gives() -> Outcome {
     let mut batch = Vec::new();
     for n in 0..90_i64 {
         let saga_id = SagaId::new();
-        let order = placed(saga_id, &[("GRINDER-HAND", n * 7 % 12 + 1), ("MUG-STONE", n % 3 + 1)])?;
+        let order = placed(saga_id, &[("GRINDER-HAND", n * 7 % 12 + 1), ("MUG-STONE", n % 3 + 1)]);
         batch.push(Message::of(saga_id, &order)?);
     }
     let in_one = together.bench.deliver_batch(&batch).await?;
@@ -66,11 +73,11 @@ async fn a_batch_gives_what_one_by_one_gives() -> Outcome {
 async fn orders_are_placed_and_bought_in_one_batch() -> Outcome {
     let shelves = Shelves::new().await?;
     let (bought, held) = (SagaId::new(), SagaId::new());
-    shelves.bench.deliver(&Message::of(bought, &placed(bought, &[("MUG-STONE", 3)])?)?).await?;
+    shelves.bench.deliver(&Message::of(bought, &placed(bought, &[("MUG-STONE", 3)]))?).await?;
     let batch = [
-        Message::of(held, &placed(held, &[("MUG-STONE", 4)])?)?,
+        Message::of(held, &placed(held, &[("MUG-STONE", 4)]))?,
         Message::of(bought, &confirmed(bought))?,
-        Message::of(held, &placed(held, &[("MUG-STONE", 4)])?)?,
+        Message::of(held, &placed(held, &[("MUG-STONE", 4)]))?,
     ];
     let reports = shelves.bench.deliver_batch(&batch).await?;
     assert_eq!(verdicts(&reports), [Some(Verdict::Done); 3]);
@@ -93,7 +100,7 @@ async fn an_order_that_is_confirmed_without_stock_is_tried_until_somebody_helps(
         shelves.bench.skip_waits().await?;
         assert_eq!(shelves.bench.run_waiting_once().await?, 1);
     }
-    let reserve = Message::of(saga_id, &placed(saga_id, &[("MUG-STONE", 1)])?)?;
+    let reserve = Message::of(saga_id, &placed(saga_id, &[("MUG-STONE", 1)]))?;
     shelves.bench.deliver(&reserve).await?;
     shelves.bench.skip_waits().await?;
     shelves.bench.run_waiting_once().await?;
@@ -107,8 +114,8 @@ async fn a_release_that_comes_twice_puts_back_once() -> Outcome {
     let shelves = Shelves::new().await?;
     let before = shelves.contents().await?;
     let (held, refused) = (SagaId::new(), SagaId::new());
-    shelves.bench.deliver(&Message::of(held, &placed(held, &[("MUG-STONE", 3), ("SCALE-01", 1)])?)?).await?;
-    shelves.bench.deliver(&Message::of(refused, &placed(refused, &[("TEAPOT-CAST", 1)])?)?).await?;
+    shelves.bench.deliver(&Message::of(held, &placed(held, &[("MUG-STONE", 3), ("SCALE-01", 1)]))?).await?;
+    shelves.bench.deliver(&Message::of(refused, &placed(refused, &[("TEAPOT-CAST", 1)]))?).await?;
     let failures = [Message::failure(held), Message::failure(refused), Message::failure(held)];
     let answers = shelves.bench.deliver_batch(&failures).await?;
     assert_eq!(verdicts(&answers), [Some(Verdict::Undone), Some(Verdict::NothingToUndo), Some(Verdict::Undone)]);
