@@ -118,7 +118,7 @@ async fn work<App: Send + Sync + 'static>(
         let events = std::mem::take(&mut deliveries.events);
         engine.faults().learn(events.iter().map(|(envelope, _)| envelope)).await;
         let about = || events.iter().filter_map(|(envelope, _)| settle::subject(envelope)).collect();
-        let settled = engine.faults().scope(about, async {
+        let settled = engine.faults().scope_in(Some(Lane::Deliveries), about, async {
             faults::AFTER_DELIVERY.reached().await?;
             if !settle_all(engine, source.role, &events, stop).await {
                 return Ok(false);

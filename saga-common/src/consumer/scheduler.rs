@@ -5,7 +5,7 @@ use super::settle::{Inbound, hold_on, run_alone, subject};
 use crate::db::DbError;
 use crate::engine::Engine;
 use crate::error::chain;
-use crate::faults;
+use crate::faults::{self, Lane};
 use crate::retry::Patience;
 use crate::waiting::{self, Due, WaitingKey};
 use std::convert::Infallible;
@@ -60,7 +60,7 @@ pub(crate) async fn run_what_is_due<App: Send + Sync + 'static>(
         let key = row.key.clone();
         let about = subject(&row.envelope).into_iter().collect();
         let ran = tokio::select! {
-            ran = engine.faults().scope(|| about, run(engine, row, stop)) => ran,
+            ran = engine.faults().scope_in(Some(Lane::Waiting), || about, run(engine, row, stop)) => ran,
             never = renew(engine, &mut renewals, &unfinished) => match never {},
         };
         if let Err(why) = ran {
@@ -82,12 +82,26 @@ async fn renew<App>(engine: &Engine<App>, renewals: &mut Interval, unfinished: &
     }
 }
 
+/// Once, and once more if a fault has duplicated it.
 async fn run<App: Send + Sync + 'static>(
     engine: &Arc<Engine<App>>,
     row: Due,
     stop: &CancellationToken,
 ) -> Result<(), String> {
     faults::AFTER_DUE.reached().await.map_err(|fault| fault.to_string())?;
+    attempt(engine, row.clone(), stop).await?;
+    let of_saga = |row: &Due| row.envelope.saga_id.as_ref().ok().copied();
+    for row in engine.faults().take_duplicates(Lane::Waiting, &[row], of_saga) {
+        attempt(engine, row, stop).await?;
+    }
+    Ok(())
+}
+
+async fn attempt<App: Send + Sync + 'static>(
+    engine: &Arc<Engine<App>>,
+    row: Due,
+    stop: &CancellationToken,
+) -> Result<(), String> {
     // Counted when its turn comes: those behind a message that ends the process are not counted with it.
     let attempts = waiting::count_attempt(&engine.db, &row.key, LEASE).await.map_err(|e| chain(&e))?;
     let key = row.key.clone();

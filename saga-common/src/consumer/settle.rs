@@ -239,7 +239,7 @@ async fn run<App: Send + Sync + 'static>(
     role: QueueRole,
     batch: Vec<Inbound>,
 ) -> Result<(), Failed> {
-    let shared = Arc::clone(engine);
+    let (shared, lane) = (Arc::clone(engine), faults::lane());
     let mut unit = tokio::spawn(async move {
         let about: Vec<Subject> = batch.iter().filter_map(|inbound| subject(&inbound.envelope)).collect();
         let work = async {
@@ -249,7 +249,7 @@ async fn run<App: Send + Sync + 'static>(
                 _ => forward::run(&shared, batch).await,
             }
         };
-        shared.faults().scope(|| about, work).await
+        shared.faults().scope_in(lane, || about, work).await
     });
     let own = |why: String| Err(Failed::Own(StepError::Retry(crate::step::Retry::because(why))));
     let database_answers = async || engine.db.execute("select 1", &[]).await.is_ok();

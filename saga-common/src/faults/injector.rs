@@ -21,6 +21,8 @@ tokio::task_local! {
 #[derive(Clone)]
 pub(super) struct Scope {
     pub(super) injector: Arc<Injector>,
+    /// `None`: nobody would handle anything again, so nothing is duplicated.
+    pub(super) lane: Option<Lane>,
     pub(super) subjects: Arc<Vec<(Subject, Carried)>>,
 }
 
@@ -153,11 +155,12 @@ impl Injector {
     }
 
     /// The first of the process's own directives for this point whose roll succeeds.
-    fn rolled(&self, point: &str, types: &[&str]) -> Option<Action> {
+    fn rolled(&self, point: &str, types: &[&str], works: impl Fn(Action) -> bool) -> Option<Action> {
         let mut own = locked(&self.own);
         let Own { directives, rng } = &mut *own;
         for directive in &mut directives.0 {
             if types.iter().any(|event_type| directive.is_for(&self.service, point, event_type))
+                && works(directive.action)
                 && directive.times != Some(0)
                 && rng.random_bool(directive.probability.unwrap_or(1.0))
             {
@@ -175,6 +178,11 @@ impl Injector {
 }
 
 impl Scope {
+    /// Would this action do anything here? What would not is not spent.
+    fn works(&self, point: &FaultPoint, action: Action) -> bool {
+        action != Action::Duplicate || (self.lane.is_some() && point.is_before_a_taker())
+    }
+
     pub(super) async fn reach(&self, point: &'static FaultPoint) -> Result<(), Fault> {
         let injector = &self.injector;
         // A point at which no saga's event is handled still belongs to its process.
@@ -187,7 +195,9 @@ impl Scope {
         }
         for ((saga_id, event_type), carried) in self.subjects.iter() {
             for directive in carried.0.iter().filter(|d| d.is_for(&injector.service, point.name, event_type)) {
-                if !directive.probability.is_none_or(|p| rand::rng().random_bool(p)) {
+                if !self.works(point, directive.action)
+                    || !directive.probability.is_none_or(|p| rand::rng().random_bool(p))
+                {
                     continue;
                 }
                 match store::spend(&injector.db, *saga_id, directive).await {
@@ -199,7 +209,7 @@ impl Scope {
                 }
             }
         }
-        match injector.rolled(point.name, &types) {
+        match injector.rolled(point.name, &types, |action| self.works(point, action)) {
             Some(action) => self.fire(point, action, types[0], None).await,
             None => Ok(()),
         }
@@ -239,7 +249,7 @@ impl Scope {
                 Ok(())
             }
             Action::Duplicate => {
-                let lane = point.place.lane();
+                let Some(lane) = self.lane else { return Ok(()) };
                 let these = self.subjects.iter().map(|((saga_id, _), _)| *saga_id);
                 let these = these.filter(|id| of.is_none_or(|(saga, _)| saga == *id));
                 locked(&self.injector.duplicated).extend(these.map(|saga_id| (lane, saga_id)));

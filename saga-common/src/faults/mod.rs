@@ -46,6 +46,10 @@ pub enum Place {
     Ack,
     /// Publication.
     Publish,
+    /// The sweeper's look for what was left over: no message passes yet.
+    Sweep,
+    /// Repeats of announcements.
+    Announcement,
     /// Around a call outside of the database.
     Call,
 }
@@ -72,14 +76,18 @@ impl FaultPoint {
     #[must_use]
     pub fn actions(&self) -> Vec<&'static str> {
         let mut actions = vec!["crash", "error", "delay", "hold", "drop"];
-        // At an ack, what is handled again has been handled: nobody would be left to do it.
-        if !matches!(self.place, Place::Subscription | Place::Ack) {
+        if self.is_before_a_taker() {
             actions.push("duplicate");
         }
         if matches!(self.place, Place::Ack) {
             actions.push("skip-ack");
         }
         actions
+    }
+
+    /// Does somebody look, after this point, for what is to be handled once more? At an ack it has been handled already.
+    fn is_before_a_taker(&self) -> bool {
+        !matches!(self.place, Place::Subscription | Place::Ack | Place::Sweep | Place::Announcement)
     }
 
     /// Lets happen here what is to happen here. Costs one look at a task-local where injection is off.
@@ -147,11 +155,13 @@ impl std::str::FromStr for Setting {
 /// What is being handled: a saga, and the type of its event.
 pub(crate) type Subject = (SagaId, String);
 
-/// What handles something again when a fault has duplicated it.
+/// Who runs what is being handled, and so handles it again when a fault has duplicated it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Lane {
     /// The consumer.
     Deliveries,
+    /// The scheduler of waiting messages.
+    Waiting,
     /// The relay.
     Publications,
     /// The runner of jobs.
@@ -169,17 +179,16 @@ impl Place {
             Self::Commit => "commit",
             Self::Ack => "ack",
             Self::Publish => "publish",
+            Self::Sweep => "sweep",
+            Self::Announcement => "announcement",
             Self::Call => "call",
         }
     }
+}
 
-    fn lane(self) -> Lane {
-        match self {
-            Self::Publish => Lane::Publications,
-            Self::Call => Lane::Calls,
-            _ => Lane::Deliveries,
-        }
-    }
+/// In whose lane the running task works: for what it spawns.
+pub(crate) fn lane() -> Option<Lane> {
+    SCOPE.try_with(|scope| scope.lane).ok().flatten()
 }
 
 /// A process's fault injection. Cheap to clone; off, it is nothing.
@@ -231,14 +240,24 @@ impl Faults {
         }
     }
 
-    /// Runs work during which points ask for these subjects. Spawned tasks are not inside.
+    /// Runs work that nobody handles again, during which points ask for these subjects. Spawned tasks are not inside.
     pub(crate) async fn scope<F: Future>(&self, subjects: impl FnOnce() -> Vec<Subject>, work: F) -> F::Output {
+        self.scope_in(None, subjects, work).await
+    }
+
+    /// The same for work of this lane, which looks afterwards for what is to be handled again (`take_duplicates`).
+    pub(crate) async fn scope_in<F: Future>(
+        &self,
+        lane: Option<Lane>,
+        subjects: impl FnOnce() -> Vec<Subject>,
+        work: F,
+    ) -> F::Output {
         let Some(injector) = &self.0 else { return work.await };
         let subjects = subjects();
         let sagas: Vec<SagaId> = subjects.iter().map(|(saga_id, _)| *saga_id).collect();
         let carried = injector.carried_by(&sagas).await;
         let subjects = Arc::new(subjects.into_iter().zip(carried).collect());
-        SCOPE.scope(Scope { injector: Arc::clone(injector), subjects }, work).await
+        SCOPE.scope(Scope { injector: Arc::clone(injector), lane, subjects }, work).await
     }
 
     /// Which of these a fault has duplicated, so that this lane handles them once more; each is told once.
@@ -279,5 +298,19 @@ impl Faults {
     /// How often each point was reached and fired, by event type.
     pub(crate) fn counts(&self) -> Vec<(&'static str, String, Count)> {
         self.0.as_ref().map(|injector| injector.counts()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn duplicate_is_offered_where_somebody_handles_again_what_passes() {
+        let without = ENGINE.iter().filter(|point| !point.actions().contains(&"duplicate")).map(|point| point.name);
+        assert_eq!(
+            without.collect::<Vec<_>>(),
+            ["before-subscribe", "before-ack", "after-ack", "before-sweep", "before-announce", "after-announce"]
+        );
     }
 }

@@ -98,7 +98,7 @@ pub(crate) async fn run_one<App: Send + Sync + 'static>(engine: Arc<Engine<App>>
         Phase::Undo => None,
     };
     let about = || vec![(job.saga_id, event.unwrap_or_else(|| ANSWER.to_owned()))];
-    engine.faults().scope(about, attempt(&engine, &*worker, &job)).await;
+    engine.faults().scope_in(Some(Lane::Calls), about, attempt(&engine, &*worker, &job)).await;
 }
 
 /// The type that stands for the undo of a job when a fault is looked for: what the undo will say.

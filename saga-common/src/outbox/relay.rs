@@ -34,7 +34,11 @@ pub(crate) async fn publish_batches(
 async fn publish(outbox: &Outbox, db: &Db, publisher: &mut Publisher, mut batch: Vec<Outgoing>) -> bool {
     outbox.faults().label(&mut batch).await;
     let about = || subjects(&batch);
-    match outbox.faults().scope(about, publish_and_confirm(outbox, publisher, &batch)).await {
+    match outbox
+        .faults()
+        .scope_in(Some(Lane::Publications), about, publish_and_confirm(outbox, publisher, &batch))
+        .await
+    {
         Ok(report) => {
             let confirmed: Vec<MessageId> =
                 batch.iter().map(|m| m.id).filter(|id| report.confirmed.contains(id)).collect();
@@ -123,7 +127,7 @@ async fn lease_left_over(outbox: &Outbox, db: &Db) -> Result<Vec<Outgoing>, DbEr
     let left = store::lease(db, outbox.instance(), &outbox.in_flight_ids(), outbox.lease(), SWEEP_ROWS).await?;
     if !left.is_empty() {
         let about = || subjects(&left);
-        outbox.faults().scope(about, faults::AFTER_SWEEP.reached()).await?;
+        outbox.faults().scope_in(Some(Lane::Publications), about, faults::AFTER_SWEEP.reached()).await?;
     }
     Ok(left)
 }

@@ -3,7 +3,7 @@
 //! A [`Bench`] runs messages through the code that a consumer runs, in real transactions, but nothing moves by itself and
 //! nothing leaves: no broker is needed, what was said stays in the outbox to be looked at, and waits are over when the
 //! test says so. A [`Replica`] is the opposite: the whole participant, on a real broker too, as a process would run it,
-//! to be stopped or killed.
+//! to be stopped or killed. A [`Wire`] plays everybody else on that broker.
 //!
 //! Switch the feature `testkit` on under `[dev-dependencies]`. A test is a few lines:
 //!
@@ -39,12 +39,16 @@
 //! [`Verdict::Fenced`](crate::Verdict::Fenced).
 
 mod message;
+mod observer;
 mod replica;
 mod report;
+mod wire;
 
 pub use message::Message;
+pub use observer::{Observer, Seen};
 pub use replica::Replica;
 pub use report::{Report, Said, Waiting};
+pub use wire::{Wire, properties};
 
 use crate::answer::COMPENSATE;
 use crate::config::Settings;
@@ -95,6 +99,18 @@ impl<App: Send + Sync + 'static> Bench<App> {
     ) -> Result<Self, StartError> {
         let settings = settings(database_url, "")
             .map_err(|error| Error::Io { what: "settings".to_owned(), source: std::io::Error::other(error) })?;
+        Self::with_settings(participant, settings, migrations).await
+    }
+
+    /// The same with settings of the test's own, such as [`settings`] with a change.
+    ///
+    /// # Errors
+    /// As [`Bench::new`].
+    pub async fn with_settings(
+        participant: Participant<App>,
+        settings: Settings,
+        migrations: &Migrator,
+    ) -> Result<Self, StartError> {
         // Without its far ends the outbox hands nothing on: what was said stays in the table.
         let (engine, _) = Engine::prepare(participant, settings, migrations).await?;
         Ok(Self { engine: Arc::new(engine) })

@@ -1,58 +1,18 @@
 //! Holds: what carries one waits at its point until it is released, others pass it meanwhile, and then it goes on.
 
-use crate::script::Script;
-use crate::shop::{Confirmed, Placed, Refused, Shop, effects, shop};
-use crate::wire::Wire;
-use crate::world::{Fallible, MIGRATOR, Outcome, World, eventually};
+use crate::faulty::{Faulty, replica};
+use crate::shop::{Confirmed, Placed, Refused, effects};
+use crate::world::{Outcome, eventually};
 use saga_common::SagaId;
-use saga_common::faults::{Directives, Setting};
-use saga_common::testkit::Replica;
-use std::sync::Arc;
 
 const HOLD: &str = "shop-svc/before-begin@test.placed=hold(30000)";
 
-struct Held {
-    world: World,
-    script: Arc<Script>,
-    bench: Arc<Shop>,
-    wire: Wire,
-    replica: Replica,
-}
-
-impl Held {
-    async fn start() -> Fallible<Self> {
-        let (world, script) = (World::new().await?, Arc::<Script>::default());
-        let bench = world.bench(shop(&script)?).await?;
-        let replica = replica(&world, &script).await?;
-        Ok(Self { wire: Wire::connect(&world).await?, world, script, bench, replica })
-    }
-
-    /// Waits until this saga's directives have fired so often.
-    async fn has_fired(&self, saga: SagaId, times: i32) -> Outcome {
-        let sql = "select 1 from saga.faults where saga_id = $1 and fired_at is not null and times_left = $2";
-        let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&saga.as_uuid(), &(i32::MAX - times)];
-        let fired = async || Ok((!self.bench.db().query(sql, &parameters).await?.is_empty()).then_some(()));
-        eventually("it is held", fired).await
-    }
-
-    async fn does(&self, saga: SagaId, steps: &[&str]) -> Outcome {
-        let done = async || Ok((effects(&self.bench, saga).await? == steps).then_some(()));
-        eventually("its steps run", done).await
-    }
-}
-
-async fn replica(world: &World, script: &Arc<Script>) -> Fallible<Replica> {
-    let mut settings = world.settings().await?;
-    settings.faults = Setting::On(Directives::default());
-    Ok(Replica::start(shop(script)?, settings, &MIGRATOR).await?)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_undo_passes_a_step_that_is_held_and_released_it_finds_its_fence() -> Outcome {
-    let shop = Held::start().await?;
+    let shop = Faulty::start().await?;
     let (saga, behind) = (SagaId::new(), SagaId::new());
     shop.wire.put_carrying("shop.events", saga, &Placed::order(), HOLD).await?;
-    shop.has_fired(saga, 1).await?;
+    shop.has_held(saga, 1).await?;
     shop.wire.put("shop.events", behind, &Placed::order()).await?;
 
     assert!(shop.wire.publish("saga.failures", saga, &Refused {}).await?);
@@ -71,7 +31,7 @@ async fn an_undo_passes_a_step_that_is_held_and_released_it_finds_its_fence() ->
     shop.wire.put_carrying("shop.events", saga, &Placed::order(), HOLD).await?;
     shop.wire.put("shop.events", last, &Placed::order()).await?;
     shop.does(last, &["reserve"]).await?;
-    shop.has_fired(saga, 1).await?;
+    shop.has_held(saga, 1).await?;
     shop.replica.stop().await?;
     assert_eq!(shop.wire.ready("shop.events").await?, 0);
     Ok(())
@@ -79,12 +39,12 @@ async fn an_undo_passes_a_step_that_is_held_and_released_it_finds_its_fence() ->
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_delivered_again_is_held_again() -> Outcome {
-    let mut shop = Held::start().await?;
+    let mut shop = Faulty::start().await?;
     let saga = SagaId::new();
     shop.wire.put_carrying("shop.events", saga, &Placed::order(), HOLD).await?;
-    shop.has_fired(saga, 1).await?;
+    shop.has_held(saga, 1).await?;
     std::mem::replace(&mut shop.replica, replica(&shop.world, &shop.script).await?).kill();
-    shop.has_fired(saga, 2).await?;
+    shop.has_held(saga, 2).await?;
     assert_eq!(shop.script.count("reserve"), 0);
     shop.bench.release_holds(saga).await?;
     shop.does(saga, &["reserve"]).await?;
@@ -93,7 +53,7 @@ async fn what_is_delivered_again_is_held_again() -> Outcome {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hold_can_be_released_before_it_has_held_anything_and_ends_by_itself_at_its_limit() -> Outcome {
-    let shop = Held::start().await?;
+    let shop = Faulty::start().await?;
     let (early, late) = (SagaId::new(), SagaId::new());
     let holds = "shop-svc/before-begin@test.confirmed=hold,other-svc/before-begin@test.confirmed=hold";
     shop.wire.put_carrying("shop.events", early, &Placed::order(), holds).await?;

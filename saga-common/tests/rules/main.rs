@@ -1,7 +1,9 @@
 //! The rules that carry the proof (`ARCHITECTURE.md`), one by one, on real servers: each test fails when the code of its
 //! rule is taken away.
 
+mod fault_duplicates;
 mod fault_holds;
+mod faulty;
 mod owner;
 mod parts;
 mod proxy;
@@ -21,5 +23,4 @@ mod rule8_waiting;
 mod running;
 mod script;
 mod shop;
-mod wire;
 mod world;

@@ -4,11 +4,10 @@
 
 use crate::script::Script;
 use crate::shop::{Placed, Shop, effects, shop};
-use crate::wire::Wire;
 use crate::world::{Fallible, MIGRATOR, Outcome, World, eventually};
 use saga_common::SagaId;
 use saga_common::db::{DbError, Trouble, trouble};
-use saga_common::testkit::Replica;
+use saga_common::testkit::{Wire, Bench, Message, Replica};
 use sagactl::chaos::proxy::{Mode, Proxy};
 use std::sync::Arc;
 
@@ -22,28 +21,17 @@ struct Distant {
     wire: Wire,
 }
 
-/// A wait is an effect as well, so that one that is over is seen, too.
-const NOTE_WAITS: &str = "create function note() returns trigger language plpgsql as $$
-    begin insert into effects (saga_id, step) values (new.saga_id, 'wait'); return new; end $$";
-
-/// Longer than anything here takes: what holds a step is not its own limit.
-const NO_STEP_LIMIT: u64 = 600_000;
-
 impl Distant {
-    async fn start(step_limit_ms: u64) -> Fallible<Self> {
+    async fn start() -> Fallible<Self> {
         let (world, script) = (World::new().await?, Arc::<Script>::default());
         let bench = world.bench(shop(&script)?).await?;
-        for statement in
-            [NOTE_WAITS, "create trigger noted before insert on saga.waiting for each row execute function note()"]
-        {
-            bench.db().execute(statement, &[]).await?;
-        }
         let proxy = Proxy::to(world.database_port()?).await?;
         let mut settings = world.by_way_of(proxy.port())?.settings().await?;
         settings.database_connections = 1;
-        settings.step_limit_ms = step_limit_ms;
+        // What holds a step is not its own limit.
+        settings.step_limit_ms = 600_000;
         let replica = Replica::start(shop(&script)?, settings, &MIGRATOR).await?;
-        let wire = Wire::connect(&world).await?;
+        let wire = world.wire().await?;
         Ok(Self { world, script, bench, proxy, replica, wire })
     }
 
@@ -70,14 +58,14 @@ impl Distant {
         assert_eq!(effects(&self.bench, saga).await?, ["reserve"]);
         assert_eq!(self.script.count("reserve"), runs);
         assert!(self.bench.db().query("select 1 from saga.waiting", &[]).await?.is_empty());
-        assert_eq!(Wire::connect(&self.world).await?.ready("shop.events").await?, 0);
+        assert_eq!(self.world.wire().await?.ready("shop.events").await?, 0);
         Ok(())
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_never_answers_holds_no_queue_for_ever() -> Outcome {
-    let shop = Distant::start(NO_STEP_LIMIT).await?;
+    let shop = Distant::start().await?;
     shop.fall_silent().await?;
     let saga = SagaId::new();
     shop.wire.put("shop.events", saga, &Placed::order()).await?;
@@ -87,7 +75,7 @@ async fn a_database_that_never_answers_holds_no_queue_for_ever() -> Outcome {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_falls_silent_under_a_step_is_not_counted_against_its_message() -> Outcome {
-    let shop = Distant::start(NO_STEP_LIMIT).await?;
+    let shop = Distant::start().await?;
     let gate = shop.script.gate("reserve");
     let saga = SagaId::new();
     shop.wire.put("shop.events", saga, &Placed::order()).await?;
@@ -99,17 +87,43 @@ async fn a_database_that_falls_silent_under_a_step_is_not_counted_against_its_me
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_step_that_is_ended_by_its_limit_while_the_database_is_silent_is_not_counted_against_its_message() -> Outcome
-{
-    let shop = Distant::start(3_000).await?;
-    let gate = shop.script.gate("reserve");
+async fn a_step_that_its_limit_has_ended_while_the_database_is_silent_is_not_counted_against_its_message() -> Outcome {
+    let (world, script) = (World::new().await?, Arc::<Script>::default());
+    let bench = world.bench(shop(&script)?).await?;
+    let proxy = Proxy::to(world.database_port()?).await?;
+    let mut settings = world.by_way_of(proxy.port())?.settings().await?;
+    (settings.database_connections, settings.step_limit_ms) = (1, 3_000);
+    let distant = Bench::with_settings(shop(&script)?, settings, &MIGRATOR).await?;
+    // A wait is an effect as well, so that one that is over is seen, too.
+    for statement in [
+        "create function note() returns trigger language plpgsql as $$
+         begin insert into effects (saga_id, step) values (new.saga_id, 'waits: ' || new.reason); return new; end $$",
+        "create trigger noted before insert on saga.waiting for each row execute function note()",
+    ] {
+        bench.db().execute(statement, &[]).await?;
+    }
+    let gate = script.gate("reserve");
     let saga = SagaId::new();
-    shop.wire.put("shop.events", saga, &Placed::order()).await?;
-    gate.reached().await?;
-    shop.fall_silent().await?;
-    gate.open();
-    shop.speak_again().await?;
-    shop.handles(saga, 2).await
+    let placed = Message::of(saga, &Placed::order())?;
+    let handled = async { Fallible::Ok(distant.deliver(&placed).await?) };
+    let silence = async {
+        gate.reached().await?;
+        proxy.set(Mode::HalfOpen);
+        eventually("the connection is dead", async || Ok((proxy.struck() == 2).then_some(()))).await?;
+        proxy.set(Mode::Stall);
+        // The server gives up sooner than the service, which is not told: no lock is left to wait for.
+        world.cut_off().await?;
+        gate.open();
+        // The first new one asks whether the database is there.
+        let another = async || Ok((proxy.struck() > 3).then_some(()));
+        eventually("a second new connection is tried", another).await?;
+        proxy.set(Mode::Pass);
+        Fallible::Ok(())
+    };
+    tokio::try_join!(handled, silence)?;
+    assert_eq!(effects(&bench, saga).await?, ["reserve"]);
+    assert_eq!(script.count("reserve"), 2);
+    Ok(())
 }
 
 #[test]
