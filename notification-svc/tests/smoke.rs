@@ -1,9 +1,7 @@
 //! notification-svc alone, as a process on real servers: the test plays order-svc.
 
-use lapin::options::BasicPublishOptions;
-use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use order_contracts::{OrderCancelled, OrderConfirmed, OrderId};
-use saga_common::event::{Event, EventType};
+use saga_common::testkit::Wire;
 use saga_common::{MessageId, SagaId};
 use sagactl::client::{Client, Notification, Service};
 use sagactl::stack::{Stack, StackOptions, eventually};
@@ -26,19 +24,6 @@ async fn ends(stack: Stack) -> Outcome {
     let status = stack.terminate(Service::Notification).await?;
     assert!(status.success(), "{status}");
     assert!(begun.elapsed() < Duration::from_secs(10), "drained only after {:?}", begun.elapsed());
-    Ok(())
-}
-
-async fn say<E: Event>(channel: &Channel, message_id: MessageId, saga_id: SagaId, event: &E) -> Outcome {
-    let event_type = EventType::of::<E>()?;
-    let properties = BasicProperties::default()
-        .with_type(event_type.as_str().into())
-        .with_message_id(message_id.to_string().into())
-        .with_correlation_id(saga_id.to_string().into())
-        .with_delivery_mode(2);
-    let (exchange, key) = ("saga.events".into(), event_type.routing_key().into());
-    let body = serde_json::to_vec(event)?;
-    channel.basic_publish(exchange, key, BasicPublishOptions::default(), &body, properties).await?.await?;
     Ok(())
 }
 
@@ -67,18 +52,17 @@ async fn it_starts_and_drains_in_time() -> Outcome {
 async fn every_message_is_noted_once() -> Outcome {
     let stack = up().await?;
     let client = stack.client();
-    let connection = Connection::connect(stack.amqp_url(), ConnectionProperties::default()).await?;
-    let channel = connection.create_channel().await?;
+    let wire = Wire::connect(stack.amqp_url()).await?;
     let (confirmed, cancelled) = (SagaId::new(), SagaId::new());
     let order = OrderConfirmed { order_id: OrderId(confirmed.as_uuid()), customer_id: "anna".into() };
     let message_id = MessageId::new();
     // A repeated announcement has the id of the first one.
     for _ in 0..3 {
-        say(&channel, message_id, confirmed, &order).await?;
+        assert!(wire.publish_as(message_id, "saga.events", confirmed, &order).await?, "nobody listens");
     }
     let reason = "out of stock".to_owned();
     let order = OrderCancelled { order_id: OrderId(cancelled.as_uuid()), customer_id: "anna".into(), reason };
-    say(&channel, MessageId::new(), cancelled, &order).await?;
+    assert!(wire.publish("saga.events", cancelled, &order).await?, "nobody listens");
 
     let of_cancelled = notes(&client, cancelled.as_uuid(), 1).await?;
     assert_eq!(of_cancelled[0].text, format!("Your order {cancelled} is cancelled: out of stock."));

@@ -105,7 +105,7 @@ async fn an_order_reserves_and_buys_its_stock_once() -> Outcome {
     assert_eq!(reserved.event_type, "stock.reserved.v1");
     assert_eq!(reserved.body["amount_minor"], 3_870);
     assert_eq!(reserved.body["payment_method"], "pm_card_visa");
-    assert_eq!(reserved.causation_id, Some(again.to_string()));
+    assert_eq!(reserved.causation_id, Some(again));
     assert_eq!(inventory.available("MUG-STONE").await?, (99_998, 2, 0));
     inventory.rests().await?;
 

@@ -2,7 +2,6 @@
 
 use crate::script::Script;
 use crate::shop::{Confirmed, Pack, Placed, Refused, Shop, effects, said, shop};
-use crate::wire::Wire;
 use crate::world::{Fallible, Outcome, World, eventually};
 use saga_common::SagaId;
 use saga_common::testkit::Message;
@@ -37,14 +36,14 @@ async fn what_a_dead_process_has_committed_goes_out_after_its_lease_under_the_sa
         "update saga.outbox set leased_until = clock_timestamp() + $2::float8 * interval '1 s' where saga_id = $1";
     dead.db().execute(lease, &[&saga.as_uuid(), &3_600.0]).await?;
     dead.db().execute(lease, &[&later.as_uuid(), &0.0]).await?;
-    let wire = Wire::connect(&world).await?;
-    let mut observer = wire.observe(&["test.reserved"]).await?;
+    let wire = world.wire().await?;
+    let mut observer = wire.observe(&[("saga.events", "test.reserved")]).await?;
     let replica = world.replica(shop(&Arc::default())?).await?;
     // The sweeper takes the oldest first: it has passed by the row whose lease runs, because its process may live.
-    assert_eq!(observer.next().await?.saga, later.to_string());
+    assert_eq!(observer.next().await?.saga_id, Some(later));
     dead.db().execute(lease, &[&saga.as_uuid(), &0.0]).await?;
     let seen = observer.next().await?;
-    assert_eq!((seen.id, seen.saga), (said.message_id.to_string(), saga.to_string()));
+    assert_eq!((seen.message_id, seen.saga_id), (Some(said.message_id), Some(saga)));
     eventually("the row goes once it is confirmed", async || Ok(dead.outbox(saga).await?.is_empty().then_some(())))
         .await?;
     replica.stop().await?;
@@ -71,15 +70,15 @@ async fn an_unroutable_message_stays_in_the_outbox_until_there_is_a_queue_for_it
     let world = World::new().await?;
     let bench = world.bench(shop(&Arc::default())?).await?;
     let replica = world.replica(shop(&Arc::default())?).await?;
-    let wire = Wire::connect(&world).await?;
+    let wire = world.wire().await?;
     let saga = SagaId::new();
     wire.put("shop.events", saga, &Confirmed {}).await?;
     let kept = eventually("it is said", async || Ok(bench.outbox(saga).await?.into_iter().next())).await?;
     swept(&bench).await?;
     assert_eq!(bench.outbox(saga).await?, std::slice::from_ref(&kept));
 
-    let mut observer = wire.observe(&["test.shipped"]).await?;
-    assert_eq!(observer.next().await?.id, kept.message_id.to_string());
+    let mut observer = wire.observe(&[("saga.events", "test.shipped")]).await?;
+    assert_eq!(observer.next().await?.message_id, Some(kept.message_id));
     eventually("the row goes once it is confirmed", async || Ok(bench.outbox(saga).await?.is_empty().then_some(())))
         .await?;
     replica.stop().await?;
@@ -92,8 +91,8 @@ async fn an_unroutable_message_does_not_take_its_neighbours_in_the_batch_with_it
     let script = Arc::<Script>::default();
     let bench = world.bench(shop(&script)?).await?;
     let replica = world.replica(shop(&script)?).await?;
-    let wire = Wire::connect(&world).await?;
-    let mut observer = wire.observe(&["test.reserved", "test.shipped"]).await?;
+    let wire = world.wire().await?;
+    let mut observer = wire.observe(&[("saga.events", "test.reserved"), ("saga.events", "test.shipped")]).await?;
     // While the first is being worked, the others gather for one batch.
     let gate = script.gate("ship");
     wire.put("shop.events", SagaId::new(), &Confirmed {}).await?;
@@ -106,7 +105,7 @@ async fn an_unroutable_message_does_not_take_its_neighbours_in_the_batch_with_it
     gate.open();
     let mut seen = BTreeSet::new();
     while seen.len() < 21 {
-        seen.insert(observer.next().await?.id);
+        seen.insert(observer.next().await?.message_id);
     }
     // A neighbour may be published again, if the client has taken the return for its own, but not for ever.
     eventually("only what has no queue is left", async || {
@@ -137,8 +136,8 @@ async fn unroutable_messages_however_many_do_not_keep_a_younger_one_waiting() ->
     ] {
         dead.db().execute(statement, &[]).await?;
     }
-    let wire = Wire::connect(&world).await?;
-    let mut observer = wire.observe(&["test.reserved"]).await?;
+    let wire = world.wire().await?;
+    let mut observer = wire.observe(&[("saga.events", "test.reserved")]).await?;
     let replica = world.replica(shop(&Arc::default())?).await?;
     let unroutable = async |wanted: &str| -> Fallible<i64> {
         let sql = format!("select count(*) from saga.outbox where routing_key = 'test.nobody' and {wanted}");
@@ -150,7 +149,7 @@ async fn unroutable_messages_however_many_do_not_keep_a_younger_one_waiting() ->
     dead.deliver(&Message::of(saga, &Placed::order())?).await?;
     let lease_over = "update saga.outbox set leased_until = clock_timestamp() where saga_id = $1";
     dead.db().execute(lease_over, &[&saga.as_uuid()]).await?;
-    assert_eq!(observer.next().await?.saga, saga.to_string());
+    assert_eq!(observer.next().await?.saga_id, Some(saga));
     assert_eq!(unroutable("true").await?, 20_000);
     replica.stop().await?;
     Ok(())
@@ -163,7 +162,7 @@ async fn a_message_whose_transaction_died_with_its_process_comes_again() -> Outc
     let bench = world.bench(shop(&script)?).await?;
     let gate = script.gate("reserve");
     let doomed = world.replica(shop(&script)?).await?;
-    let wire = Wire::connect(&world).await?;
+    let wire = world.wire().await?;
     let saga = SagaId::new();
     wire.put("shop.events", saga, &Placed::order()).await?;
     gate.reached().await?;
@@ -185,7 +184,7 @@ async fn a_connection_lost_between_commit_and_ack_leaves_one_effect_and_an_empty
     let bench = world.bench(shop(&script)?).await?;
     let gate = script.gate("reserve");
     let replica = world.replica(shop(&script)?).await?;
-    let wire = Wire::connect(&world).await?;
+    let wire = world.wire().await?;
     let saga = SagaId::new();
     wire.put("shop.events", saga, &Placed::order()).await?;
     gate.reached().await?;
@@ -196,7 +195,7 @@ async fn a_connection_lost_between_commit_and_ack_leaves_one_effect_and_an_empty
     .await?;
     gate.open();
     eventually("it is handled", async || Ok((!effects(&bench, saga).await?.is_empty()).then_some(()))).await?;
-    let wire = Wire::connect(&world).await?;
+    let wire = world.wire().await?;
     // Behind the redelivered one, and so handled after it.
     let last = SagaId::new();
     wire.put("shop.events", last, &Placed::order()).await?;
@@ -215,7 +214,7 @@ async fn a_queue_deleted_behind_a_delivery_is_declared_and_consumed_again() -> O
     let world = World::new().await?;
     let script = Arc::<Script>::default();
     let replica = world.replica(shop(&script)?).await?;
-    let wire = Wire::connect(&world).await?;
+    let wire = world.wire().await?;
     let bench = world.bench(shop(&script)?).await?;
     // The end of a subscription may reach the client before the consumer looks for more, or whenever it likes.
     for known in [true, false, true, false] {

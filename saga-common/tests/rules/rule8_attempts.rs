@@ -2,7 +2,6 @@
 
 use crate::script::Script;
 use crate::shop::{Confirmed, Placed, Shop, effects, shop};
-use crate::wire::Wire;
 use crate::world::{Fallible, LIMIT, MIGRATOR, Outcome, World, eventually};
 use saga_common::testkit::{Message, Replica};
 use saga_common::{MessageId, SagaId, Verdict};
@@ -118,7 +117,7 @@ async fn a_step_that_hangs_is_ended_its_neighbours_flow_and_it_is_tried_again() 
     let mut settings = world.settings().await?;
     settings.step_limit_ms = 500;
     let replica = Replica::start(shop(&script)?, settings, &MIGRATOR).await?;
-    let wire = Wire::connect(&world).await?;
+    let wire = world.wire().await?;
     // It is never opened: whoever stands there, stands there for ever.
     let _gate = script.gate("reserve");
     let (hanging, neighbour) = (SagaId::new(), SagaId::new());

@@ -2,7 +2,6 @@
 
 use crate::script::Script;
 use crate::shop::{Pack, Placed, Refused, effects, shop, younger_shop};
-use crate::wire::Wire;
 use crate::world::{Fallible, Outcome, World, eventually};
 use saga_common::testkit::Message;
 use saga_common::{MessageId, SagaId, Verdict};
@@ -99,7 +98,7 @@ async fn what_an_older_version_did_not_know_is_handled_by_a_newer_one_under_its_
 async fn of_what_the_broker_gave_up_only_a_failure_undoes_when_it_is_redriven() -> Outcome {
     let world = World::new().await?;
     let bench = world.bench(shop(&Arc::default())?).await?;
-    let wire = Wire::connect(&world).await?;
+    let wire = world.wire().await?;
     world.replica(shop(&Arc::default())?).await?.stop().await?;
     let (failed, stray) = (SagaId::new(), SagaId::new());
     for saga in [failed, stray] {
@@ -108,8 +107,9 @@ async fn of_what_the_broker_gave_up_only_a_failure_undoes_when_it_is_redriven() 
     // The same event, once where failures are, once where it has no business to be.
     let from_failures = wire.put("shop.failures", failed, &Refused {}).await?;
     let from_events = wire.put("shop.events", stray, &Refused {}).await?;
-    wire.dead_letter("shop.failures").await?;
-    wire.dead_letter("shop.events").await?;
+    for queue in ["shop.failures", "shop.events"] {
+        assert!(wire.dead_letter(queue).await?, "{queue} is empty");
+    }
 
     let replica = world.replica(shop(&Arc::default())?).await?;
     let row = async |id: MessageId, reason: &str| -> Fallible<Option<String>> {

@@ -7,7 +7,7 @@ use crate::shop::{Placed, Shop, effects, shop};
 use crate::world::{Fallible, MIGRATOR, Outcome, World, eventually};
 use saga_common::SagaId;
 use saga_common::db::{DbError, Trouble, trouble};
-use saga_common::testkit::{Wire, Bench, Message, Replica};
+use saga_common::testkit::{Bench, Message, Replica, Wire};
 use sagactl::chaos::proxy::{Mode, Proxy};
 use std::sync::Arc;
 

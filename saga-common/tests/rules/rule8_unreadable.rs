@@ -3,9 +3,8 @@
 use crate::raw::{Bytes, Raw, long, short};
 use crate::script::Script;
 use crate::shop::{Placed, Shop, effects, shop};
-use crate::wire::Wire;
 use crate::world::{Fallible, MIGRATOR, Outcome, World, eventually};
-use saga_common::testkit::Replica;
+use saga_common::testkit::{Replica, Wire};
 use saga_common::topology::QueueType;
 use saga_common::{MessageId, SagaId};
 use std::sync::Arc;
@@ -57,8 +56,8 @@ async fn has_effects(bench: &Shop, saga: SagaId, expected: &[&str]) -> Outcome {
 /// Nothing is left, but perhaps what was handled and not yet acked when a connection ended: the test's own client, which
 /// is the services', can read it.
 async fn nothing_but_copies_is_left(wire: &Wire, queue: &str, handled: &[SagaId]) -> Outcome {
-    let copies = wire.left(queue).await?;
-    assert!(copies.iter().all(|copy| handled.iter().any(|saga| saga.to_string() == *copy)), "{queue}: {copies:?}");
+    let left = wire.take_all(queue).await?;
+    assert!(left.iter().all(|copy| copy.saga_id.is_some_and(|saga| handled.contains(&saga))), "{queue}: {left:?}");
     Ok(())
 }
 
@@ -67,7 +66,7 @@ async fn a_message_the_client_cannot_read_ends_parked_and_its_neighbours_flow() 
     let world = World::new().await?;
     let script = Arc::<Script>::default();
     let bench = world.bench(shop(&script)?).await?;
-    let wire = Wire::connect(&world).await?;
+    let wire = world.wire().await?;
     let replica = world.replica(shop(&script)?).await?;
     let mut raw = Raw::connect(&world.amqp_url().await?).await?;
     let strange = SagaId::new();
@@ -107,7 +106,7 @@ async fn a_failure_the_client_cannot_read_undoes_if_only_its_saga_is_known() -> 
     let world = World::new().await?;
     let script = Arc::<Script>::default();
     let bench = world.bench(shop(&script)?).await?;
-    let wire = Wire::connect(&world).await?;
+    let wire = world.wire().await?;
     let replica = world.replica(shop(&script)?).await?;
     let mut sagas = vec![SagaId::new(), SagaId::new()];
     let failure = |saga| message("shop.failures", saga);
@@ -161,7 +160,7 @@ async fn more_of_them_than_one_look_holds_do_not_stop_two_replicas_of_a_quorum_q
     let world = World::new().await?;
     let script = Arc::<Script>::default();
     let bench = world.bench(shop(&script)?).await?;
-    let wire = Wire::connect(&world).await?;
+    let wire = world.wire().await?;
     let mut settings = world.settings().await?;
     (settings.queue_type, settings.prefetch) = (QueueType::Quorum, 2);
     let replica = async || Replica::start(shop(&script)?, settings.clone(), &MIGRATOR).await.map_err(Into::into);

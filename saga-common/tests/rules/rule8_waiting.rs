@@ -2,7 +2,6 @@
 
 use crate::script::Script;
 use crate::shop::{Confirmed, Placed, Shop, effects, shop};
-use crate::wire::Wire;
 use crate::world::{Fallible, Outcome, World, eventually};
 use saga_common::testkit::{Message, Waiting};
 use saga_common::{SagaId, Verdict};
@@ -107,7 +106,7 @@ async fn a_message_that_keeps_ending_the_process_is_parked_and_its_neighbours_ar
     let world = World::new().await?;
     let script = Arc::<Script>::default();
     let bench = world.bench(shop(&script)?).await?;
-    let wire = Wire::connect(&world).await?;
+    let wire = world.wire().await?;
     let state = async |id: saga_common::MessageId| -> Fallible<Option<(String, i32)>> {
         let sql = "select state, attempts from saga.waiting where message_id = $1";
         let rows = bench.db().query(sql, &[&id.as_uuid()]).await?;
@@ -167,7 +166,7 @@ async fn without_its_database_a_service_acks_nothing_and_goes_on_when_it_is_back
     let world = World::new().await?;
     let script = Arc::<Script>::default();
     let bench = world.bench(shop(&script)?).await?;
-    let wire = Wire::connect(&world).await?;
+    let wire = world.wire().await?;
     let gate = script.gate("reserve");
     let doomed = world.replica(shop(&script)?).await?;
     let sagas: Vec<SagaId> = (0..5).map(|_| SagaId::new()).collect();

@@ -2,7 +2,6 @@
 
 use crate::proxy::{PURPOSES, Proxy};
 use crate::shop::{Placed, Refused, effects, shop};
-use crate::wire::Wire;
 use crate::world::{Fallible, MIGRATOR, Outcome, World, eventually};
 use saga_common::http::Problem;
 use saga_common::{SagaId, Service, testkit};
@@ -58,7 +57,7 @@ async fn exchanges_and_bindings_that_somebody_removed_are_declared_again() -> Ou
     let world = World::new().await?;
     let bench = world.bench(shop(&Arc::default())?).await?;
     let replica = world.replica(shop(&Arc::default())?).await?;
-    let wire = Wire::connect(&world).await?;
+    let wire = world.wire().await?;
     let saga = SagaId::new();
     wire.unbind("shop.events", "test.placed").await?;
     wire.delete_exchange("saga.failures").await?;
@@ -84,7 +83,7 @@ async fn a_queue_that_somebody_deleted_is_declared_bound_and_consumed_again() ->
     let world = World::new().await?;
     let bench = world.bench(shop(&Arc::default())?).await?;
     let replica = world.replica(shop(&Arc::default())?).await?;
-    let wire = Wire::connect(&world).await?;
+    let wire = world.wire().await?;
     for queue in ["shop.events", "shop.failures", "shop.parked"] {
         wire.delete_queue(queue).await?;
     }

@@ -1,12 +1,13 @@
 //! What every test needs: a database and a virtual host of its own, and waiting for what must come.
 
-use saga_common::testkit::{self, Bench, Replica};
+use saga_common::testkit::{self, Bench, Replica, Wire};
 use saga_common::{Participant, SagaId, Settings};
 use sagactl::stack::Servers;
-use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio_postgres::NoTls;
+
+pub(crate) use sagactl::stack::eventually;
 
 pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
 pub(crate) type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
@@ -55,6 +56,11 @@ impl World {
         Ok(self.servers.create_vhost(&self.name).await?)
     }
 
+    /// The broker as other services see it.
+    pub(crate) async fn wire(&self) -> Fallible<Wire> {
+        Ok(Wire::connect(&self.amqp_url().await?).await?)
+    }
+
     pub(crate) async fn settings(&self) -> Fallible<Settings> {
         let mut settings = testkit::settings(&self.database_url, &self.amqp_url().await?)?;
         settings.queue_type = saga_common::topology::QueueType::Classic;
@@ -98,21 +104,5 @@ impl World {
         drop(client);
         connection.await??;
         Ok(answer)
-    }
-}
-
-/// Asks again until it is so, at most [`LIMIT`] long.
-pub(crate) async fn eventually<T, Fut>(what: &str, mut ask: impl FnMut() -> Fut) -> Fallible<T>
-where
-    Fut: Future<Output = Fallible<Option<T>>>,
-{
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        match ask().await {
-            Ok(Some(answer)) => return Ok(answer),
-            Err(error) if Instant::now() > deadline => return Err(format!("{what}: {error}").into()),
-            Ok(None) if Instant::now() > deadline => return Err(format!("{what}: not within {LIMIT:?}").into()),
-            _ => tokio::time::sleep(Duration::from_millis(20)).await,
-        }
     }
 }
