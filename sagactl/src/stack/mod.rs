@@ -38,6 +38,7 @@ mod record;
 mod running;
 mod servers;
 mod settings;
+mod shortage;
 mod supervisor;
 mod unix;
 

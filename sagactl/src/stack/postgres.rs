@@ -16,6 +16,7 @@ use super::account::{Account, home};
 use super::child::Child;
 use super::data::{DataDir, tail, write_private};
 use super::error::Doing;
+use super::shortage::Shortage;
 use super::unix::{Signal, effective_user};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -77,6 +78,10 @@ impl Cluster {
         self.child.lock().await.as_ref().map(Child::pid)
     }
 
+    pub(super) async fn runs(&self) -> bool {
+        self.child.lock().await.as_ref().is_some_and(|child| child.status().is_none())
+    }
+
     /// Starts the server and waits until it answers. Does nothing while it runs.
     pub(super) async fn start(&self) -> Result<(), StackError> {
         let mut slot = self.child.lock().await;
@@ -93,6 +98,25 @@ impl Cluster {
         let child = Child::spawn(command, Signal::Quit).await.doing("start postgres")?;
         self.ready(&child).await?;
         *slot = Some(child);
+        Ok(())
+    }
+
+    /// Lets no process of the server write beyond the first pages of any file, or lets all of them again.
+    pub(super) async fn fill_disk(&self, full: bool) -> Result<(), StackError> {
+        let child = self.child.lock().await;
+        let Some(postmaster) = child.as_ref().filter(|child| child.status().is_none()).map(Child::pid) else {
+            return Ok(());
+        };
+        let limit = |pid: u32| {
+            let shortage = Shortage::FileSize;
+            if full { shortage.begin(pid, self.run_as) } else { shortage.end(pid, self.run_as) }
+        };
+        limit(postmaster)?;
+        let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children"));
+        for child in children.unwrap_or_default().split_whitespace().filter_map(|pid| pid.parse().ok()) {
+            // It may have ended meanwhile. New ones inherit the postmaster's limit.
+            let _ = limit(child);
+        }
         Ok(())
     }
 

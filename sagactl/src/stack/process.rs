@@ -13,7 +13,8 @@ use tokio::time::{sleep, timeout};
 use super::child::Child;
 use super::data::tail;
 use super::error::Doing;
-use super::unix::{self, Signal};
+use super::shortage::Shortage;
+use super::unix::Signal;
 use super::{Instance, StackError};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -58,8 +59,9 @@ impl Process {
         self.running().ok().map(|child| child.pid())
     }
 
-    pub(super) fn limit_files(&self, to: Option<u64>) -> Result<(), StackError> {
-        unix::limit_files(self.child()?.pid(), to).doing("limit open files")
+    pub(super) fn starve_of_files(&self, starve: bool) -> Result<(), StackError> {
+        let pid = self.child()?.pid();
+        if starve { Shortage::OpenFiles.begin(pid, None) } else { Shortage::OpenFiles.end(pid, None) }
     }
 
     /// Every child it has from now on, and the one it has.

@@ -207,7 +207,7 @@ impl Stack {
 
     /// Lets a process open neither file nor socket; it keeps what it has. `false`: as many as ever again.
     pub fn starve_of_files(&self, instance: impl Into<Instance>, starve: bool) -> Result<(), StackError> {
-        self.process(instance)?.limit_files(starve.then_some(0))
+        self.process(instance)?.starve_of_files(starve)
     }
 
     /// Sets, or with `None` removes, an environment variable of a process; it counts from its next start on.

@@ -240,6 +240,20 @@ impl Servers {
         Ok(())
     }
 
+    /// As if PostgreSQL's disk were full: no file of it can be written beyond its first pages, the log included, which ends the
+    /// server sooner or later. `false`: there is room again, for a server that still runs.
+    pub async fn fill_postgres_disk(&self, full: bool) -> Result<(), StackError> {
+        self.cluster("fill PostgreSQL's disk")?.fill_disk(full).await
+    }
+
+    /// Whether PostgreSQL's process is there.
+    pub async fn postgres_runs(&self) -> bool {
+        match self.cluster("look at PostgreSQL") {
+            Ok(cluster) => cluster.runs().await,
+            Err(_) => true,
+        }
+    }
+
     /// Starts PostgreSQL again on the same data and port, and waits until it answers.
     pub async fn start_postgres(&self) -> Result<(), StackError> {
         self.cluster("start PostgreSQL")?.start().await

@@ -62,28 +62,6 @@ fn send(target: libc::pid_t, signal: Signal) {
     unsafe { libc::kill(target, signal.number()) };
 }
 
-/// Lets a process open no more files and sockets than this; `None`: as many as it ever may.
-#[cfg(target_os = "linux")]
-pub(super) fn limit_files(pid: u32, files: Option<u64>) -> io::Result<()> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the one pointer is to a local of the right type, which is written during the call.
-    if unsafe { libc::prlimit(pid.cast_signed(), libc::RLIMIT_NOFILE, std::ptr::null(), &raw mut limit) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    limit.rlim_cur = files.map_or(limit.rlim_max, |files| files.min(limit.rlim_max));
-    // SAFETY: as above, read instead of written.
-    match unsafe { libc::prlimit(pid.cast_signed(), libc::RLIMIT_NOFILE, &raw const limit, std::ptr::null_mut()) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
-/// Only Linux can do that to another process.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn limit_files(_pid: u32, _files: Option<u64>) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
 /// Makes the child receive `signal` when the *thread* that spawns it ends, whatever way: a `kill -9` of this process included.
 ///
 /// Only Linux can do that; elsewhere a killed launcher leaves its servers running.

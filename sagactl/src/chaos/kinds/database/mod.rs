@@ -5,6 +5,7 @@ use crate::chaos::rig::Rig;
 use crate::client::Service;
 use crate::stack::Program::{self, InventorySvc, NotificationSvc, OrderSvc, PaymentSvc};
 
+mod server;
 mod session;
 
 use session::Session;
@@ -16,6 +17,8 @@ pub enum Trouble {
     Crash,
     /// Fast stop and start.
     Restart,
+    /// Nothing can be written.
+    DiskFull,
     /// All backends of one service are ended.
     EndBackends,
     /// Backends of one service that are in a transaction are ended, again and again.
@@ -84,6 +87,15 @@ pub static KINDS: &[Kind] = &[
         does: "fast restart of PostgreSQL: open transactions are aborted, clients cut off",
         stands_for: "an upgrade of the database",
         fault: Fault::Database(Trouble::Restart),
+        ..CRASH
+    },
+    Kind {
+        name: "postgres-disk-full",
+        does: "nothing can be written beyond the first pages of any file: transactions fail, then the server ends itself",
+        stands_for: "a full disk",
+        heals: "there is room again, and the server is started",
+        lasts_ms: (1_000, 5_000),
+        fault: Fault::Database(Trouble::DiskFull),
         ..CRASH
     },
     Kind {
@@ -186,21 +198,8 @@ pub static KINDS: &[Kind] = &[
 ];
 
 pub(super) async fn inject(trouble: Trouble, rig: &Rig, mut call: Call) -> Outcome {
-    let servers = rig.stack.servers();
-    match trouble {
-        Trouble::Crash => {
-            servers.kill_postgres().await.map_err(sentence)?;
-            rig.hold(call.lasts).await;
-            servers.start_postgres().await.map_err(sentence)?;
-            return Ok(Done::quietly());
-        }
-        Trouble::Restart => {
-            servers.stop_postgres().await.map_err(sentence)?;
-            rig.hold(call.lasts).await;
-            servers.start_postgres().await.map_err(sentence)?;
-            return Ok(Done::quietly());
-        }
-        _ => {}
+    if let Trouble::Crash | Trouble::Restart | Trouble::DiskFull = trouble {
+        return server::inject(trouble, rig, &call).await;
     }
     let target = call.target()?;
     let database = target.database().unwrap_or_default();
@@ -259,7 +258,7 @@ pub(super) async fn inject(trouble: Trouble, rig: &Rig, mut call: Call) -> Outco
             rig.hold(call.lasts).await;
             session.execute(&format!("alter table {table} drop column if exists chaos")).await?;
         }
-        Trouble::Crash | Trouble::Restart => {}
+        Trouble::Crash | Trouble::Restart | Trouble::DiskFull => {}
     }
     Ok(Done::quietly())
 }
