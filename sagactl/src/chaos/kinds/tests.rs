@@ -26,3 +26,17 @@ fn kinds_are_chosen_by_name_by_group_or_all_and_taken_away_again() {
     assert!(chosen(&words("explode")).expect_err("unknown").contains("explode"));
     assert!(chosen(&words("process,-process")).is_err());
 }
+
+/// What is covered and what is not is a promise of docs/faults.md.
+#[test]
+fn the_documented_catalogue_names_every_kind_and_no_other() {
+    let text = include_str!("../../../../docs/faults.md");
+    let listed = text
+        .lines()
+        .filter_map(|line| line.split_once("chaos: "))
+        .flat_map(|(_, kinds)| kinds.split('`').skip(1).step_by(2));
+    let listed: BTreeSet<&str> = listed.collect();
+    let kinds: BTreeSet<&str> = all().iter().map(|kind| kind.name).collect();
+    assert_eq!(kinds.difference(&listed).collect::<Vec<_>>(), Vec::<&&str>::new(), "not documented");
+    assert_eq!(listed.difference(&kinds).collect::<Vec<_>>(), Vec::<&&str>::new(), "documented, and not there");
+}
