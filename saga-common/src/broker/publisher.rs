@@ -47,8 +47,13 @@ impl Publisher {
             Some(channel) if channel.status().connected() => channel,
             _ => self.open().await?,
         };
-        faults::BEFORE_PUBLISH.reached().await?;
-        let published = publish_on(&channel, self.link.service(), batch).await;
+        let published = async {
+            faults::BEFORE_PUBLISH.reached().await?;
+            let report = publish_on(&channel, self.link.service(), batch).await?;
+            faults::AFTER_CONFIRM.reached().await?;
+            Ok(report)
+        };
+        let published = published.await;
         match &published {
             Ok(_) => self.channel = Some(channel),
             // No answer, and the broker has not said that it blocks: the connection may be half-open.

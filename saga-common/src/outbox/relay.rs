@@ -4,7 +4,7 @@ use super::{Outbox, Outgoing, store, subjects};
 use crate::broker::{BrokerError, Link, Publisher, Report};
 use crate::db::{Db, DbError};
 use crate::error::chain;
-use crate::faults::{self, Lane};
+use crate::faults::{self, Fault, Lane};
 use crate::ids::MessageId;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -64,7 +64,6 @@ async fn publish_and_confirm(
     batch: &[Outgoing],
 ) -> Result<Report, BrokerError> {
     let report = publisher.publish(batch).await?;
-    faults::AFTER_CONFIRM.reached().await?;
     let again = outbox.faults().take_duplicates(Lane::Publications, batch, |message| Some(message.saga_id));
     if !again.is_empty() {
         publisher.publish(&again).await?;
@@ -159,6 +158,9 @@ pub(crate) async fn sweep(outbox: Outbox, db: Db, link: Arc<Link>, done: Cancell
                 Ok(batch) => batch,
                 Err(error) => {
                     tracing::warn!(error = %chain(&error), "the outbox cannot be swept");
+                    if matches!(error, DbError::Injected(Fault::Dropped)) {
+                        link.discard().await;
+                    }
                     break;
                 }
             };

@@ -43,7 +43,8 @@ async fn what_is_delivered_again_is_held_again() -> Outcome {
     let saga = SagaId::new();
     shop.wire.put_carrying("shop.events", saga, &Placed::order(), HOLD).await?;
     shop.has_held(saga, 1).await?;
-    std::mem::replace(&mut shop.replica, replica(&shop.world, &shop.script).await?).kill();
+    std::mem::replace(&mut shop.replica, replica(&shop.world, &shop.script, &shop.world.amqp_url().await?).await?)
+        .kill();
     shop.has_held(saga, 2).await?;
     assert_eq!(shop.script.count("reserve"), 0);
     shop.bench.release_holds(saga).await?;

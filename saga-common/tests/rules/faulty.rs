@@ -5,7 +5,8 @@ use crate::shop::{Shop, effects, shop};
 use crate::world::{Fallible, MIGRATOR, Outcome, World, eventually};
 use saga_common::SagaId;
 use saga_common::faults::{Directives, Setting};
-use saga_common::testkit::{Replica, Wire};
+use saga_common::testkit::{self, Replica, Wire};
+use saga_common::topology::QueueType;
 use std::sync::Arc;
 
 /// A replica that takes directives, and a bench beside it.
@@ -19,9 +20,16 @@ pub(crate) struct Faulty {
 
 impl Faulty {
     pub(crate) async fn start() -> Fallible<Self> {
-        let (world, script) = (World::new().await?, Arc::<Script>::default());
+        let world = World::new().await?;
+        let amqp_url = world.amqp_url().await?;
+        Self::by_way_of(world, &amqp_url).await
+    }
+
+    /// A shop that reaches the broker at this address.
+    pub(crate) async fn by_way_of(world: World, amqp_url: &str) -> Fallible<Self> {
+        let script = Arc::<Script>::default();
         let bench = world.bench(shop(&script)?).await?;
-        let replica = replica(&world, &script).await?;
+        let replica = replica(&world, &script, amqp_url).await?;
         Ok(Self { wire: world.wire().await?, world, script, bench, replica })
     }
 
@@ -49,8 +57,10 @@ impl Faulty {
     }
 }
 
-pub(crate) async fn replica(world: &World, script: &Arc<Script>) -> Fallible<Replica> {
-    let mut settings = world.settings().await?;
+/// Another replica of the shop.
+pub(crate) async fn replica(world: &World, script: &Arc<Script>, amqp_url: &str) -> Fallible<Replica> {
+    let mut settings = testkit::settings(&world.database_url, amqp_url)?;
+    settings.queue_type = QueueType::Classic;
     settings.faults = Setting::On(Directives::default());
     Ok(Replica::start(shop(script)?, settings, &MIGRATOR).await?)
 }

@@ -1,6 +1,7 @@
 //! The rules that carry the proof (`ARCHITECTURE.md`), one by one, on real servers: each test fails when the code of its
 //! rule is taken away.
 
+mod fault_drops;
 mod fault_duplicates;
 mod fault_holds;
 mod faulty;

@@ -3,6 +3,8 @@
 use crate::world::Fallible;
 use lapin::uri::AMQPUri;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -13,6 +15,8 @@ pub(crate) const PURPOSES: [&str; 2] = ["/consumer@", "/publisher@"];
 pub(crate) struct Proxy {
     pub(crate) url: String,
     refused: watch::Sender<Option<&'static str>>,
+    /// How many connections to publish on there have been.
+    publishers: Arc<AtomicUsize>,
 }
 
 impl Proxy {
@@ -23,13 +27,20 @@ impl Proxy {
         let mut url = broker.clone();
         (url.authority.host, url.authority.port) = ("127.0.0.1".to_owned(), listener.local_addr()?.port());
         let (refused, refusals) = watch::channel(None);
+        let publishers = Arc::<AtomicUsize>::default();
+        let counted = Arc::clone(&publishers);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let broker = (broker.authority.host.clone(), broker.authority.port);
-                tokio::spawn(carry(client, broker, refusals.clone()));
+                tokio::spawn(carry(client, broker, refusals.clone(), Arc::clone(&counted)));
             }
         });
-        Ok(Self { url: url.to_string(), refused })
+        Ok(Self { url: url.to_string(), refused, publishers })
+    }
+
+    /// How many connections to publish on there have been.
+    pub(crate) fn publishers(&self) -> usize {
+        self.publishers.load(Ordering::SeqCst)
     }
 
     /// Ends the connections of this purpose and lets no new one through; all others are let through.
@@ -43,6 +54,7 @@ async fn carry(
     client: TcpStream,
     broker: (String, u16),
     mut refused: watch::Receiver<Option<&'static str>>,
+    publishers: Arc<AtomicUsize>,
 ) -> io::Result<()> {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_broker, mut to_broker) = TcpStream::connect(broker).await?.into_split();
@@ -56,7 +68,10 @@ async fn carry(
             };
             // The client tells its name in its first words.
             let tells = |wanted: &&str| buffer[..read].windows(wanted.len()).any(|words| words == wanted.as_bytes());
-            purpose = purpose.or_else(|| PURPOSES.into_iter().find(tells));
+            if purpose.is_none() {
+                purpose = PURPOSES.into_iter().find(tells);
+                publishers.fetch_add(usize::from(purpose == Some(PURPOSES[1])), Ordering::SeqCst);
+            }
             if purpose.is_some() && *refused.borrow() == purpose {
                 return Ok(());
             }
