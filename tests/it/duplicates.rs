@@ -1,7 +1,7 @@
 //! Every message three times over changes nothing.
 
-use crate::wire::Wire;
 use crate::world::{Fallible, LIMIT, MUG, Outcome, POOR, TEA, TEAPOT, World, order, order_of};
+use saga_common::testkit::{Seen, Wire};
 use sagactl::client::{OrderStatus, Service};
 use sagactl::stack::{Program, StackOptions, eventually};
 
@@ -30,7 +30,8 @@ async fn every_message_three_times_also_inside_one_batch_changes_nothing() -> Ou
     }
     for message in &said {
         for _ in 0..3 {
-            wire.publish(&message.exchange, &message.routing_key, message.properties.clone(), &message.body).await?;
+            let Seen { exchange, routing_key, properties, body, .. } = message;
+            assert!(wire.send(exchange, routing_key, properties.clone(), body).await?, "{message:?} is not taken");
         }
     }
     for service in SERVICES {
@@ -88,9 +89,10 @@ async fn another_body_under_a_handled_key_is_parked_not_taken_for_a_duplicate() 
     world.client.wait_closed(id, LIMIT).await?;
     let wire = Wire::connect(world.stack.amqp_url()).await?;
     let said = wire.take_all("saga.tap").await?;
-    let placed = said.iter().find(|m| m.event_type() == "order.placed.v1").ok_or("order.placed is in the tap")?;
+    let placed = said.iter().find(|m| m.event_type == "order.placed.v1").ok_or("order.placed is in the tap")?;
     let forged = String::from_utf8(placed.body.clone())?.replace("\"quantity\":1", "\"quantity\":9");
-    wire.publish(&placed.exchange, &placed.routing_key, placed.properties.clone(), forged.as_bytes()).await?;
+    let Seen { exchange, routing_key, properties, .. } = placed;
+    assert!(wire.send(exchange, routing_key, properties.clone(), forged.as_bytes()).await?);
     let parked =
         eventually("the conflict", || async { Ok(world.client.parked(Service::Inventory, 10).await?.pop()) }).await?;
     assert!(parked.reason.as_deref().is_some_and(|reason| reason.contains("conflict")), "{parked:?}");

@@ -1,7 +1,7 @@
 //! Messages that are lost with their queue: whoever is needed is asked again.
 
-use crate::wire::{Wire, event};
 use crate::world::{LIMIT, MUG, Outcome, POOR, World, order};
+use saga_common::testkit::{Wire, properties};
 use sagactl::client::{OrderStatus, Service};
 use sagactl::stack::{StackOptions, eventually};
 
@@ -76,7 +76,7 @@ async fn a_failure_of_unknown_type_and_unreadable_body_still_undoes() -> Outcome
     eventually("the reservation", || async { Ok((world.client.stock(MUG).await?.reserved == 1).then_some(())) })
         .await?;
     let wire = Wire::connect(world.stack.amqp_url()).await?;
-    wire.publish("saga.failures", "", event("something.odd.v7", id), b"\xff not json").await?;
+    assert!(wire.send("saga.failures", "", properties("something.odd.v7", id.into()), b"\xff not json").await?);
     world.stack.resume(Service::Payment)?;
     world.ends(id, OrderStatus::Cancelled).await?;
     world.assert_consistent().await

@@ -17,5 +17,4 @@ mod restarts;
 mod strange_charges;
 mod supervision;
 mod validation;
-mod wire;
 mod world;

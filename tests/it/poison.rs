@@ -1,8 +1,8 @@
 //! Messages nobody can handle: they are set aside, and their neighbours flow.
 
-use crate::wire::{Wire, event};
 use crate::world::{LIMIT, MUG, Outcome, World, order};
 use lapin::protocol::basic::AMQPProperties;
+use saga_common::testkit::{Wire, properties};
 use sagactl::audit::ExpectedParked;
 use sagactl::client::{OrderStatus, ParkedMessage, Service};
 use sagactl::stack::{Servers, eventually};
@@ -18,19 +18,19 @@ async fn malformed_oversized_and_unknown_messages_are_parked_and_their_neighbour
     let v4 = Uuid::from_u128(0x1234_5678_1234_4234_8234_1234_5678_1234);
     let huge = format!("{{\"pad\":\"{}\"}}", "x".repeat(1_200_000));
     let poison: Vec<(&str, AMQPProperties, &[u8])> = vec![
-        ("malformed", event("order.placed.v1", saga), b"{"),
-        ("oversized", event("order.placed.v1", saga), huge.as_bytes()),
-        ("unknown", event("order.placed.v9", saga), b"{}"),
-        ("expired", event("order.placed.v1", v4), b"{}"),
+        ("malformed", properties("order.placed.v1", saga.into()), b"{"),
+        ("oversized", properties("order.placed.v1", saga.into()), huge.as_bytes()),
+        ("unknown", properties("order.placed.v9", saga.into()), b"{}"),
+        ("expired", properties("order.placed.v1", v4.into()), b"{}"),
         ("no correlation id", AMQPProperties::default().with_type("order.placed.v1".into()), b"{}"),
         (
             "malformed",
-            event("order.placed.v1", saga).with_content_type("application/cloudevents-batch+json".into()),
+            properties("order.placed.v1", saga.into()).with_content_type("application/cloudevents-batch+json".into()),
             b"{}",
         ),
     ];
     for (_, properties, body) in &poison {
-        wire.put("inventory.events", properties.clone(), body).await?;
+        assert!(wire.send("", "inventory.events", properties.clone(), body).await?);
     }
     let id = world.place(&order("anna", MUG, 1, "wallet")).await?.id;
     world.ends(id, OrderStatus::Confirmed).await?;
@@ -87,7 +87,8 @@ async fn a_message_that_kills_the_process_ends_parked_and_its_neighbours_flow() 
     for n in 0..20 {
         let saga = if n == 10 { killer } else { Uuid::now_v7() };
         let body = if n == 10 { r#"{"word":"die"}"# } else { r#"{"word":"hello"}"# };
-        wire.publish("saga.events", "test.told", event("test.told.v1", saga), body.as_bytes()).await?;
+        let told = properties("test.told.v1", saga.into());
+        assert!(wire.send("saga.events", "test.told", told, body.as_bytes()).await?);
     }
     // What ends is started again, as any supervisor would, until it stays.
     let mut ends = 0;

@@ -1,7 +1,7 @@
 //! Undo and action in every order.
 
-use crate::wire::Wire;
 use crate::world::{MUG, Outcome, World, order};
+use saga_common::testkit::Wire;
 use sagactl::client::{OrderStatus, Service};
 use sagactl::stack::{StackOptions, eventually};
 
@@ -14,12 +14,12 @@ async fn an_action_after_its_undo_finds_the_fence() -> Outcome {
     let wire = Wire::connect(world.stack.amqp_url()).await?;
     // The action is held back ...
     let held = eventually("order.placed", || async { Ok(wire.take_all("inventory.events").await?.pop()) }).await?;
-    assert_eq!(held.saga(), id.to_string());
+    assert_eq!(held.saga_id, Some(id.into()));
     world.client.cancel(id).await?;
     world.stack.start(Service::Inventory).await?;
     // ... until its undo is done.
     world.ends(id, OrderStatus::Cancelled).await?;
-    wire.put("inventory.events", held.properties, &held.body).await?;
+    assert!(wire.send("", "inventory.events", held.properties, &held.body).await?);
     eventually("the late action's ack", || async {
         Ok(world
             .stack

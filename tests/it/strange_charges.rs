@@ -1,7 +1,7 @@
 //! Charges that do not fit their order.
 
-use crate::wire::{Wire, event};
 use crate::world::{MUG, Outcome, World, order};
+use saga_common::testkit::{Wire, properties};
 use sagactl::client::{OrderStatus, Service};
 use sagactl::stack::{StackOptions, eventually};
 use serde_json::json;
@@ -10,8 +10,9 @@ use uuid::Uuid;
 async fn charge(wire: &Wire, order: Uuid, amount_minor: i64) -> Outcome {
     let body =
         json!({"order_id": order, "amount_minor": amount_minor, "currency": "EUR", "provider_reference": "pi_odd"});
-    let properties = event("payment.charged.v1", order);
-    wire.publish("saga.events", "payment.charged", properties, body.to_string().as_bytes()).await
+    let properties = properties("payment.charged.v1", order.into());
+    assert!(wire.send("saga.events", "payment.charged", properties, body.to_string().as_bytes()).await?);
+    Ok(())
 }
 
 #[tokio::test]
@@ -22,7 +23,7 @@ async fn a_charge_of_another_amount_cancels_even_if_all_have_answered_before() -
     let id = world.place(&order("anna", MUG, 1, "wallet")).await?.id;
     // A failure that never reaches the owner of the saga.
     for queue in ["payment.failures", "inventory.failures"] {
-        wire.put(queue, event("something.odd.v1", id), b"{}").await?;
+        assert!(wire.send("", queue, properties("something.odd.v1", id.into()), b"{}").await?);
     }
     world.stack.resume(Service::Inventory)?;
     eventually("both answers", || async { Ok((world.client.order(id).await?.answers.given.len() == 2).then_some(())) })
