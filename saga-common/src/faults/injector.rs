@@ -1,6 +1,7 @@
 //! The far side of [`Faults`](super::Faults): what sagas carry, what the process itself is to suffer, and the firing.
 
 use super::directive::{Action, Directive, Directives};
+use super::memory::{Carried, Memory};
 use super::{Fault, FaultPoint, Lane, Subject, store};
 use crate::db::{Db, DbError};
 use crate::error::chain;
@@ -9,7 +10,6 @@ use crate::ids::SagaId;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,15 +26,10 @@ pub(super) struct Scope {
     pub(super) subjects: Arc<Vec<(Subject, Carried)>>,
 }
 
-/// What one saga carries.
-type Carried = Arc<Directives>;
-
 pub(super) struct Injector {
     service: String,
     db: Db,
-    /// Sagas whose directives are in memory; most have none.
-    carried: Mutex<HashMap<SagaId, Carried>>,
-    any_carried: AtomicBool,
+    memory: Mutex<Memory>,
     own: Mutex<Own>,
     duplicated: Mutex<BTreeSet<(Lane, SagaId)>>,
     counts: Mutex<BTreeMap<(&'static str, String), Count>>,
@@ -53,8 +48,6 @@ pub(crate) struct Count {
     pub(crate) fired: u64,
 }
 
-/// Sagas remembered in memory; beyond, they are read again.
-const SAGAS_IN_MEMORY: usize = 50_000;
 /// How soon a hold notices that it has been released.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
@@ -64,13 +57,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Injector {
-    pub(super) async fn new(service: &str, db: &Db, directives: Directives, seed: u64) -> Self {
+    pub(super) fn new(service: &str, db: &Db, directives: Directives, seed: u64) -> Self {
         Self {
             service: service.to_owned(),
             db: db.clone(),
-            carried: Mutex::default(),
-            // If it cannot be asked, better look too often.
-            any_carried: AtomicBool::new(store::any(db).await.unwrap_or(true)),
+            memory: Mutex::default(),
             own: Mutex::new(Own { directives, rng: StdRng::seed_from_u64(seed) }),
             duplicated: Mutex::default(),
             counts: Mutex::default(),
@@ -78,52 +69,36 @@ impl Injector {
     }
 
     pub(super) fn knows(&self, saga_id: SagaId) -> bool {
-        locked(&self.carried).get(&saga_id).is_some_and(|carried| !carried.0.is_empty())
+        locked(&self.memory).is_carrying(saga_id)
     }
 
-    pub(super) async fn learn(&self, saga_id: SagaId, directives: Directives) {
-        if let Err(error) = store::learn(&self.db, saga_id, &directives).await {
-            // Without its rows nothing can be spent, so nothing fires.
-            tracing::warn!(saga.id = %saga_id, error = %chain(&error), "fault directives cannot be kept");
+    /// Writes down what a saga carries. Without its rows nothing could be spent, so an error leaves it unknown.
+    pub(super) async fn learn(&self, saga_id: SagaId, directives: Directives) -> Result<(), DbError> {
+        if !directives.0.is_empty() {
+            store::learn(&self.db, saga_id, &directives).await?;
+            locked(&self.memory).learn(saga_id, directives);
         }
-        self.any_carried.store(true, Ordering::Relaxed);
-        self.remember(saga_id, Arc::new(directives));
+        Ok(())
     }
 
-    fn remember(&self, saga_id: SagaId, directives: Carried) {
-        let mut carried = locked(&self.carried);
-        if carried.len() >= SAGAS_IN_MEMORY {
-            carried.clear();
-        }
-        carried.insert(saga_id, directives);
-    }
-
-    /// What each of these sagas carries.
+    /// What each of these sagas carries: after a restart, and of what another replica has learnt, the table knows.
     pub(super) async fn carried_by(&self, sagas: &[SagaId]) -> Vec<Carried> {
-        if self.any_carried.load(Ordering::Relaxed) {
-            let unknown: BTreeSet<SagaId> = {
-                let carried = locked(&self.carried);
-                sagas.iter().copied().filter(|id| !carried.contains_key(id)).collect()
-            };
-            self.read(&unknown).await;
+        let (unknown, at) = locked(&self.memory).unknown(sagas);
+        if !unknown.is_empty() {
+            match store::known(&self.db, &unknown).await {
+                Ok(rows) => {
+                    let mut found: HashMap<SagaId, Directives> = HashMap::new();
+                    for (saga_id, text) in rows {
+                        found.entry(saga_id).or_default().0.extend(text.parse::<Directive>());
+                    }
+                    locked(&self.memory).found(&unknown, at, found);
+                }
+                // Nothing is remembered, so they are asked for again next time.
+                Err(error) => tracing::warn!(error = %chain(&error), "fault directives cannot be read"),
+            }
         }
-        let carried = locked(&self.carried);
-        sagas.iter().map(|id| carried.get(id).cloned().unwrap_or_default()).collect()
-    }
-
-    /// After a restart, what is known is in the table.
-    async fn read(&self, unknown: &BTreeSet<SagaId>) {
-        if unknown.is_empty() {
-            return;
-        }
-        let mut found: BTreeMap<SagaId, Directives> = unknown.iter().map(|id| (*id, Directives::default())).collect();
-        let Ok(rows) = store::known(&self.db, unknown).await else { return };
-        for (saga_id, text) in rows {
-            found.entry(saga_id).or_default().0.extend(text.parse::<Directive>());
-        }
-        for (saga_id, directives) in found {
-            self.remember(saga_id, Arc::new(directives));
-        }
+        let memory = locked(&self.memory);
+        sagas.iter().map(|id| memory.of(*id)).collect()
     }
 
     pub(super) fn take_duplicated(&self, lane: Lane, sagas: &BTreeSet<SagaId>) -> BTreeSet<SagaId> {
@@ -256,5 +231,22 @@ impl Scope {
                 Ok(())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_could_not_be_written_or_read_is_not_remembered() {
+        let db = Db::new("postgres://nobody@127.0.0.1:1/nowhere", 1).expect("a URL");
+        let injector = Injector::new("payment", &db, Directives::default(), 1);
+        let saga = SagaId::new();
+        let directives = "payment-svc/after-commit=crash".parse::<Directives>().expect("directives");
+        assert!(injector.learn(saga, directives).await.is_err());
+        assert!(!injector.knows(saga));
+        assert!(injector.carried_by(&[saga]).await[0].0.is_empty());
+        assert!(locked(&injector.memory).unknown(&[saga]).0.contains(&saga), "it is asked for again");
     }
 }

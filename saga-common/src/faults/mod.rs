@@ -13,6 +13,7 @@
 
 mod directive;
 mod injector;
+mod memory;
 mod points;
 mod store;
 
@@ -197,10 +198,10 @@ pub(crate) struct Faults(Option<Arc<Injector>>);
 
 impl Faults {
     /// As the setting says, for one participant.
-    pub(crate) async fn new(setting: &Setting, seed: u64, service: &str, db: &Db) -> Self {
+    pub(crate) fn new(setting: &Setting, seed: u64, service: &str, db: &Db) -> Self {
         let Setting::On(directives) = setting else { return Self(None) };
         tracing::warn!(service, directives = %directives, seed, "FAULT INJECTION IS ON");
-        Self(Some(Arc::new(Injector::new(service, db, directives.clone(), seed).await)))
+        Self(Some(Arc::new(Injector::new(service, db, directives.clone(), seed))))
     }
 
     pub(crate) fn are_on(&self) -> bool {
@@ -210,8 +211,7 @@ impl Faults {
     /// Gives a saga directives to carry, before it starts.
     pub(crate) async fn plant(&self, saga_id: SagaId, text: &str) -> Result<(), NotInjected> {
         let injector = self.0.as_ref().ok_or(NotInjected::Off)?;
-        injector.learn(saga_id, text.parse::<Directives>()?).await;
-        Ok(())
+        Ok(injector.learn(saga_id, text.parse::<Directives>()?).await?)
     }
 
     /// Takes over what messages carry.
@@ -221,11 +221,12 @@ impl Faults {
             if let (Ok(saga_id), Some(text)) = (&envelope.saga_id, &envelope.fault)
                 && !injector.knows(*saga_id)
             {
-                match text.parse() {
-                    Ok(directives) => injector.learn(*saga_id, directives).await,
-                    Err(bad) => {
-                        tracing::warn!(saga.id = %saga_id, error = %bad, "a message carries unreadable directives")
-                    }
+                let learnt = match text.parse() {
+                    Ok(directives) => injector.learn(*saga_id, directives).await.map_err(NotInjected::from),
+                    Err(bad) => Err(NotInjected::Bad(bad)),
+                };
+                if let Err(why) = learnt {
+                    tracing::warn!(saga.id = %saga_id, error = %why, "what a message carries is not injected");
                 }
             }
         }

@@ -33,11 +33,6 @@ pub(super) async fn known(db: &Db, sagas: &BTreeSet<SagaId>) -> Result<Vec<(Saga
     Ok(rows.iter().map(|row| (row.get::<_, Uuid>(0).into(), row.get(1))).collect())
 }
 
-/// Is anything known of any saga?
-pub(super) async fn any(db: &Db) -> Result<bool, DbError> {
-    Ok(!db.query("select 1 from saga.faults limit 1", &[]).await?.is_empty())
-}
-
 /// Spends one firing, durably: a fault that ends the process must not meet itself after the restart. `false`: none left.
 pub(super) async fn spend(db: &Db, saga_id: SagaId, directive: &Directive) -> Result<bool, DbError> {
     let sql = "update saga.faults set times_left = times_left - 1, fired_at = coalesce(fired_at, clock_timestamp())
