@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 /// The guard key under which a participant records that it has undone a saga, and what it answered.
 pub(crate) const COMPENSATE: &str = "compensate";
 
+/// The answer's type on the wire: the serde name below, which a test compares.
+pub(crate) const ANSWER: &str = "saga.compensated.v1";
+
 /// Said once per participant and failed saga, over the direct exchange.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename = "saga.compensated.v1")]
@@ -36,5 +39,16 @@ impl CompensationOutcome {
             Self::NothingToUndo => "nothing-to-undo",
             Self::Fenced => "fenced",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::EventType;
+
+    #[test]
+    fn the_answer_goes_by_its_name() {
+        assert_eq!(EventType::of::<SagaCompensated>().expect("an event").as_str(), ANSWER);
     }
 }

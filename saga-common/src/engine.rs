@@ -15,7 +15,7 @@ use crate::retry::RetryPolicy;
 use crate::service::StartError;
 use crate::step::StepError;
 use crate::topology::Route;
-use crate::unit::{Announcement, Ends};
+use crate::unit::{Announcement, Ends, Saying};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use std::time::{Duration, Instant};
@@ -97,7 +97,7 @@ impl<App: Send + Sync + 'static> Engine<App> {
         ended: Ended,
         cause: MessageId,
         traceparent: Option<&str>,
-        announced: bool,
+        saying: Saying,
     ) -> Result<(), StepError> {
         let settled = |verdict, said, detail| Settled { key: key.clone(), was, verdict, said, detail };
         match ended {
@@ -106,7 +106,7 @@ impl<App: Send + Sync + 'static> Engine<App> {
                 let message = Outgoing::new(key.0, route, event_type.as_str(), Some(cause), trace, body);
                 let verdict = if route == Route::Direct { Verdict::Done } else { Verdict::Rejected };
                 ends.verdicts.push(settled(verdict, Some(message.recorded()), None));
-                if announced {
+                if saying == Saying::UntilWithdrawn {
                     ends.announcements.push(Announcement { message: message.clone() });
                 }
                 ends.outgoing.push(message);

@@ -17,6 +17,14 @@ use crate::step::Retry;
 use crate::topology::Route;
 use crate::waiting::{self, WaitingKey};
 
+/// How a step's word goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Saying {
+    Once,
+    /// As an [`Announcement`].
+    UntilWithdrawn,
+}
+
 /// Something to be said over and over until everybody has answered (R4): one id, kept over all repeats.
 #[derive(Debug, Clone)]
 pub struct Announcement {

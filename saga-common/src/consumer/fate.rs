@@ -13,6 +13,14 @@ use crate::waiting::{self, Entry, State, WaitingKey};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// May a person have a parked message tried again?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Redrive {
+    Allowed,
+    /// No attempt could ever succeed.
+    Refused,
+}
+
 pub(super) const SUSPECT_AGAIN: Duration = Duration::from_secs(60);
 
 /// What cannot be mended: parked before the pivot; after it and in undos nothing is parked for good, it waits.
@@ -24,11 +32,11 @@ pub(super) async fn give_up<App: Send + Sync + 'static>(
     reason: String,
 ) -> Result<(), String> {
     if patience(engine, role, &inbound.envelope) == Patience::Bounded {
-        return park(engine, role, inbound, reason, true).await;
+        return park(engine, role, inbound, reason, Redrive::Allowed).await;
     }
     match engine.retry.after(attempts, Patience::Endless, rand::random()) {
         Decision::Wait(wait) => postpone(engine, role, inbound, reason, wait).await,
-        Decision::Park => park(engine, role, inbound, reason, true).await,
+        Decision::Park => park(engine, role, inbound, reason, Redrive::Allowed).await,
     }
 }
 
@@ -111,8 +119,9 @@ pub(super) async fn park<App: Send + Sync + 'static>(
     role: QueueRole,
     inbound: &Inbound,
     reason: String,
-    redrivable: bool,
+    redrive: Redrive,
 ) -> Result<(), String> {
+    let redrivable = redrive == Redrive::Allowed;
     let entry = Entry { redrivable, ..entry(engine, role, inbound, State::Parked, reason, Duration::ZERO) };
     tracing::error!(message.id = %inbound.envelope.message_id, saga.id = %saga(&inbound.envelope), step = %entry.step,
         reason = %entry.reason, "parked");
@@ -136,7 +145,7 @@ pub(super) async fn dead_letters<App: Send + Sync + 'static>(
         let failed = envelope.died_in.as_deref() == Some(&QueueRole::Failures.queue(&engine.participant.name));
         let role = if failed { QueueRole::Failures } else { QueueRole::Events };
         let inbound = Inbound { envelope: envelope.clone(), row: None };
-        park(engine, role, &inbound, "the broker gave the message up".to_owned(), true).await?;
+        park(engine, role, &inbound, "the broker gave the message up".to_owned(), Redrive::Allowed).await?;
     }
     Ok(())
 }

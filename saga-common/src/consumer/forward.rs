@@ -1,6 +1,6 @@
 //! A batch of successes: guard rows first, then locks, then the actions, then what they said; one transaction.
 
-use super::fate::{park, patience};
+use super::fate::{Redrive, park, patience};
 use super::settle::{Failed, Inbound};
 use crate::action::{ActionItem, AnyEvent};
 use crate::engine::Engine;
@@ -33,7 +33,7 @@ struct Ready<'a, App> {
 /// Why an event cannot be run at all.
 struct Unfit {
     reason: String,
-    redrivable: bool,
+    redrive: Redrive,
 }
 
 pub(super) async fn run<App: Send + Sync + 'static>(
@@ -114,7 +114,7 @@ async fn act<App: Send + Sync + 'static>(
         let ended = action.run(&mut cx, items).await?;
         for ((key, message_id, trace), ended) in metas.into_iter().zip(ended) {
             tracing::debug!(saga.id = %key.0, message.id = %message_id, step = %step.name, ended = ?kind(&ended), "handled");
-            engine.end_step(&mut ends, key, Verdict::Open, ended, message_id, trace.as_deref(), step.announced)?;
+            engine.end_step(&mut ends, key, Verdict::Open, ended, message_id, trace.as_deref(), step.saying)?;
         }
     }
     faults::AFTER_STEPS.reached().await?;
@@ -155,9 +155,9 @@ fn prepare<'a, App: Send + Sync + 'static>(
     engine: &'a Engine<App>,
     envelope: &Envelope,
 ) -> Result<Ready<'a, App>, Unfit> {
-    let redrivable = |reason: String| Unfit { reason, redrivable: true };
-    let saga_id = envelope.saga_id.clone().map_err(|e| Unfit { reason: e.to_string(), redrivable: false })?;
-    let expired = |reason: &str| Unfit { reason: reason.to_owned(), redrivable: false };
+    let redrivable = |reason: String| Unfit { reason, redrive: Redrive::Allowed };
+    let saga_id = envelope.saga_id.clone().map_err(|e| Unfit { reason: e.to_string(), redrive: Redrive::Refused })?;
+    let expired = |reason: &str| Unfit { reason: reason.to_owned(), redrive: Redrive::Refused };
     engine.window.check(saga_id).map_err(expired)?;
     if envelope.body.len() > engine.settings.body_bytes {
         return Err(redrivable(format!("oversized: the body has {} bytes", envelope.body.len())));
@@ -185,17 +185,18 @@ async fn refuse_unfit<App: Send + Sync + 'static>(
     inbound: &Inbound,
     unfit: Unfit,
 ) -> Result<(), Failed> {
-    if unfit.redrivable && patience(engine, QueueRole::Events, &inbound.envelope) == Patience::Endless {
+    if unfit.redrive == Redrive::Allowed && patience(engine, QueueRole::Events, &inbound.envelope) == Patience::Endless
+    {
         // In a batch this splits it; alone, the one at fault is the one to wait.
         return Err(Failed::Own(StepError::DeadLetter(unfit.reason)));
     }
-    park(engine, QueueRole::Events, inbound, unfit.reason, unfit.redrivable).await.map_err(Failed::Gone)
+    park(engine, QueueRole::Events, inbound, unfit.reason, unfit.redrive).await.map_err(Failed::Gone)
 }
 
 /// Another event under a guard key that is taken: never a duplicate, a person has to look.
 async fn conflict<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>, inbound: &Inbound) -> Result<(), Failed> {
     let reason = "conflict: this step has handled another body for the same saga".to_owned();
-    park(engine, QueueRole::Events, inbound, reason, true).await.map_err(Failed::Gone)
+    park(engine, QueueRole::Events, inbound, reason, Redrive::Allowed).await.map_err(Failed::Gone)
 }
 
 /// An event whose guard row was there: a duplicate, a fenced saga, a conflict, or a repeated announcement.

@@ -1,7 +1,7 @@
 //! What the broker's client cannot read is parked, or waits, like all else that is malformed (R8).
 
 use super::Source;
-use super::fate::{park, postpone};
+use super::fate::{Redrive, park, postpone};
 use super::settle::Inbound;
 use crate::broker::{Link, Salvage, Unread};
 use crate::engine::Engine;
@@ -87,7 +87,8 @@ async fn write_down<App: Send + Sync + 'static>(
         let was = if failure { QueueRole::Failures } else { QueueRole::Events };
         // Under no step's name: a readable message of the same id must not be taken for another copy of this one.
         let row = Some((envelope.message_id, "-".to_owned()));
-        park(engine, was, &Inbound { envelope, row }, reason, failure && of_saga).await?;
+        let redrive = if failure && of_saga { Redrive::Allowed } else { Redrive::Refused };
+        park(engine, was, &Inbound { envelope, row }, reason, redrive).await?;
     }
     Ok(())
 }

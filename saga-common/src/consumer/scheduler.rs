@@ -64,7 +64,7 @@ pub(crate) async fn run_what_is_due<App: Send + Sync + 'static>(
             never = renew(engine, &mut renewals, &unfinished) => match never {},
         };
         if let Err(why) = ran {
-            tracing::warn!(error = %why, "the database went away; the row falls due again");
+            tracing::warn!(error = %why, "an attempt was cut short; the row falls due again");
             break;
         }
         unfinished.retain(|other| *other != key);

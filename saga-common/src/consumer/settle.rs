@@ -3,7 +3,9 @@
 //! First deliveries run as one batch, uncounted. Redelivered ones are marked suspect first, and run alone once they have
 //! been suspect before, each attempt committed before its handler starts: what kills the process counts too.
 
-use super::fate::{SUSPECT_AGAIN, dead_letters, give_up, park, patience, postpone, suspect_entry, waiting_key};
+use super::fate::{
+    Redrive, SUSPECT_AGAIN, dead_letters, give_up, park, patience, postpone, suspect_entry, waiting_key,
+};
 use super::{forward, undo};
 use crate::db::{DbError, Trouble, trouble};
 use crate::engine::Engine;
@@ -96,7 +98,8 @@ pub(crate) async fn settle<App: Send + Sync + 'static>(
     true
 }
 
-/// Without its database the engine consumes nothing and counts nothing: it holds what it has and asks again. `None` if
+/// Without its database (or while a fault is injected) the engine consumes nothing and counts nothing: it holds what it
+/// has and tries again. `None` if
 /// the service stops before the database is back.
 pub(super) async fn hold_on<T, F: Future<Output = Result<T, String>>>(
     stop: &CancellationToken,
@@ -105,7 +108,7 @@ pub(super) async fn hold_on<T, F: Future<Output = Result<T, String>>>(
     loop {
         match attempt().await {
             Ok(done) => return Some(done),
-            Err(why) => tracing::warn!(error = %why, "the database is away; holding on"),
+            Err(why) => tracing::warn!(error = %why, "cannot be settled now; holding on"),
         }
         tokio::select! { () = tokio::time::sleep(DATABASE_WAIT) => {}, () = stop.cancelled() => return None }
     }
@@ -226,7 +229,7 @@ pub(super) async fn run_alone<App: Send + Sync + 'static>(
             let patience = patience(engine, role, &inbound.envelope);
             match engine.retry.after(attempts, patience, rand::random()) {
                 Decision::Wait(wait) => postpone(engine, role, &inbound, format!("{retry:?}"), wait).await,
-                Decision::Park => park(engine, role, &inbound, format!("{retry:?}"), true).await,
+                Decision::Park => park(engine, role, &inbound, format!("{retry:?}"), Redrive::Allowed).await,
             }
         }
     }

@@ -5,7 +5,7 @@
 //! rows. The fence is written first, under the action's own key (R1), so whichever of action and undo comes second finds
 //! the other.
 
-use super::fate::park;
+use super::fate::{Redrive, park};
 use super::settle::{Failed, Inbound};
 use crate::action::{Ended, Reversed};
 use crate::answer::{COMPENSATE, CompensationOutcome, SagaCompensated};
@@ -37,7 +37,9 @@ pub(super) async fn run<App: Send + Sync + 'static>(
             Err(malformed) => Err(malformed.to_string()),
         };
         match fit {
-            Err(reason) => park(engine, QueueRole::Failures, &inbound, reason, false).await.map_err(Failed::Gone)?,
+            Err(reason) => {
+                park(engine, QueueRole::Failures, &inbound, reason, Redrive::Refused).await.map_err(Failed::Gone)?
+            }
             Ok(saga_id) => {
                 ends.handled.extend(inbound.row.clone());
                 let first = failures.entry(saga_id).or_insert_with(|| envelope.clone());

@@ -2,7 +2,7 @@
 
 use super::{Found, Job, Phase, Worker};
 use crate::action::Ended;
-use crate::answer::COMPENSATE;
+use crate::answer::{ANSWER, COMPENSATE};
 use crate::consumer::undo::answer;
 use crate::db::DbError;
 use crate::engine::Engine;
@@ -10,7 +10,7 @@ use crate::error::chain;
 use crate::faults::{self, Lane};
 use crate::guard::{self, Key, Settled, Verdict};
 use crate::step::{Cx, Retry, StepError};
-use crate::unit::{Ends, Unit};
+use crate::unit::{Ends, Saying, Unit};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -97,12 +97,10 @@ pub(crate) async fn run_one<App: Send + Sync + 'static>(engine: Arc<Engine<App>>
         Phase::Call => engine.participant.step(&job.step).and_then(|step| step.on).map(|on| on.to_string()),
         Phase::Undo => None,
     };
+    // The undo of a job stands under what it will say.
     let about = || vec![(job.saga_id, event.unwrap_or_else(|| ANSWER.to_owned()))];
     engine.faults().scope_in(Some(Lane::Calls), about, attempt(&engine, &*worker, &job)).await;
 }
-
-/// The type that stands for the undo of a job when a fault is looked for: what the undo will say.
-const ANSWER: &str = "saga.compensated";
 
 /// One attempt, and another if a fault has duplicated it.
 async fn attempt<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>, worker: &dyn Worker<App>, job: &Job<App>) {
@@ -219,7 +217,7 @@ async fn settle<App: Send + Sync + 'static>(
                 // Its job must not end with this transaction.
                 return Err(Retry::because("the call is not settled: it is made again").into());
             }
-            engine.end_step(&mut ends, job.key(), expected, ended, job.message_id, None, false)?;
+            engine.end_step(&mut ends, job.key(), expected, ended, job.message_id, None, Saying::Once)?;
         }
         Phase::Undo => {
             worker.settle_reversal(&mut cx, found).await?;

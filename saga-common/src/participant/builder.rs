@@ -5,6 +5,7 @@ use crate::action::{Form, IntoAction, Reverse, TypedUndo, UndoAction};
 use crate::event::{BadEventType, Event, EventType, Never, Said};
 use crate::faults::FaultPoint;
 use crate::jobs::{External, ExternalWorker};
+use crate::unit::Saying;
 use std::any::TypeId;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -129,7 +130,7 @@ impl<App: Send + Sync + 'static> Builder<App> {
     #[must_use]
     pub fn announced(mut self) -> Self {
         match self.participant.steps.last_mut() {
-            Some(step) => step.announced = true,
+            Some(step) => step.saying = Saying::UntilWithdrawn,
             None => self.problems.push(ChoreographyError::Misplaced("announced() follows no step".to_owned())),
         }
         self

@@ -5,15 +5,14 @@ mod builder;
 pub use builder::{Builder, ChoreographyError};
 
 use crate::action::{Action, AnyEvent, UndoAction};
+use crate::answer::ANSWER;
 use crate::event::EventType;
 use crate::faults::FaultPoint;
 use crate::jobs::Worker;
+use crate::unit::Saying;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// The wire type of a participant's answer to a failure.
-const ANSWER: &str = "saga.compensated.v1";
 
 /// What a step is to its saga.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -79,7 +78,7 @@ pub(crate) struct Step<App> {
     pub(crate) action: Option<Arc<dyn Action<App>>>,
     pub(crate) undo: Option<Arc<dyn UndoAction<App>>>,
     pub(crate) worker: Option<Arc<dyn Worker<App>>>,
-    pub(crate) announced: bool,
+    pub(crate) saying: Saying,
     locks: Option<Lens<Vec<String>>>,
     key: Option<Lens<String>>,
 }
@@ -212,7 +211,7 @@ impl<App> Step<App> {
             action: None,
             undo: None,
             worker: None,
-            announced: false,
+            saying: Saying::Once,
             locks: None,
             key: None,
         }
