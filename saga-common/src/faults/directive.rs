@@ -51,6 +51,8 @@ pub struct Directive {
     /// What happens.
     pub action: Action,
     /// How often; for one saga once unless said (a hold: until it is released), for a process without end unless said.
+    /// Each service counts for itself, all its replicas together: `*/after-commit=crash` ends every service that the saga
+    /// comes to once. (A process's own directives count in that process.)
     pub times: Option<u32>,
     /// How likely it is each time, 0 to 1; certain unless said.
     pub probability: Option<f64>,
