@@ -13,7 +13,7 @@ mod scenario;
 pub use cells::{Cell, Participant, Unreachable, cells};
 pub use edges::{Coverage, EDGES, Edge, coverage};
 pub use report::{Failed, MatrixReport};
-pub use scenario::{Hold, Scenario};
+pub use scenario::{Hold, Scenario, Until};
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -9,7 +9,7 @@ use tokio_postgres::{NoTls, Row};
 use uuid::Uuid;
 
 use super::edges::Tried;
-use super::{Cell, Edge, Hold, MatrixError, Participant, Scenario};
+use super::{Cell, Edge, Hold, MatrixError, Participant, Scenario, Until};
 use crate::client::{Client, ClientError, Order, Service};
 use crate::stack::Stack;
 
@@ -17,6 +17,7 @@ use crate::stack::Stack;
 const LIMIT: Duration = Duration::from_secs(90);
 /// What follows an order's end is done by then.
 const LISTENER_LIMIT: Duration = Duration::from_secs(20);
+const NOT_FIRED: &str = "the order never came there: the fault did not fire";
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The fault that is tried: whose, and its directive.
@@ -60,13 +61,7 @@ impl<'a> Stage<'a> {
         let (fault, directives) = ((cell.service, cell.directive()), cell.directives());
         self.play(cell.scenario, &directives, &fault).await?;
         // A listener may come after the order's end.
-        let ended = Instant::now();
-        while !self.fired(fault.0, None, &fault.1).await? {
-            if ended.elapsed() > LISTENER_LIMIT {
-                return Err("the order never came there: the fault did not fire".to_owned());
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
+        within(LISTENER_LIMIT, NOT_FIRED, async || self.fired(fault.0, None, &fault.1).await).await?;
         Ok(begun.elapsed())
     }
 
@@ -87,8 +82,13 @@ impl<'a> Stage<'a> {
         let order_id = self.place(scenario, &customer, directives, fault).await?;
         if let Some(hold) = scenario.hold() {
             self.held(order_id, &hold).await?;
-            self.cancel(order_id).await?;
-            self.overtaken(order_id, &hold).await?;
+            match hold.until {
+                Until::Cancelled => {
+                    self.cancel(order_id).await?;
+                    self.overtaken(order_id, &hold).await?;
+                }
+                Until::Fired => self.there(order_id, fault).await?,
+            }
             self.release(order_id, &hold).await?;
         }
         let order = self.client.wait_closed(order_id, LIMIT).await.map_err(|e| format!("order {order_id}: {e}"))?;
@@ -135,26 +135,19 @@ impl<'a> Stage<'a> {
         }
         let sql = "select 1 from saga.idempotency_keys where saga_id = $1
                    and (step = 'compensate' or verdict in ('undoing', 'undone', 'fenced'))";
-        let begun = Instant::now();
-        while self.rows(hold.service, sql, &[&order_id]).await?.is_empty() {
-            if begun.elapsed() > LIMIT {
-                return Err(format!("order {order_id}: its cancellation never got past {}", hold.directive));
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        Ok(())
+        let undone = async || self.rows(hold.service, sql, &[&order_id]).await.map(|rows| !rows.is_empty());
+        within(LIMIT, &format!("order {order_id}: its cancellation never got past {}", hold.directive), undone).await
     }
 
     /// Waits until the step is held.
     async fn held(&self, order_id: Uuid, hold: &Hold) -> Result<(), String> {
-        let begun = Instant::now();
-        while !self.fired(hold.service, Some(order_id), &hold.directive).await? {
-            if begun.elapsed() > LIMIT {
-                return Err(format!("order {order_id} was never held by {}", hold.directive));
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        Ok(())
+        let held = async || self.fired(hold.service, Some(order_id), &hold.directive).await;
+        within(LIMIT, &format!("order {order_id} was never held by {}", hold.directive), held).await
+    }
+
+    /// Waits until the fault has fired.
+    async fn there(&self, order_id: Uuid, (service, directive): &Fault) -> Result<(), String> {
+        within(LIMIT, NOT_FIRED, async || self.fired(*service, Some(order_id), directive).await).await
     }
 
     /// Has this directive fired, for this order or for any?
@@ -169,6 +162,22 @@ impl<'a> Stage<'a> {
         let database = database.ok_or_else(|| format!("{} has no database", self.stack.vhost()))?;
         database.query(sql, parameters).await.map_err(|error| format!("{service}'s database: {error}"))
     }
+}
+
+/// Looks until it is so.
+async fn within(
+    limit: Duration,
+    else_wrong: &str,
+    is_so: impl AsyncFn() -> Result<bool, String>,
+) -> Result<(), String> {
+    let begun = Instant::now();
+    while !is_so().await? {
+        if begun.elapsed() > limit {
+            return Err(else_wrong.to_owned());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
 }
 
 /// Asks again while the service is away, as it is after a crash.

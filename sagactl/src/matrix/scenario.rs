@@ -10,8 +10,8 @@ const POOR: &str = "poor-paula";
 const WALLET: &str = "wallet";
 const CARD: &str = "pm_card_visa";
 
-/// Longest time in which a cancellation gets in between, in milliseconds.
-const HOLD_MS: u32 = 90_000;
+/// Longer than anything is held, in milliseconds: whoever holds also releases.
+const HOLD_MS: u32 = 120_000;
 
 /// One way through the saga.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,13 +44,24 @@ pub enum Scenario {
     DeclinedAndAnnouncedAgain,
 }
 
-/// Where a step is held until a cancellation has overtaken it.
+/// Where something is held, and until when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
     /// The service that is held.
     pub service: Service,
     /// The directive that holds it.
     pub directive: String,
+    /// What happens meanwhile.
+    pub until: Until,
+}
+
+/// What happens while something is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// The order is cancelled, and the cancellation overtakes what is held.
+    Cancelled,
+    /// The fault that is tried has fired.
+    Fired,
 }
 
 impl Scenario {
@@ -82,34 +93,31 @@ impl Scenario {
         }
     }
 
-    /// What is held while the order is cancelled; `None` if nobody cancels it.
+    /// What is held on the way, if anything.
     #[must_use]
     pub fn hold(self) -> Option<Hold> {
-        let at = |service, site: &str| Some(Hold { service, directive: format!("{service}/{site}=hold({HOLD_MS})") });
+        use Until::{Cancelled, Fired};
+        let at = |service, site: &str, until| {
+            Some(Hold { service, directive: format!("{service}/{site}=hold({HOLD_MS})"), until })
+        };
         match self {
-            Self::CancelledBeforeReservation => at(Service::Inventory, "after-delivery@order.placed"),
-            Self::CancelledBeforeCharge => at(Service::Payment, "after-delivery@stock.reserved"),
-            Self::CancelledAfterCharge => at(Service::Order, "after-delivery@payment.charged"),
-            Self::CancelledBeforeCardCharge => at(Service::Payment, "after-store"),
-            Self::CancelledAfterCardCharge => at(Service::Payment, "after-charge"),
-            Self::CancelledAndRejected => at(Service::Inventory, "before-publish@stock.rejected"),
-            Self::CancelledAndDeclined => at(Service::Payment, "before-publish@payment.declined"),
-            _ => None,
+            Self::CancelledBeforeReservation => at(Service::Inventory, "after-delivery@order.placed", Cancelled),
+            Self::CancelledBeforeCharge => at(Service::Payment, "after-delivery@stock.reserved", Cancelled),
+            Self::CancelledAfterCharge => at(Service::Order, "after-delivery@payment.charged", Cancelled),
+            Self::CancelledBeforeCardCharge => at(Service::Payment, "after-store", Cancelled),
+            Self::CancelledAfterCardCharge => at(Service::Payment, "after-charge", Cancelled),
+            Self::CancelledAndRejected => at(Service::Inventory, "before-publish@stock.rejected", Cancelled),
+            Self::CancelledAndDeclined => at(Service::Payment, "before-publish@payment.declined", Cancelled),
+            // An answer that is late: the announcement is repeated.
+            Self::PaidAndAnnouncedAgain => at(Service::Inventory, "before-publish@stock.committed", Fired),
+            Self::DeclinedAndAnnouncedAgain => at(Service::Inventory, "before-publish@saga.compensated", Fired),
+            Self::Paid | Self::PaidByCard | Self::Declined | Self::Rejected => None,
         }
     }
 
-    /// What else must go wrong for it to come about.
+    /// The directives that it needs.
     #[must_use]
     pub fn directives(self) -> Vec<String> {
-        match self {
-            // Announcements are repeated after 5 s.
-            Self::PaidAndAnnouncedAgain => {
-                vec!["inventory-svc/before-publish@stock.committed=delay(8000)*1".to_owned()]
-            }
-            Self::DeclinedAndAnnouncedAgain => {
-                vec!["inventory-svc/before-publish@saga.compensated=delay(8000)*1".to_owned()]
-            }
-            _ => self.hold().into_iter().map(|hold| hold.directive).collect(),
-        }
+        self.hold().into_iter().map(|hold| hold.directive).collect()
     }
 }
