@@ -89,8 +89,7 @@ pub(super) async fn place(
 async fn plant_faults(shop: &Shop, order_id: OrderId, headers: &HeaderMap) -> Reply<()> {
     let Some(text) = headers.get("saga-fault") else { return Ok(()) };
     let text = text.to_str().map_err(|_| Problem::new(400, "Saga-Fault has characters that no directive has"))?;
-    let planted = shop.saga.plant_faults(SagaId::from(order_id.0), text).await;
-    planted.map_err(|refused| Problem::new(400, refused.to_string()))
+    Ok(shop.saga.plant_faults(SagaId::from(order_id.0), text).await?)
 }
 
 fn underway() -> Problem {

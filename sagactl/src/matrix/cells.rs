@@ -78,7 +78,10 @@ pub fn cells(participants: &[Participant], actions: &[&str]) -> (Vec<Cell>, Vec<
                     unreachable.push(Unreachable { cell: format!("{}@{event}", point.point), why });
                     continue;
                 };
-                cells.extend(actions.iter().filter(|action| takes(point, action)).map(|action| Cell {
+                let meant = |action: &&&str| {
+                    takes(point, action) && !(is_placement(point, &event) && names(action, "duplicate"))
+                };
+                cells.extend(actions.iter().filter(meant).map(|action| Cell {
                     service: participant.service,
                     point: name.to_owned(),
                     event: event.clone(),
@@ -93,8 +96,16 @@ pub fn cells(participants: &[Participant], actions: &[&str]) -> (Vec<Cell>, Vec<
 }
 
 fn takes(point: &FaultPoint, action: &str) -> bool {
-    let name = action.split(['(', '*', '%']).next().unwrap_or_default();
-    point.actions.iter().any(|taken| taken == name)
+    point.actions.iter().any(|taken| names(action, taken))
+}
+
+fn names(action: &str, name: &str) -> bool {
+    action.split(['(', '*', '%']).next() == Some(name)
+}
+
+/// A placement is no message: there is nobody who would handle it again.
+fn is_placement(point: &FaultPoint, event: &str) -> bool {
+    point.point.starts_with("order-svc/") && event == "order.placed" && !matches!(&*point.place, "publish" | "sweep")
 }
 
 /// Points that no single order reaches.
@@ -139,7 +150,7 @@ impl Participant {
         if reverses {
             published.insert("saga.compensated".to_owned());
         }
-        if place == "publish" {
+        if matches!(place, "publish" | "sweep") {
             return published;
         }
         if point.ends_with("-announce") {
