@@ -34,7 +34,7 @@ pub struct Seen {
     pub saga_id: Option<SagaId>,
     /// Its wire type; empty if it has none.
     pub event_type: String,
-    /// The service that signed it; none of what a [`Wire`] says.
+    /// The service that signed it; none of what a [`Wire`](super::Wire) says.
     pub source: Option<String>,
     /// What caused it.
     pub causation_id: Option<MessageId>,
