@@ -11,6 +11,7 @@ use sagactl::client::{Client, Item, NewOrder, Order, Service};
 use sagactl::stack::{Program, Stack, StackOptions};
 use serde_json::{Value, json};
 use tokio_postgres::NoTls;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::ledger::{KEY, Ledger, Provider};
@@ -85,6 +86,8 @@ impl Stage {
             if let Some((service, site)) = part.4 {
                 held(&stack, service, &directive(service, site)).await?;
                 cancel(&client, order.id, &mut history).await?;
+                overtaken(&stack, service, order.id).await?;
+                client.release(service, order.id).await?;
             }
         }
         for (_, id) in &orders {
@@ -219,7 +222,7 @@ fn write(config: &AuditConfig, lines: &[Value]) -> Fallible<()> {
 }
 
 fn directive(service: Service, site: &str) -> String {
-    format!("{service}/{site}=delay(2500)*1")
+    format!("{service}/{site}=hold(120000)")
 }
 
 async fn place(client: &Client, part: &Part, history: &mut Vec<Value>) -> Fallible<Order> {
@@ -250,13 +253,23 @@ async fn cancel(client: &Client, id: Uuid, history: &mut Vec<Value>) -> Fallible
 
 /// Waits until the directive holds a step.
 async fn held(stack: &Stack, service: Service, directive: &str) -> Fallible<()> {
-    let (database, connection) = tokio_postgres::connect(stack.database_url(service), NoTls).await?;
-    tokio::spawn(connection);
     let fired = "select 1 from saga.faults where directive = $1 and fired_at is not null";
+    there_is(stack, service, fired, &directive).await.map_err(|_| format!("{directive} did not fire").into())
+}
+
+/// Waits until the cancellation has got past what is held. The order's own service has it when it says so.
+async fn overtaken(stack: &Stack, service: Service, order: Uuid) -> Fallible<()> {
+    let undone = "select 1 from saga.idempotency_keys where saga_id = $1
+                  and (step = 'compensate' or verdict in ('undoing', 'undone', 'fenced'))";
+    if service == Service::Order { Ok(()) } else { there_is(stack, service, undone, &order).await }
+}
+
+async fn there_is(stack: &Stack, service: Service, sql: &str, parameter: &(dyn ToSql + Sync)) -> Fallible<()> {
+    let database = connect(stack.database_url(service)).await?;
     let begun = Instant::now();
-    while database.query(fired, &[&directive]).await?.is_empty() {
+    while database.query(sql, &[parameter]).await?.is_empty() {
         if begun.elapsed() > LIMIT {
-            return Err(format!("{directive} did not fire").into());
+            return Err(format!("{service} never came to: {sql}").into());
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
