@@ -12,7 +12,6 @@ mod judge;
 pub mod kinds;
 pub mod load;
 pub mod mix;
-pub mod plot;
 pub mod proxy;
 pub mod replay;
 pub mod report;

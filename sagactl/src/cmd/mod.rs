@@ -8,6 +8,7 @@ pub mod audit;
 pub mod chaos;
 pub mod faults;
 pub mod launch;
+pub mod load;
 pub mod matrix;
 pub mod order;
 pub mod parked;
@@ -49,6 +50,8 @@ enum Verb {
     Audit(audit::Audit),
     /// Break a stack of its own in a hundred ways under load, let it heal, check everything, write a report
     Chaos(chaos::Chaos),
+    /// Measure how fast a stack is and what that costs, audit it, write a report
+    Load(load::Load),
     /// Try every fault at every point of every service, one order each, and every undo with a crash before and after it
     Matrix(matrix::Matrix),
     /// List fault points, or let something go wrong in whole processes
@@ -63,6 +66,7 @@ impl Cli {
             Verb::Up(up) => return up.run().await,
             Verb::Chaos(chaos) => return chaos.run(self.global.json()).await,
             Verb::Matrix(matrix) => return matrix.run(self.global.json()).await,
+            Verb::Load(load) => return load.run(self.global).await,
             _ => {}
         }
         let session = match Session::open(self.global) {
@@ -70,7 +74,7 @@ impl Cli {
             Err(failure) => return failure.tell(None),
         };
         let outcome = match self.verb {
-            Verb::Up(_) | Verb::Chaos(_) | Verb::Matrix(_) => Ok(ExitCode::SUCCESS),
+            Verb::Up(_) | Verb::Chaos(_) | Verb::Matrix(_) | Verb::Load(_) => Ok(ExitCode::SUCCESS),
             Verb::Order(order) => order.run(&session).await,
             Verb::Saga(saga) => saga.run(&session).await,
             Verb::Parked(parked) => parked.run(&session).await,

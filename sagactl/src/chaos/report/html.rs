@@ -7,7 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use super::{Report, percentiles};
 use crate::audit::Check;
 use crate::chaos::injector::{CameTo, Injection};
-use crate::chaos::plot::{self, Mark, Series, escaped};
+use crate::plot::{self, Mark, Series, escaped};
 
 const STYLE: &str = "body{font:14px/1.45 sans-serif;max-width:1000px;margin:2em auto;padding:0 1em;color:#222}
 table{border-collapse:collapse;width:100%;margin:.6em 0}td,th{padding:2px 8px;text-align:left;border-bottom:1px solid #ddd;vertical-align:top}
@@ -93,7 +93,7 @@ fn plots(page: &mut String, report: &Report) {
     let _ = write!(
         page,
         "<h2>Throughput</h2><p><small>Faults are shaded; point at one for its name.</small></p>{}",
-        plot::over_time(&[placed, ended], &marks)
+        plot::over_time(&[placed, ended], &marks, "/s")
     );
     let times: Vec<u64> = struck.filter_map(|it| it.recovered_after_ms).collect();
     let _ = write!(

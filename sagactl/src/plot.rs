@@ -31,9 +31,9 @@ pub struct Mark {
     pub name: String,
 }
 
-/// Lines over seconds, with marks along the bottom.
+/// Lines over seconds, with marks along the bottom. `unit` follows each number on the left, such as `/s`.
 #[must_use]
-pub fn over_time(series: &[Series<'_>], marks: &[Mark]) -> String {
+pub fn over_time(series: &[Series<'_>], marks: &[Mark], unit: &str) -> String {
     let longest = series.iter().map(|it| it.values.len()).max().unwrap_or(0);
     let last_mark = marks.iter().map(|mark| mark.to).fold(0.0, f64::max);
     let seconds = (longest as f64).max(last_mark).max(1.0);
@@ -51,7 +51,7 @@ pub fn over_time(series: &[Series<'_>], marks: &[Mark]) -> String {
             escaped(&mark.name)
         );
     }
-    axis(&mut svg, highest, &y, "/s");
+    axis(&mut svg, highest, &y, unit);
     for step in 0..=6 {
         let second = seconds * f64::from(step) / 6.0;
         let _ = write!(
@@ -167,7 +167,8 @@ mod tests {
     fn everything_that_is_drawn_is_inside_of_the_picture() {
         let marks = [Mark { from: 1.0, to: 90.0, name: "a <b>".to_owned() }];
         let placed = Series { name: "placed", colour: "#06c", values: &[0, 5, 100, 3] };
-        let plots = [over_time(&[placed], &marks), spread(&[1, 20, 300, 400_000]), spread(&[]), over_time(&[], &[])];
+        let plots =
+            [over_time(&[placed], &marks, "/s"), spread(&[1, 20, 300, 400_000]), spread(&[]), over_time(&[], &[], "")];
         for svg in &plots {
             assert!(
                 svg.starts_with("<svg") && svg.ends_with("</svg>") && !svg.contains("NaN") && !svg.contains("inf"),
@@ -182,7 +183,7 @@ mod tests {
     #[test]
     fn a_higher_value_is_drawn_higher_and_a_longer_time_further_right() {
         let values = Series { name: "v", colour: "#000", values: &[1, 9] };
-        let line = points(&over_time(&[values], &[]));
+        let line = points(&over_time(&[values], &[], "/s"));
         assert!(line[0].1 > line[1].1 && line[0].0 < line[1].0);
         let spread = points(&spread(&[10, 1_000]));
         assert!(spread[0].0 < spread[1].0 && spread[0].1 > spread[1].1);

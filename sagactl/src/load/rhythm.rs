@@ -1,0 +1,93 @@
+//! When to look at orders, and at which: often enough that what is seen is not late, seldom enough not to be load.
+
+use std::time::Duration;
+
+/// A sleep shorter than this is none.
+const SHORTEST_PAUSE_US: u64 = 200;
+const LONGEST_PAUSE_US: u64 = 5_000;
+/// A look is at most this part of a typical saga late.
+const LOOKS_A_SAGA: u64 = 16;
+/// Not more orders in one look.
+const MOST: usize = 2_000;
+
+/// What is known of how long sagas take, in microseconds.
+#[derive(Debug, Clone)]
+pub(super) struct Rhythm {
+    fastest_us: u64,
+    typical_us: u64,
+    found: usize,
+}
+
+impl Rhythm {
+    /// Nothing is known yet: looks soon.
+    pub(super) fn new() -> Self {
+        Self { fastest_us: 0, typical_us: 0, found: 0 }
+    }
+
+    /// No order younger than this can have ended.
+    pub(super) fn young_us(&self) -> u64 {
+        self.fastest_us * 3 / 5
+    }
+
+    /// The pause before the next look.
+    pub(super) fn pause(&self) -> Duration {
+        Duration::from_micros((self.typical_us / LOOKS_A_SAGA).clamp(SHORTEST_PAUSE_US, LONGEST_PAUSE_US))
+    }
+
+    /// How many orders to look at, oldest first: sagas end almost in the order in which they began, so that looking at all that
+    /// are in flight would mostly find what has not ended.
+    pub(super) fn at_once(&self) -> usize {
+        (32 + 2 * self.found).min(MOST)
+    }
+
+    /// A look at `asked` orders found `found` that had ended. Returns whether there are likely more behind them.
+    pub(super) fn looked(&mut self, asked: usize, found: usize) -> bool {
+        self.found = found;
+        asked > 1 && found * 2 > asked
+    }
+
+    /// A saga took so long.
+    pub(super) fn took(&mut self, us: u64) {
+        // The fastest one fades, so that a system that became slower is not asked too early for ever.
+        let faded = self.fastest_us + self.fastest_us / 256 + 1;
+        self.fastest_us = if self.fastest_us == 0 { us } else { us.min(faded) };
+        self.typical_us = if self.typical_us == 0 { us } else { self.typical_us - self.typical_us / 64 + us / 64 };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(sagas: impl IntoIterator<Item = u64>) -> Rhythm {
+        let mut rhythm = Rhythm::new();
+        sagas.into_iter().for_each(|us| rhythm.took(us));
+        rhythm
+    }
+
+    #[test]
+    fn fast_sagas_are_looked_at_more_often_and_never_too_late() {
+        let (fast, slow) = (after([5_000; 100]), after([100_000; 100]));
+        assert!(fast.pause() < slow.pause());
+        assert!(fast.pause() <= Duration::from_micros(5_000 / LOOKS_A_SAGA));
+        assert_eq!(after([60_000_000; 100]).pause(), Duration::from_micros(LONGEST_PAUSE_US));
+        assert!(fast.young_us() < 5_000 && fast.young_us() > 2_000);
+    }
+
+    #[test]
+    fn what_is_young_follows_a_system_that_becomes_slower_or_faster() {
+        assert!(after([[1_000; 50], [50_000; 50]].concat()).young_us() < 1_000);
+        assert!(after([vec![1_000; 50], vec![50_000; 3_000]].concat()).young_us() > 10_000);
+        assert!(after([50_000, 1_000]).young_us() < 1_000);
+    }
+
+    #[test]
+    fn a_look_that_finds_much_is_followed_by_a_wider_one_at_once() {
+        let mut rhythm = Rhythm::new();
+        let before = rhythm.at_once();
+        assert!(rhythm.looked(32, 30), "there are likely more");
+        assert!(rhythm.at_once() > before);
+        assert!(!rhythm.looked(100, 3));
+        assert!(!rhythm.looked(1, 1), "it was the only one");
+    }
+}
