@@ -62,9 +62,10 @@ const COPY: &str = "create schema clean;
         end loop;
     end $$";
 
-/// Whoever else is connected, goes.
+/// Whoever else is connected, goes; not a vacuum, which may not be ended by anybody but a superuser.
 const RESTORE: &str = "select pg_terminate_backend(pid, 5000) from pg_stat_activity
-        where datname = current_database() and pid <> pg_backend_pid() and application_name <> 'saga-audit';
+        where datname = current_database() and pid <> pg_backend_pid() and application_name <> 'saga-audit'
+          and backend_type = 'client backend';
     do $$ declare it record; begin
         for it in select relname as copy, split_part(relname, '.', 1) as schema, split_part(relname, '.', 2) as name
                   from pg_class where relnamespace = 'clean'::regnamespace and relkind = 'r' loop
@@ -154,12 +155,13 @@ impl Stage {
     }
 
     pub(crate) async fn sql(&self, database: Database, sql: &str) -> Fallible<()> {
-        Ok(self.database(database).batch_execute(&self.with_ids(sql)).await?)
+        let done = self.database(database).batch_execute(&self.with_ids(sql)).await;
+        done.map_err(|error| error.as_db_error().map_or_else(|| error.to_string(), ToString::to_string).into())
     }
 
     /// Puts every row back.
     pub(crate) async fn restore(&self, database: Database) -> Fallible<()> {
-        Ok(self.database(database).batch_execute(RESTORE).await?)
+        self.sql(database, RESTORE).await
     }
 
     pub(crate) fn provider_shows(&self, ledger: Ledger) {
