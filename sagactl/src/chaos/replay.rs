@@ -1,7 +1,9 @@
 //! The last test of a run: everything that was ever said is said again, in random order, and everything that is parked is
 //! tried again. Nothing may change.
 //!
-//! What was said is taken from the guard rows, which keep it: no listener can miss any of it.
+//! What was said is taken from the guard rows, which keep it: no listener can miss any of it. They do not keep what the owner said
+//! when a customer or the clock ended an order; that is said of every cancelled order, as new and as an announcement repeated,
+//! which an undo must take as well.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -10,7 +12,7 @@ use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use futures::future::try_join_all;
 use lapin::protocol::basic::AMQPProperties;
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
@@ -58,12 +60,23 @@ pub async fn replay(rig: &Rig) -> Result<Replayed, ReplayError> {
     Ok(Replayed { messages: said.into_iter().sum(), parked: parked.redriven + parked.refused })
 }
 
+/// The owner's own failure, once as new and once as a repeat.
+const CANCELLING: &str = "
+    union all select gen_random_uuid(), 'order.cancelling.v1', id, null,
+                     convert_to(json_build_object('order_id', id, 'reason', coalesce(reason, ''))::text, 'utf8'), repeat
+              from orders, generate_series(0, 1) repeat where status = 'cancelled'";
+
 async fn say_again(rig: &Rig, service: Service) -> Result<u64, ReplayError> {
     let database = watch::connect(&rig.stack, service).await?;
     let wire = Wire::connect(rig.stack.amqp_url()).await?;
-    let sql = "select said_id, said_type, saga_id, causation_id, said_body from saga.idempotency_keys
-               where said_id is not null order by random()";
-    let rows = database.query_raw(sql, std::iter::empty::<i32>()).await?;
+    let mut sql = "select said_id, said_type, saga_id, causation_id, said_body, 0 from saga.idempotency_keys
+                   where said_id is not null"
+        .to_owned();
+    if service == Service::Order {
+        sql.push_str(CANCELLING);
+    }
+    sql.push_str(" order by random()");
+    let rows = database.query_raw(&sql, std::iter::empty::<i32>()).await?;
     let mut chunks = pin!(rows.try_chunks(CHUNK));
     let mut said = 0;
     while let Some(rows) = chunks.try_next().await.map_err(|error| error.1)? {
@@ -77,8 +90,9 @@ async fn say_again(rig: &Rig, service: Service) -> Result<u64, ReplayError> {
 fn message(service: Service, row: &Row) -> Copied {
     let (id, event_type, saga): (Uuid, String, Uuid) = (row.get(0), row.get(1), row.get(2));
     let mut headers = FieldTable::default();
+    headers.insert("announcement".into(), AMQPValue::LongInt(row.get(5)));
     if let Some(causation) = row.get::<_, Option<Uuid>>(3) {
-        headers.insert("causation-id".into(), lapin::types::AMQPValue::LongString(causation.to_string().into()));
+        headers.insert("causation-id".into(), AMQPValue::LongString(causation.to_string().into()));
     }
     let routing_key = event_type.rsplit_once(".v").map_or(&*event_type, |(key, _)| key).to_owned();
     let exchange = if is_failure(&routing_key) { FAILURES } else { EVENTS };

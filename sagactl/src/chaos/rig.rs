@@ -134,7 +134,7 @@ impl Rig {
         for instance in self.stack.instances() {
             // Fails for those that are just being started again, which are not frozen.
             let _ = self.stack.resume(instance);
-            let _ = self.stack.starve_of_files(instance, false);
+            let _ = self.stack.end_file_shortage(instance);
         }
         let servers = self.stack.servers();
         let _ = servers.resume_broker().await;
@@ -143,6 +143,7 @@ impl Rig {
                 left.push(format!("{what}: {error}"));
             }
         };
+        put_right("PostgreSQL's disk", servers.end_disk_shortage().await);
         put_right("PostgreSQL", servers.start_postgres().await);
         put_right("RabbitMQ", servers.start_broker().await);
         put_right("RabbitMQ's application", servers.control_broker(&["start_app"]).await);

@@ -79,7 +79,8 @@ pub fn cells(participants: &[Participant], actions: &[&str]) -> (Vec<Cell>, Vec<
                     continue;
                 };
                 let meant = |action: &&&str| {
-                    takes(point, action) && !(is_placement(point, &event) && names(action, "duplicate"))
+                    takes(point, action)
+                        && !(is_placement(point, &event) && ["duplicate", "hold"].iter().any(|it| names(action, it)))
                 };
                 cells.extend(actions.iter().filter(meant).map(|action| Cell {
                     service: participant.service,
@@ -103,7 +104,7 @@ fn names(action: &str, name: &str) -> bool {
     action.split(['(', '*', '%']).next() == Some(name)
 }
 
-/// A placement is no message: there is nobody who would handle it again.
+/// A placement is no message: nobody would handle it again, or knows its id while it is held.
 fn is_placement(point: &FaultPoint, event: &str) -> bool {
     point.point.starts_with("order-svc/") && event == "order.placed" && !matches!(&*point.place, "publish" | "sweep")
 }

@@ -81,15 +81,9 @@ impl<'a> Stage<'a> {
         let customer = format!("matrix-{}", Uuid::now_v7().simple());
         let order_id = self.place(scenario, &customer, directives, fault).await?;
         if let Some(hold) = scenario.hold() {
-            self.held(order_id, &hold).await?;
-            match hold.until {
-                Until::Cancelled => {
-                    self.cancel(order_id).await?;
-                    self.overtaken(order_id, &hold).await?;
-                }
-                Until::Fired => self.there(order_id, fault).await?,
-            }
-            self.release(order_id, &hold).await?;
+            let meanwhile = self.meanwhile(order_id, &hold, fault).await;
+            // Also if that went wrong: others would be held as well.
+            self.release(order_id, &hold).await.and(meanwhile)?;
         }
         let order = self.client.wait_closed(order_id, LIMIT).await.map_err(|e| format!("order {order_id}: {e}"))?;
         if order.status != scenario.ends() {
@@ -126,6 +120,18 @@ impl<'a> Stage<'a> {
     async fn release(&self, order_id: Uuid, hold: &Hold) -> Result<(), String> {
         let released = insist(|| self.client.release(hold.service, order_id)).await;
         released.map(drop).map_err(|error| format!("order {order_id} could not be released: {error}"))
+    }
+
+    /// What happens while something is held.
+    async fn meanwhile(&self, order_id: Uuid, hold: &Hold, fault: &Fault) -> Result<(), String> {
+        self.held(order_id, hold).await?;
+        match hold.until {
+            Until::Cancelled => {
+                self.cancel(order_id).await?;
+                self.overtaken(order_id, hold).await
+            }
+            Until::Fired => self.there(order_id, fault).await,
+        }
     }
 
     /// Waits until the cancellation has got past what is held. The order's own service has it when it says so.

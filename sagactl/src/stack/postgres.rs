@@ -101,21 +101,26 @@ impl Cluster {
         Ok(())
     }
 
-    /// Lets no process of the server write beyond the first pages of any file, or lets all of them again.
-    pub(super) async fn fill_disk(&self, full: bool) -> Result<(), StackError> {
+    /// Lets no process of the server write beyond the first pages of any file. New ones inherit it.
+    pub(super) async fn begin_shortage(&self) -> Result<(), StackError> {
+        self.each_process(|pid| Shortage::FileSize.begin(pid, self.run_as)).await
+    }
+
+    /// Lets them write again.
+    pub(super) async fn end_shortage(&self) -> Result<(), StackError> {
+        self.each_process(|pid| Shortage::FileSize.end(pid, self.run_as)).await
+    }
+
+    async fn each_process(&self, act: impl Fn(u32) -> Result<(), StackError>) -> Result<(), StackError> {
         let child = self.child.lock().await;
         let Some(postmaster) = child.as_ref().filter(|child| child.status().is_none()).map(Child::pid) else {
             return Ok(());
         };
-        let limit = |pid: u32| {
-            let shortage = Shortage::FileSize;
-            if full { shortage.begin(pid, self.run_as) } else { shortage.end(pid, self.run_as) }
-        };
-        limit(postmaster)?;
+        act(postmaster)?;
         let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children"));
         for child in children.unwrap_or_default().split_whitespace().filter_map(|pid| pid.parse().ok()) {
-            // It may have ended meanwhile. New ones inherit the postmaster's limit.
-            let _ = limit(child);
+            // It may have ended meanwhile.
+            let _ = act(child);
         }
         Ok(())
     }

@@ -59,9 +59,14 @@ impl Process {
         self.running().ok().map(|child| child.pid())
     }
 
-    pub(super) fn starve_of_files(&self, starve: bool) -> Result<(), StackError> {
-        let pid = self.child()?.pid();
-        if starve { Shortage::OpenFiles.begin(pid, None) } else { Shortage::OpenFiles.end(pid, None) }
+    /// Lets it open neither file nor socket.
+    pub(super) fn begin_shortage(&self) -> Result<(), StackError> {
+        Shortage::OpenFiles.begin(self.child()?.pid(), None)
+    }
+
+    /// Lets it open as many as ever.
+    pub(super) fn end_shortage(&self) -> Result<(), StackError> {
+        Shortage::OpenFiles.end(self.child()?.pid(), None)
     }
 
     /// Every child it has from now on, and the one it has.

@@ -205,9 +205,14 @@ impl Stack {
         self.process(instance)?.signal(Signal::Continue)
     }
 
-    /// Lets a process open neither file nor socket; it keeps what it has. `false`: as many as ever again.
-    pub fn starve_of_files(&self, instance: impl Into<Instance>, starve: bool) -> Result<(), StackError> {
-        self.process(instance)?.starve_of_files(starve)
+    /// Lets a process open neither file nor socket; it keeps what it has.
+    pub fn begin_file_shortage(&self, instance: impl Into<Instance>) -> Result<(), StackError> {
+        self.process(instance)?.begin_shortage()
+    }
+
+    /// Ends what [`Stack::begin_file_shortage`] began.
+    pub fn end_file_shortage(&self, instance: impl Into<Instance>) -> Result<(), StackError> {
+        self.process(instance)?.end_shortage()
     }
 
     /// Sets, or with `None` removes, an environment variable of a process; it counts from its next start on.

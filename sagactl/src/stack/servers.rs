@@ -240,10 +240,14 @@ impl Servers {
         Ok(())
     }
 
-    /// As if PostgreSQL's disk were full: no file of it can be written beyond its first pages, the log included, which ends the
-    /// server sooner or later. `false`: there is room again, for a server that still runs.
-    pub async fn fill_postgres_disk(&self, full: bool) -> Result<(), StackError> {
-        self.cluster("fill PostgreSQL's disk")?.fill_disk(full).await
+    /// As if PostgreSQL's disk were full: no file can be written beyond its first pages, the log included, which ends the server.
+    pub async fn begin_disk_shortage(&self) -> Result<(), StackError> {
+        self.cluster("fill PostgreSQL's disk")?.begin_shortage().await
+    }
+
+    /// There is room again, for a server that still runs.
+    pub async fn end_disk_shortage(&self) -> Result<(), StackError> {
+        self.cluster("free PostgreSQL's disk")?.end_shortage().await
     }
 
     /// Whether PostgreSQL's process is there.

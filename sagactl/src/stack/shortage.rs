@@ -13,7 +13,7 @@ use super::error::Doing;
 pub(super) enum Shortage {
     /// Nothing can be opened, neither file nor socket. What is open stays open.
     OpenFiles,
-    /// No file can be written beyond its first 64 KiB: as if the disk were full, for who writes anything but small files.
+    /// No file can be written beyond its first 64 KiB: as if the disk were full, to whoever writes more than that.
     FileSize,
 }
 

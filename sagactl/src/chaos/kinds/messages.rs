@@ -231,6 +231,9 @@ async fn forge(rig: &Rig, call: &Call, what: Junk) -> Outcome {
     Ok(Done::with(format!("{message} is not parked after 40 s")))
 }
 
+/// No service lists more.
+const MOST_LISTED: u32 = 1_000;
+
 /// What came of trying everything parked again.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Redriven {
@@ -243,14 +246,19 @@ pub struct Redriven {
 /// Tries everything that is parked again.
 ///
 /// # Errors
-/// When a service does not answer.
+/// When a service does not answer, or has more parked than it lists.
 pub async fn redrive(rig: &Rig) -> Result<Redriven, NotInjected> {
     let mut all = Redriven::default();
     for service in Service::ALL {
-        for parked in rig.client.parked(service, 200).await.map_err(sentence)? {
-            match rig.client.redrive(service, parked.message_id).await {
+        let parked = rig.client.parked(service, MOST_LISTED).await.map_err(sentence)?;
+        if parked.len() >= MOST_LISTED as usize {
+            return Err(NotInjected(format!("{service} has more parked than it lists")));
+        }
+        for message in parked {
+            match rig.client.redrive(service, message.message_id).await {
                 Ok(_) => all.redriven += 1,
-                Err(_) => all.refused += 1,
+                Err(error) if error.status() == Some(409) => all.refused += 1,
+                Err(error) => return Err(sentence(error)),
             }
         }
     }

@@ -15,7 +15,7 @@ pub enum Blow {
     /// SIGSTOP, later SIGCONT.
     Freeze,
     /// Neither file nor socket can be opened.
-    StarveOfFiles,
+    NoFiles,
     /// `kill -9` of all services at once.
     KillAll,
 }
@@ -63,12 +63,12 @@ const fn freeze(name: &'static str, target: &'static [Program]) -> Kind {
     }
 }
 
-const fn starve(name: &'static str, target: &'static [Program]) -> Kind {
+const fn no_files(name: &'static str, target: &'static [Program]) -> Kind {
     Kind {
         does: "for some seconds it may open neither file nor socket, and its connections are cut",
         stands_for: "a limit of open files that is reached: requests and reconnections fail",
         heals: "the limit goes away; connections are made again",
-        fault: Fault::Process(Blow::StarveOfFiles),
+        fault: Fault::Process(Blow::NoFiles),
         ..freeze(name, target)
     }
 }
@@ -90,10 +90,10 @@ pub static KINDS: &[Kind] = &[
     freeze("freeze-payment-svc", &[PaymentSvc]),
     freeze("freeze-notification-svc", &[NotificationSvc]),
     freeze("freeze-provider", &[SandboxProvider]),
-    starve("no-files-order-svc", &[OrderSvc]),
-    starve("no-files-inventory-svc", &[InventorySvc]),
-    starve("no-files-payment-svc", &[PaymentSvc]),
-    starve("no-files-notification-svc", &[NotificationSvc]),
+    no_files("no-files-order-svc", &[OrderSvc]),
+    no_files("no-files-inventory-svc", &[InventorySvc]),
+    no_files("no-files-payment-svc", &[PaymentSvc]),
+    no_files("no-files-notification-svc", &[NotificationSvc]),
     Kind {
         does: "`kill -9` of all services and the provider at the same moment",
         stands_for: "a power cut of the machines the services run on",
@@ -126,15 +126,15 @@ pub(super) async fn inject(blow: Blow, rig: &Rig, call: &Call) -> Outcome {
             rig.hold(call.lasts).await;
             rig.stack.resume(target).map_err(sentence)?;
         }
-        Blow::StarveOfFiles => {
+        Blow::NoFiles => {
             let target = call.target()?;
-            rig.stack.starve_of_files(target, true).map_err(sentence)?;
+            rig.stack.begin_file_shortage(target).map_err(sentence)?;
             // Or it would hardly notice: whoever has all the connections it needs opens none.
             for upstream in [Upstream::Broker, Upstream::Database] {
                 rig.link(target, upstream).into_iter().for_each(Proxy::cut);
             }
             rig.hold(call.lasts).await;
-            rig.stack.starve_of_files(target, false).map_err(sentence)?;
+            rig.stack.end_file_shortage(target).map_err(sentence)?;
         }
         Blow::KillAll => {
             let mut killed = Vec::new();

@@ -14,9 +14,9 @@ pub(super) async fn inject(trouble: Trouble, rig: &Rig, call: &Call) -> Outcome 
     let servers = rig.stack.servers();
     match trouble {
         Trouble::DiskFull => {
-            servers.fill_postgres_disk(true).await.map_err(sentence)?;
+            servers.begin_disk_shortage().await.map_err(sentence)?;
             rig.hold(call.lasts).await;
-            let room = servers.fill_postgres_disk(false).await;
+            let room = servers.end_disk_shortage().await;
             let done = room_again(rig).await;
             return room.map_err(sentence).and(done);
         }
