@@ -22,7 +22,7 @@ use super::watch::{self, ReadError};
 use super::wire::{Copied, EVENTS, FAILURES, Wire, WireError, is_failure, participant};
 use crate::audit::{Check, Finding};
 use crate::client::Service;
-use crate::stack::Program;
+use crate::stack::{Program, database_says};
 
 /// Confirmed together.
 const CHUNK: usize = 500;
@@ -40,7 +40,7 @@ pub struct Replayed {
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     /// A database.
-    #[error("a database cannot be read: {0}")]
+    #[error("a database cannot be read: {}", database_says(.0))]
     Database(#[from] ReadError),
     /// The broker.
     #[error(transparent)]
@@ -60,6 +60,9 @@ pub async fn replay(rig: &Rig) -> Result<Replayed, ReplayError> {
     Ok(Replayed { messages: said.into_iter().sum(), parked: parked.redriven + parked.refused })
 }
 
+const SAID: &str = "select said_id, said_type, saga_id, causation_id, said_body, 0 as repeat from saga.idempotency_keys
+                    where said_id is not null";
+
 /// The owner's own failure, once as new and once as a repeat.
 const CANCELLING: &str = "
     union all select gen_random_uuid(), 'order.cancelling.v1', id, null,
@@ -69,13 +72,8 @@ const CANCELLING: &str = "
 async fn say_again(rig: &Rig, service: Service) -> Result<u64, ReplayError> {
     let database = watch::connect(&rig.stack, service).await?;
     let wire = Wire::connect(rig.stack.amqp_url()).await?;
-    let mut sql = "select said_id, said_type, saga_id, causation_id, said_body, 0 from saga.idempotency_keys
-                   where said_id is not null"
-        .to_owned();
-    if service == Service::Order {
-        sql.push_str(CANCELLING);
-    }
-    sql.push_str(" order by random()");
+    let cancelling = if service == Service::Order { CANCELLING } else { "" };
+    let sql = format!("select * from ({SAID} {cancelling}) said order by random()");
     let rows = database.query_raw(&sql, std::iter::empty::<i32>()).await?;
     let mut chunks = pin!(rows.try_chunks(CHUNK));
     let mut said = 0;

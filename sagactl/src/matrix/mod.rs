@@ -24,7 +24,7 @@ use futures::future::join_all;
 
 use crate::audit;
 use crate::client::Service;
-use crate::stack::Stack;
+use crate::stack::{Stack, database_says};
 use edges::Tried;
 use play::Stage;
 
@@ -49,7 +49,7 @@ pub enum MatrixError {
     #[error("fault injection is off in {0}: start it with FAULTS=on")]
     Off(Service),
     /// A database could not be read.
-    #[error("a database cannot be read: {0}")]
+    #[error("a database cannot be read: {}", database_says(.0))]
     Database(#[from] tokio_postgres::Error),
     /// The file of what has passed cannot be used.
     #[error("the progress file cannot be used: {0}")]

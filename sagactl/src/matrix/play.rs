@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::edges::Tried;
 use super::{Cell, Edge, Hold, MatrixError, Participant, Scenario, Until};
 use crate::client::{Client, ClientError, Order, Service};
-use crate::stack::Stack;
+use crate::stack::{Stack, database_says};
 
 /// No order takes longer, whatever has gone wrong for it.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -166,7 +166,10 @@ impl<'a> Stage<'a> {
     async fn rows(&self, service: Service, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, String> {
         let database = self.databases.get(&service);
         let database = database.ok_or_else(|| format!("{} has no database", self.stack.vhost()))?;
-        database.query(sql, parameters).await.map_err(|error| format!("{service}'s database: {error}"))
+        database
+            .query(sql, parameters)
+            .await
+            .map_err(|error| format!("{service}'s database: {}", database_says(&error)))
     }
 }
 

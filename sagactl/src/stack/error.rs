@@ -50,7 +50,7 @@ pub enum StackError {
         tail: String,
     },
     /// PostgreSQL refused something.
-    #[error("PostgreSQL: cannot {doing}: {}", sentence(.source))]
+    #[error("PostgreSQL: cannot {doing}: {}", database_says(.source))]
     Postgres {
         /// What was tried, to be read after "cannot".
         doing: String,
@@ -88,7 +88,7 @@ pub enum StackError {
 }
 
 /// tokio-postgres hides the server's words in the source.
-fn sentence(error: &tokio_postgres::Error) -> String {
+pub(crate) fn database_says(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(said) => said.to_string(),
         None => error.to_string(),

@@ -45,6 +45,7 @@ mod unix;
 pub use binaries::{build, workspace};
 pub use detour::Upstream;
 pub use error::StackError;
+pub(crate) use error::database_says;
 pub use eventually::eventually;
 pub use install::ensure_servers;
 pub use management::{Management, Queue};
