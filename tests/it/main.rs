@@ -9,6 +9,7 @@ mod duplicates;
 mod external_money;
 mod happy_path;
 mod idempotency;
+mod load;
 mod lost_messages;
 mod poison;
 mod reordering;

@@ -104,6 +104,7 @@ impl Report {
             line("ended", "#080", &per_second.ended),
             line("closed", "#c60", &per_second.closed),
         ];
+        let latency = [line("p50", "#080", per_second.p50_us.as_slice()), line("p99", "#c60", &per_second.p99_us)];
         let of = |value: &dyn Fn(&Sample) -> u64| round.samples.iter().map(value).collect::<Vec<u64>>();
         let (queued, outbox) = (of(&|it| it.queued), of(&|it| it.outbox_rows));
         let age = of(&|it| it.outbox_age_ms);
@@ -123,6 +124,7 @@ impl Report {
             .collect();
         vec![
             ("throughput.svg", plot::over_time(&throughput, &[], "/s")),
+            ("latency.svg", plot::over_time(&latency, &[], " \u{b5}s")),
             ("backlog.svg", plot::over_time(&backlog, &[], "")),
             ("outbox-age.svg", plot::over_time(&[line("oldest in an outbox", "#06c", &age)], &[], " ms")),
             ("memory.svg", plot::over_time(&memory, &[], " MiB")),

@@ -73,6 +73,10 @@ pub struct PerSecond {
     pub ended: Vec<u64>,
     /// Sagas with nothing left to do.
     pub closed: Vec<u64>,
+    /// Microseconds from placing to the terminal state that half of those took that ended in this second.
+    pub p50_us: Vec<u64>,
+    /// The same that 99 % took.
+    pub p99_us: Vec<u64>,
 }
 
 /// What was measured in the window.
@@ -125,6 +129,7 @@ pub fn figures(ended: &[Ended], finals: &HashMap<Uuid, Final>, window: Window) -
     let rate = in_window.len() as f64 / seconds;
     let terminal = took(&|it| it.seen_us);
     let (before, after) = (backlog(window.from_us), backlog(window.to_us));
+    let times = times_per_second(ended);
     Figures {
         ended: in_window.len() as u64,
         rate,
@@ -141,6 +146,8 @@ pub fn figures(ended: &[Ended], finals: &HashMap<Uuid, Final>, window: Window) -
             placed: per_second(ended.iter().map(|it| it.answered_us)),
             ended: per_second(ended.iter().map(|it| it.seen_us)),
             closed: per_second(ended.iter().map(end)),
+            p50_us: times.iter().map(|it| at_quantile(it, 50)).collect(),
+            p99_us: times.iter().map(|it| at_quantile(it, 99)).collect(),
         },
     }
 }
@@ -175,6 +182,24 @@ fn per_second(times_us: impl Iterator<Item = u64>) -> Vec<u64> {
         counts[second] += 1;
     }
     counts
+}
+
+/// How long sagas took, in order, by the second in which they ended.
+fn times_per_second(ended: &[Ended]) -> Vec<Vec<u64>> {
+    let mut seconds: Vec<Vec<u64>> = Vec::new();
+    for it in ended {
+        let second = usize::try_from(it.seen_us / 1_000_000).unwrap_or_default();
+        if seconds.len() <= second {
+            seconds.resize(second + 1, Vec::new());
+        }
+        seconds[second].push(it.seen_us.saturating_sub(it.intended_us));
+    }
+    seconds.iter_mut().for_each(|times| times.sort_unstable());
+    seconds
+}
+
+fn at_quantile(sorted: &[u64], percent: usize) -> u64 {
+    sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -213,6 +238,7 @@ mod tests {
         assert!((figures.http.p50_ms - 1.0).abs() < 0.1, "{:?}", figures.http);
         assert!((figures.in_flight - 10.0).abs() < 0.1, "{}", figures.in_flight);
         assert!(figures.keeps_up);
+        assert_eq!((figures.per_second.p99_us[1], figures.per_second.p50_us[2]), (500 * MS, 10 * MS));
     }
 
     /// A system that stands still for a second must not look as if only a few orders had been slow.
