@@ -38,5 +38,11 @@ fn the_documented_catalogue_names_every_kind_and_no_other() {
     let listed: BTreeSet<&str> = listed.collect();
     let kinds: BTreeSet<&str> = all().iter().map(|kind| kind.name).collect();
     assert_eq!(kinds.difference(&listed).collect::<Vec<_>>(), Vec::<&&str>::new(), "not documented");
+    let readme = include_str!("../../../../README.md");
+    assert!(
+        readme.contains(&format!("{} kinds of fault", kinds.len())),
+        "README says another number than {}",
+        kinds.len()
+    );
     assert_eq!(listed.difference(&kinds).collect::<Vec<_>>(), Vec::<&&str>::new(), "documented, and not there");
 }
