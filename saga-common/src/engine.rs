@@ -52,7 +52,8 @@ impl<App: Send + Sync + 'static> Engine<App> {
         wait_for_database(&owner_url).await?;
         db::migrate(&owner_url, &database_url, migrations).await.map_err(Error::from)?;
         db.require_durability().await.map_err(Error::from)?;
-        let faults = Faults::new(&settings.faults, settings.fault_seed, &participant.name, &db);
+        let faults = Faults::new(&settings.faults, settings.fault_seed, &participant.name, &database_url)
+            .map_err(Error::from)?;
         let (outbox, outbox_ends) = Outbox::new(Uuid::now_v7(), settings.outbox_lease(), faults);
         let engine = Self {
             participant,

@@ -134,6 +134,7 @@ impl<App: Send + Sync + 'static> Service<App> {
             };
             takers.spawn(consumer::consume(Arc::clone(&engine), source, stop.clone()));
         }
+        engine.faults().end_holds_with(&stop);
         let (db, outbox) = (engine.db.clone(), engine.outbox.clone());
         takers.spawn(consumer::run_due(Arc::clone(&engine), stop.clone()));
         takers.spawn(jobs::run(Arc::clone(&engine), stop.clone()));

@@ -28,8 +28,9 @@ pub enum Action {
     Error,
     /// It takes this much longer.
     Delay(Duration),
-    /// It waits until the saga's holds are released, at most this long. Unlike the others it is not spent by firing, unless
-    /// the directive says how often: what is delivered again is held again. Released, it is over for good.
+    /// It waits until the saga's holds are released, at most this long altogether: the limit counts from the first firing.
+    /// Unlike the others it is not spent by firing, unless the directive says how often: what is tried or delivered again
+    /// is held again while the limit lasts. Released, it is over for good; a service that stops holds nothing.
     Hold(Duration),
     /// What is being handled here is handled once more, right after.
     Duplicate,
@@ -50,7 +51,7 @@ pub struct Directive {
     pub event: Option<String>,
     /// What happens.
     pub action: Action,
-    /// How often; for one saga once unless said (a hold: until it is released), for a process without end unless said.
+    /// How often; for one saga once unless said (a hold: until it is released or its limit is over), for a process without end unless said.
     /// Each service counts for itself, all its replicas together: `*/after-commit=crash` ends every service that the saga
     /// comes to once. (A process's own directives count in that process.)
     pub times: Option<u32>,

@@ -10,8 +10,9 @@ use crate::ids::SagaId;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 tokio::task_local! {
     /// What the running task handles.
@@ -21,7 +22,8 @@ tokio::task_local! {
 #[derive(Clone)]
 pub(super) struct Scope {
     pub(super) injector: Arc<Injector>,
-    /// `None`: nobody would handle anything again, so nothing is duplicated.
+    /// `None`: nobody would handle anything again, so nothing is duplicated; and nothing is held, because it would hold
+    /// everybody (a group of placements, a loop that serves all sagas) or could not be released.
     pub(super) lane: Option<Lane>,
     pub(super) subjects: Arc<Vec<(Subject, Carried)>>,
 }
@@ -29,6 +31,8 @@ pub(super) struct Scope {
 pub(super) struct Injector {
     service: String,
     db: Db,
+    /// Set once the service takes work: holds end when it stops.
+    stop: OnceLock<CancellationToken>,
     memory: Mutex<Memory>,
     own: Mutex<Own>,
     duplicated: Mutex<BTreeSet<(Lane, SagaId)>>,
@@ -57,10 +61,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Injector {
-    pub(super) fn new(service: &str, db: &Db, directives: Directives, seed: u64) -> Self {
+    pub(super) fn new(service: &str, db: Db, directives: Directives, seed: u64) -> Self {
         Self {
             service: service.to_owned(),
-            db: db.clone(),
+            db,
+            stop: OnceLock::new(),
             memory: Mutex::default(),
             own: Mutex::new(Own { directives, rng: StdRng::seed_from_u64(seed) }),
             duplicated: Mutex::default(),
@@ -114,11 +119,28 @@ impl Injector {
         store::release(&self.db, &self.service, saga_id).await
     }
 
-    /// Waits until the hold is released. It looks at the row: another replica may have been asked to release it.
-    async fn hold(&self, saga_id: SagaId, directive: &Directive) {
-        while !matches!(store::released(&self.db, saga_id, directive).await, Ok(true)) {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+    pub(super) fn end_holds_with(&self, stop: CancellationToken) {
+        // Whoever serves says so once.
+        let _ = self.stop.set(stop);
+    }
+
+    /// Waits until the hold is released, or the service stops. It looks at the row: another replica may have been asked to
+    /// release it.
+    async fn hold(&self, of: Option<(SagaId, &Directive)>) {
+        let released = async {
+            // Of the process's own, nobody could say which: only the limit ends it.
+            let Some((saga_id, directive)) = of else { return std::future::pending().await };
+            while !matches!(store::released(&self.db, saga_id, directive).await, Ok(true)) {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        let stopped = async {
+            match self.stop.get() {
+                Some(stop) => stop.cancelled().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! { () = released => {}, () = stopped => {} }
     }
 
     pub(super) fn own(&self) -> Directives {
@@ -155,7 +177,11 @@ impl Injector {
 impl Scope {
     /// Would this action do anything here? What would not is not spent.
     fn works(&self, point: &FaultPoint, action: Action) -> bool {
-        action != Action::Duplicate || (self.lane.is_some() && point.is_before_a_taker())
+        match action {
+            Action::Duplicate => self.lane.is_some() && point.is_before_a_taker(),
+            Action::Hold(_) => self.lane.is_some() && point.can_hold(),
+            _ => true,
+        }
     }
 
     pub(super) async fn reach(&self, point: &'static FaultPoint) -> Result<(), Fault> {
@@ -176,8 +202,8 @@ impl Scope {
                     continue;
                 }
                 match store::spend(&injector.db, *saga_id, directive).await {
-                    Ok(true) => self.fire(point, directive.action, event_type, Some((*saga_id, directive))).await?,
-                    Ok(false) => {}
+                    Ok(Some(action)) => self.fire(point, action, event_type, Some((*saga_id, directive))).await?,
+                    Ok(None) => {}
                     Err(error) => {
                         tracing::warn!(saga.id = %saga_id, error = %chain(&error), "a fault that cannot be spent does not fire");
                     }
@@ -211,14 +237,7 @@ impl Scope {
                 Ok(())
             }
             Action::Hold(limit) => {
-                let released = async {
-                    match of {
-                        Some((saga_id, directive)) => self.injector.hold(saga_id, directive).await,
-                        // Nobody could say which: only the limit ends it.
-                        None => std::future::pending().await,
-                    }
-                };
-                if tokio::time::timeout(limit, released).await.is_err() {
+                if tokio::time::timeout(limit, self.injector.hold(of)).await.is_err() {
                     tracing::warn!(point = point.name, saga.id = saga, "a hold that nobody released is over");
                 }
                 Ok(())
@@ -241,7 +260,7 @@ mod tests {
     #[tokio::test]
     async fn what_could_not_be_written_or_read_is_not_remembered() {
         let db = Db::new("postgres://nobody@127.0.0.1:1/nowhere", 1).expect("a URL");
-        let injector = Injector::new("payment", &db, Directives::default(), 1);
+        let injector = Injector::new("payment", db, Directives::default(), 1);
         let saga = SagaId::new();
         let directives = "payment-svc/after-commit=crash".parse::<Directives>().expect("directives");
         assert!(injector.learn(saga, directives).await.is_err());

@@ -4,9 +4,15 @@
 //! A [`FaultPoint`] does nothing until the process was started with `FAULTS` on; then it asks whether something is to go
 //! wrong here, for the sagas being handled. A saga carries its directives in the header `saga-fault` of its messages
 //! (set by the request that started it); each is spent by a committed row before it fires. A process may have directives
-//! of its own besides, with a probability and a seed. A hold makes what reaches its point wait until somebody releases the
-//! saga's holds (`PUT /faults`): an order of events that is made, not guessed by delays. What is being handled is known from the task (`Faults::scope`),
-//! so that a point takes no parameters and can be put anywhere, also in a participant's own code.
+//! of its own besides, with a probability and a seed. What is being handled is known from the task (`Faults::scope`), so that
+//! a point takes no parameters and can be put anywhere, also in a participant's own code.
+//!
+//! A hold makes what reaches its point wait until somebody releases the saga's holds (`PUT /faults`): an order of events
+//! that is made, not guessed by delays. It holds who passes there, and so all that is behind: at `after-delivery` or
+//! `before-begin` that queue of that replica stands still, at `before-publish` one of its publishers. It ends when it is
+//! released, when its limit is over (counted from its first firing), or when the service stops. Inside of a step, a call or
+//! a transaction it ends, as anything slow there would, with `STEP_LIMIT_MS`, the call's limit, or the 30 s after which
+//! PostgreSQL ends an idle transaction; what is tried again is held again, while the limit lasts.
 //!
 //! The points are those of the `fail` crate in spirit; that they fire for one saga only, durably once, is what lets many
 //! crashes be tried in one running system.
@@ -24,7 +30,7 @@ pub(crate) use points::*;
 #[cfg(feature = "testkit")]
 pub(crate) use store::release;
 
-use crate::db::Db;
+use crate::db::{Db, DbError};
 use crate::envelope::Envelope;
 use crate::ids::SagaId;
 use crate::outbox::Outgoing;
@@ -33,6 +39,7 @@ use injector::{Injector, SCOPE, Scope};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// A fault that has fired, as the error its place sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +66,7 @@ pub enum NotInjected {
     Bad(#[from] BadDirective),
     /// The database could not be asked.
     #[error(transparent)]
-    Database(#[from] crate::db::DbError),
+    Database(#[from] DbError),
 }
 
 /// The setting `FAULTS`: off, on, or on with directives for the whole process.
@@ -109,12 +116,24 @@ pub(crate) fn lane() -> Option<Lane> {
 #[derive(Clone, Default)]
 pub(crate) struct Faults(Option<Arc<Injector>>);
 
+/// Connections of the injector's own: what is held inside of a transaction has one of the service's, and must neither keep
+/// itself from being released nor others from being held.
+const CONNECTIONS: usize = 2;
+
 impl Faults {
     /// As the setting says, for one participant.
-    pub(crate) fn new(setting: &Setting, seed: u64, service: &str, db: &Db) -> Self {
-        let Setting::On(directives) = setting else { return Self(None) };
+    pub(crate) fn new(setting: &Setting, seed: u64, service: &str, database_url: &str) -> Result<Self, DbError> {
+        let Setting::On(directives) = setting else { return Ok(Self(None)) };
         tracing::warn!(service, directives = %directives, seed, "FAULT INJECTION IS ON");
-        Self(Some(Arc::new(Injector::new(service, db, directives.clone(), seed))))
+        let db = Db::new(database_url, CONNECTIONS)?;
+        Ok(Self(Some(Arc::new(Injector::new(service, db, directives.clone(), seed)))))
+    }
+
+    /// Holds end when this is cancelled.
+    pub(crate) fn end_holds_with(&self, stop: &CancellationToken) {
+        if let Some(injector) = &self.0 {
+            injector.end_holds_with(stop.clone());
+        }
     }
 
     pub(crate) fn are_on(&self) -> bool {
@@ -195,8 +214,8 @@ impl Faults {
         Ok(())
     }
 
-    /// Ends every hold of a saga in this service, durably and in all its replicas; tells how many. A hold that this service
-    /// has not heard of yet, because no message of the saga has come, is not among them.
+    /// Ends, durably and in all its replicas, the holds of a saga in this service that it has already heard of: from the
+    /// saga's first message on. Tells how many.
     pub(crate) async fn release(&self, saga_id: SagaId) -> Result<u64, NotInjected> {
         let injector = self.0.as_ref().ok_or(NotInjected::Off)?;
         let released = injector.release(saga_id).await?;

@@ -47,7 +47,10 @@ impl FaultPoint {
     /// The actions that mean something here, by name.
     #[must_use]
     pub fn actions(&self) -> Vec<&'static str> {
-        let mut actions = vec!["crash", "error", "delay", "hold", "drop"];
+        let mut actions = vec!["crash", "error", "delay", "drop"];
+        if self.can_hold() {
+            actions.push("hold");
+        }
         if self.is_before_a_taker() {
             actions.push("duplicate");
         }
@@ -60,6 +63,11 @@ impl FaultPoint {
     /// Does somebody look, after this point, for what is to be handled once more? At an ack it has been handled already.
     pub(super) fn is_before_a_taker(&self) -> bool {
         !matches!(self.place, Place::Subscription | Place::Ack | Place::Sweep | Place::Announcement)
+    }
+
+    /// May a saga be held here? Not in a loop that serves all sagas at once.
+    pub(super) fn can_hold(&self) -> bool {
+        !matches!(self.place, Place::Subscription | Place::Sweep | Place::Announcement)
     }
 
     /// Lets happen here what is to happen here. Costs one look at a task-local where injection is off.
@@ -95,6 +103,15 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use crate::faults::ENGINE;
+
+    #[test]
+    fn hold_is_offered_where_it_stops_no_loop_that_serves_everybody() {
+        let without = ENGINE.iter().filter(|point| !point.actions().contains(&"hold")).map(|point| point.name);
+        assert_eq!(
+            without.collect::<Vec<_>>(),
+            ["before-subscribe", "before-sweep", "before-announce", "after-announce"]
+        );
+    }
 
     #[test]
     fn duplicate_is_offered_where_somebody_handles_again_what_passes() {

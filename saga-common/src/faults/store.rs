@@ -4,6 +4,7 @@ use super::directive::{Action, Directive, Directives};
 use crate::db::{Db, DbError};
 use crate::ids::SagaId;
 use std::collections::BTreeSet;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Writes down what a saga carries; what is known already keeps its count.
@@ -33,11 +34,23 @@ pub(super) async fn known(db: &Db, sagas: &BTreeSet<SagaId>) -> Result<Vec<(Saga
     Ok(rows.iter().map(|row| (row.get::<_, Uuid>(0).into(), row.get(1))).collect())
 }
 
-/// Spends one firing, durably: a fault that ends the process must not meet itself after the restart. `false`: none left.
-pub(super) async fn spend(db: &Db, saga_id: SagaId, directive: &Directive) -> Result<bool, DbError> {
+/// Spends one firing, durably: a fault that ends the process must not meet itself after the restart. Tells what fires: of a
+/// hold, what is left of its limit, which counts from its first firing however often it fires. `None`: nothing is left.
+pub(super) async fn spend(db: &Db, saga_id: SagaId, directive: &Directive) -> Result<Option<Action>, DbError> {
+    let limit_ms = match directive.action {
+        Action::Hold(limit) => Some(limit.as_secs_f64() * 1_000.0),
+        _ => None,
+    };
     let sql = "update saga.faults set times_left = times_left - 1, fired_at = coalesce(fired_at, clock_timestamp())
-               where saga_id = $1 and directive = $2 and times_left > 0 and released_at is null";
-    Ok(db.execute(sql, &[&saga_id.as_uuid(), &directive.to_string()]).await? > 0)
+               where saga_id = $1 and directive = $2 and times_left > 0 and released_at is null
+                 and ($3::float8 is null or fired_at is null or clock_timestamp() < fired_at + $3 * interval '1 ms')
+               returning $3 - extract(epoch from clock_timestamp() - fired_at)::float8 * 1000";
+    let rows = db.query(sql, &[&saga_id.as_uuid(), &directive.to_string(), &limit_ms]).await?;
+    let left = |row: &tokio_postgres::Row| match row.get::<_, Option<f64>>(0) {
+        Some(left_ms) => Action::Hold(Duration::from_secs_f64(left_ms.max(0.0) / 1_000.0)),
+        None => directive.action,
+    };
+    Ok(rows.first().map(left))
 }
 
 /// Is this hold over? Also if its row is gone: nobody could release it any more.

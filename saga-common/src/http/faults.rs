@@ -63,8 +63,8 @@ pub(super) struct NewFaults {
     /// Seed of those with a probability.
     #[serde(default)]
     seed: u64,
-    /// The saga whose holds end in this service, for good and in all its replicas, also before they have held anything. One
-    /// that the service has not heard of yet is not among them.
+    /// The saga whose holds end in this service, for good and in all its replicas, also before they have held anything: those
+    /// that the service has already heard of, from the saga's first message on.
     release: Option<Uuid>,
 }
 

@@ -3,10 +3,10 @@
 use crate::script::Script;
 use crate::shop::{Shop, effects, shop};
 use crate::world::{Fallible, MIGRATOR, Outcome, World, eventually};
-use saga_common::SagaId;
 use saga_common::faults::{Directives, Setting};
 use saga_common::testkit::{self, Replica, Wire};
 use saga_common::topology::QueueType;
+use saga_common::{SagaId, Settings};
 use std::sync::Arc;
 
 /// A replica that takes directives, and a bench beside it.
@@ -27,9 +27,16 @@ impl Faulty {
 
     /// A shop that reaches the broker at this address.
     pub(crate) async fn by_way_of(world: World, amqp_url: &str) -> Fallible<Self> {
+        Self::with(world, amqp_url, |_| ()).await
+    }
+
+    /// A shop with settings that differ from the defaults.
+    pub(crate) async fn with(world: World, amqp_url: &str, change: impl FnOnce(&mut Settings)) -> Fallible<Self> {
         let script = Arc::<Script>::default();
         let bench = world.bench(shop(&script)?).await?;
-        let replica = replica(&world, &script, amqp_url).await?;
+        let mut settings = faulty(&world, amqp_url)?;
+        change(&mut settings);
+        let replica = Replica::start(shop(&script)?, settings, &MIGRATOR).await?;
         Ok(Self { wire: world.wire().await?, world, script, bench, replica })
     }
 
@@ -59,8 +66,13 @@ impl Faulty {
 
 /// Another replica of the shop.
 pub(crate) async fn replica(world: &World, script: &Arc<Script>, amqp_url: &str) -> Fallible<Replica> {
+    Ok(Replica::start(shop(script)?, faulty(world, amqp_url)?, &MIGRATOR).await?)
+}
+
+/// Settings with fault injection on.
+pub(crate) fn faulty(world: &World, amqp_url: &str) -> Fallible<Settings> {
     let mut settings = testkit::settings(&world.database_url, amqp_url)?;
     settings.queue_type = QueueType::Classic;
     settings.faults = Setting::On(Directives::default());
-    Ok(Replica::start(shop(script)?, settings, &MIGRATOR).await?)
+    Ok(settings)
 }

@@ -23,7 +23,20 @@ pub(crate) fn owner() -> Fallible<Participant<()>> {
 
 /// Starts a saga, as an HTTP handler does.
 pub(crate) async fn place<App: Send + Sync + 'static>(owner: &Bench<App>) -> Fallible<SagaId> {
+    start(owner, SagaId::new()).await
+}
+
+/// Starts a saga whose messages carry fault directives.
+pub(crate) async fn place_carrying<App: Send + Sync + 'static>(
+    owner: &Bench<App>,
+    directives: &str,
+) -> Fallible<SagaId> {
     let saga = SagaId::new();
+    owner.saga().plant_faults(saga, directives).await?;
+    start(owner, saga).await
+}
+
+async fn start<App: Send + Sync + 'static>(owner: &Bench<App>, saga: SagaId) -> Fallible<SagaId> {
     let mut unit = owner.saga().begin().await?;
     unit.start("place", &[(saga, Placed::order())]).await?;
     unit.tx().execute("insert into orders values ($1, 'pending')", &[&saga.as_uuid()]).await?;
