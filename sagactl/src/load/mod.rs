@@ -4,13 +4,16 @@
 //! `processes` and [`sampling`] say what it cost meanwhile. A run ends with the audit; figures without a clean audit are not given.
 
 pub mod beside;
+mod finals;
 pub mod mix;
+pub mod percentiles;
 mod placing;
 mod processes;
 pub mod report;
 mod rhythm;
 pub mod run;
 pub mod sampling;
+mod shelf;
 pub mod tally;
 mod watching;
 mod wire;

@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::beside::{Comparison, Measure, Ratio};
+use super::percentiles::Percentiles;
 use super::sampling::Sample;
-use super::tally::{Figures, Percentiles};
+use super::tally::Figures;
 use crate::cmd::show::table;
 use crate::plot::{self, Series};
 
@@ -106,7 +107,7 @@ impl Report {
         ];
         let latency = [line("p50", "#080", per_second.p50_us.as_slice()), line("p99", "#c60", &per_second.p99_us)];
         let of = |value: &dyn Fn(&Sample) -> u64| round.samples.iter().map(value).collect::<Vec<u64>>();
-        let (queued, outbox) = (of(&|it| it.queued), of(&|it| it.outbox_rows));
+        let (queued, outbox) = (of(&|it| it.queued.unwrap_or_default()), of(&|it| it.outbox_rows));
         let age = of(&|it| it.outbox_age_ms);
         let backlog = [line("in queues", "#06c", &queued), line("in outboxes", "#c60", &outbox)];
         let programs: Vec<&String> =
@@ -158,13 +159,14 @@ fn people(text: &mut String, round: &Round) {
     }
     let _ = writeln!(text, "{times}");
     let keeps_up = if figures.keeps_up { "keeps up" } else { "LAGGING" };
+    let queued = round.samples.iter().filter_map(|it| it.queued).max();
     let most = |of: &dyn Fn(&Sample) -> u64| round.samples.iter().map(of).max().unwrap_or_default();
     let _ = writeln!(
         text,
         "confirmed and not closed: {} -> {} ({keeps_up}); at most {} messages in queues, {} in outboxes, the oldest {} ms old",
         figures.backlog_before,
         figures.backlog_after,
-        most(&|it| it.queued),
+        queued.map_or_else(|| "an unknown number of".to_owned(), |queued| queued.to_string()),
         most(&|it| it.outbox_rows),
         most(&|it| it.outbox_age_ms)
     );
@@ -215,7 +217,7 @@ mod tests {
         let samples = vec![
             Sample {
                 second: 0.0,
-                queued: 3,
+                queued: Some(3),
                 resident_kib: BTreeMap::from([("order-svc".to_owned(), 20_480)]),
                 ..Sample::default()
             },

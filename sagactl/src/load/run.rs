@@ -1,34 +1,29 @@
 //! A load run, from the shelves to the audit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
 use super::beside::{self, BesideError, Measure};
-use super::mix::{DEAR, Mix, NONE_LEFT};
+use super::finals;
+use super::mix::Mix;
 use super::placing::{Orders, Pace, Placing};
 use super::processes::{self, Cpu};
 use super::report::{Report, Round};
 use super::sampling::Sampling;
-use super::tally::{self, Ended, Final, Window};
+use super::shelf;
+use super::tally::{self, Window};
 use super::watching::Watch;
 use crate::audit::{self, AuditConfig, AuditError, AuditReport};
-use crate::client::{Client, ClientError, Product, Service};
+use crate::client::{Client, ClientError, Service};
 use crate::stack::StackRecord;
 
-const SHELF: i64 = 1_000_000_000_000;
-const PRICE_MINOR: i64 = 100;
-/// More than a wallet opens with.
-const DEAR_PRICE_MINOR: i64 = 1_000_000_000;
-/// Requests at once while shelves are filled.
-const FILLING: usize = 16;
 const TELL_EVERY: Duration = Duration::from_secs(5);
 /// Patience of the audit with a system that comes to rest.
 const QUIET_WITHIN: Duration = Duration::from_secs(120);
@@ -111,7 +106,7 @@ pub async fn run(
 ) -> Result<Report, LoadError> {
     let begun = Utc::now();
     say("Filling the shelves ..");
-    fill(&Client::new(stack.endpoints()), &settings.mix).await?;
+    shelf::fill(&Client::new(stack.endpoints()), &settings.mix).await?;
     let runner = Runner { stack, settings, run: format!("load-{:08x}", rand::random::<u32>()), say: &say };
     let (mut rounds, mut theirs) = (Vec::<Round>::new(), Vec::<Measure>::new());
     let mut next = 0;
@@ -156,6 +151,11 @@ fn warnings(settings: &Settings, rounds: &[Round]) -> Vec<String> {
         }
     };
     warn(rounds.iter().any(|it| !it.figures.keeps_up), "the ends of sagas did not keep up: this rate does not last");
+    let drifts = rounds.iter().any(|it| it.figures.drift_percent.abs() > 20.0);
+    warn(
+        drifts,
+        "the rate changed by more than 20 % within the window: the state was not steady, so try a longer --warm-up",
+    );
     warn(rounds.iter().any(|it| it.failed > 0), "some orders could not be placed");
     warn(rounds.iter().any(|it| it.others_percent > 12.0), "other programs took more than 12 % of the machine");
     let late = rounds.iter().any(|it| it.figures.late.p99_ms > 0.1 * it.figures.terminal.p99_ms);
@@ -214,7 +214,7 @@ impl<Say: Fn(&str)> Runner<'_, Say> {
         if let Some(&first) = watched.unended.first() {
             return Err(LoadError::Unended { count: watched.unended.len(), first });
         }
-        let finals = self.finals(&orders_url, &watched.ended, begun).await?;
+        let finals = finals::read(&orders_url, &watched.ended, begun).await?;
         let window = Window { from_us: micros(from), to_us: micros(to), open: matches!(pace, Pace::Rate(_)) };
         let figures = tally::figures(&watched.ended, &finals, window);
         let (failed, first_failure) = failures.told();
@@ -250,58 +250,6 @@ impl<Say: Fn(&str)> Runner<'_, Say> {
             (at, count) = (Instant::now(), seen);
         }
     }
-
-    /// Reads once, when all orders have ended, how they did and when they were closed; waits a little for the last ones.
-    async fn finals(&self, url: &str, ended: &[Ended], begun: Instant) -> Result<HashMap<Uuid, Final>, LoadError> {
-        let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-        tokio::spawn(connection);
-        let (Some(first), Some(last)) = (ended.iter().map(|it| it.id).min(), ended.iter().map(|it| it.id).max()) else {
-            return Ok(HashMap::new());
-        };
-        let open =
-            "select count(*) from orders where id between $1 and $2 and status = 'confirmed' and closed_at is null";
-        let patience = Instant::now() + QUIET_WITHIN;
-        while client.query_one(open, &[&first, &last]).await?.get::<_, i64>(0) > 0 && Instant::now() < patience {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        let begun_us =
-            database_clock_us(&client).await? - i64::try_from(begun.elapsed().as_micros()).unwrap_or_default();
-        let sql = "select id, status <> 'cancelled', (extract(epoch from closed_at) * 1e6)::int8
-                   from orders where id between $1 and $2";
-        let rows = client.query(sql, &[&first, &last]).await?;
-        let read = |row: &tokio_postgres::Row| {
-            let closed: Option<i64> = row.get(2);
-            let closed_us = closed.map(|at| u64::try_from(at - begun_us).unwrap_or_default());
-            (row.get(0), Final { confirmed: row.get(1), closed_us })
-        };
-        Ok(rows.iter().map(read).collect())
-    }
-}
-
-/// The database's clock at this very moment, in microseconds since 1970: of a few answers that which came fastest.
-async fn database_clock_us(client: &tokio_postgres::Client) -> Result<i64, tokio_postgres::Error> {
-    let mut best: Option<(Duration, Instant, i64)> = None;
-    for _ in 0..5 {
-        let asked = Instant::now();
-        let row = client.query_one("select (extract(epoch from clock_timestamp()) * 1e6)::int8", &[]).await?;
-        let took = asked.elapsed();
-        if best.is_none_or(|(fastest, ..)| took < fastest) {
-            best = Some((took, asked + took / 2, row.get(0)));
-        }
-    }
-    Ok(best.map_or(0, |(_, at, us)| us + i64::try_from(at.elapsed().as_micros()).unwrap_or_default()))
-}
-
-/// Makes the articles, with enough of each.
-async fn fill(client: &Client, mix: &Mix) -> Result<(), ClientError> {
-    let special = [(DEAR.to_owned(), DEAR_PRICE_MINOR, SHELF), (NONE_LEFT.to_owned(), PRICE_MINOR, 0)];
-    let articles = mix.articles().map(|sku| (sku, PRICE_MINOR, SHELF)).chain(special);
-    let made = articles.map(|(sku, unit_price_minor, available)| async move {
-        let (name, currency) = (format!("Article {sku}"), "EUR".to_owned());
-        client.put_product(&Product { sku: sku.clone(), name, unit_price_minor, currency }).await?;
-        client.put_stock(&sku, available).await.map(drop)
-    });
-    stream::iter(made).buffer_unordered(FILLING).try_collect().await
 }
 
 async fn machine(stack: &StackRecord) -> BTreeMap<String, String> {

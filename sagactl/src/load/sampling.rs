@@ -21,8 +21,8 @@ const OUTBOX: &str = "select count(*), coalesce((extract(epoch from clock_timest
 pub struct Sample {
     /// Seconds since the beginning of the load.
     pub second: f64,
-    /// Messages in all queues, by the broker's own count, which may be some seconds old.
-    pub queued: u64,
+    /// Messages in all queues, by the broker's own count, which may be some seconds old; `None` if it did not say.
+    pub queued: Option<u64>,
     /// Rows in all outboxes: unpublished, or published and not yet deleted.
     pub outbox_rows: u64,
     /// Age of the oldest of them, in milliseconds.
@@ -38,7 +38,7 @@ pub(super) struct Sampling {
 }
 
 impl Sampling {
-    /// Begins. What cannot be asked counts as nothing.
+    /// Begins.
     pub(super) fn start(stack: StackRecord, parts: Vec<Part>, begun: Instant) -> Self {
         let samples = Arc::<Mutex<Vec<Sample>>>::default();
         let shared = Arc::clone(&samples);
@@ -90,7 +90,7 @@ async fn sample(stack: &StackRecord, parts: &[Part], databases: &[Client], begun
     }
     // The tap keeps what has passed; nobody consumes it.
     if let Ok(queues) = stack.management.queues(&stack.vhost).await {
-        sample.queued = queues.iter().filter(|queue| queue.name != "saga.tap").map(|queue| queue.messages).sum();
+        sample.queued = Some(queues.iter().filter(|queue| queue.name != "saga.tap").map(|queue| queue.messages).sum());
     }
     sample
 }

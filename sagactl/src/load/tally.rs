@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use super::percentiles::Percentiles;
 
 /// A backlog that grows by more than this part of the sagas of the window means that the ends did not keep up.
 const LAGGING: f64 = 0.05;
@@ -43,25 +44,6 @@ pub struct Window {
     /// In an open loop times are of the orders that were *meant* to be placed in the window, also of those that ended long after
     /// it; in a closed loop of those that ended in it, as nothing is meant there before it is done.
     pub open: bool,
-}
-
-/// How long something took, in milliseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Percentiles {
-    /// How many there were.
-    pub count: u64,
-    /// The mean.
-    pub mean_ms: f64,
-    /// Half took at most this.
-    pub p50_ms: f64,
-    /// 90 %.
-    pub p90_ms: f64,
-    /// 99 %.
-    pub p99_ms: f64,
-    /// 99.9 %.
-    pub p999_ms: f64,
-    /// The longest.
-    pub max_ms: f64,
 }
 
 /// Sagas per second, one value for each second from the beginning of the load.
@@ -104,6 +86,8 @@ pub struct Figures {
     pub keeps_up: bool,
     /// How many sagas were in the system on average, by Little's law.
     pub in_flight: f64,
+    /// By how many percent more sagas ended in the second half of the window than in the first; far from 0: the state was not steady.
+    pub drift_percent: f64,
     /// Over time.
     pub per_second: PerSecond,
 }
@@ -122,13 +106,16 @@ pub fn figures(ended: &[Ended], finals: &HashMap<Uuid, Final>, window: Window) -
         ended.iter().filter(confirmed).filter(open).count() as u64
     };
     let took = |of: &dyn Fn(&Ended) -> u64| {
-        percentiles(ended.iter().filter(counts).map(|it| of(it).saturating_sub(it.intended_us)))
+        Percentiles::of(ended.iter().filter(counts).map(|it| of(it).saturating_sub(it.intended_us)))
     };
     let in_window: Vec<&Ended> = ended.iter().filter(|it| within(it.seen_us)).collect();
     let seconds = window.to_us.saturating_sub(window.from_us).max(1) as f64 / 1e6;
     let rate = in_window.len() as f64 / seconds;
     let terminal = took(&|it| it.seen_us);
     let (before, after) = (backlog(window.from_us), backlog(window.to_us));
+    let middle = u64::midpoint(window.from_us, window.to_us);
+    let first_half = in_window.iter().filter(|it| it.seen_us < middle).count();
+    let second_half = in_window.len() - first_half;
     let times = times_per_second(ended);
     Figures {
         ended: in_window.len() as u64,
@@ -142,6 +129,7 @@ pub fn figures(ended: &[Ended], finals: &HashMap<Uuid, Final>, window: Window) -
         backlog_after: after,
         keeps_up: after.saturating_sub(before) as f64 <= LAGGING * in_window.len() as f64,
         in_flight: rate * terminal.mean_ms / 1e3,
+        drift_percent: (second_half as f64 / first_half.max(1) as f64 - 1.0) * 100.0,
         per_second: PerSecond {
             placed: per_second(ended.iter().map(|it| it.answered_us)),
             ended: per_second(ended.iter().map(|it| it.seen_us)),
@@ -149,26 +137,6 @@ pub fn figures(ended: &[Ended], finals: &HashMap<Uuid, Final>, window: Window) -
             p50_us: times.iter().map(|it| at_quantile(it, 50)).collect(),
             p99_us: times.iter().map(|it| at_quantile(it, 99)).collect(),
         },
-    }
-}
-
-fn percentiles(times_us: impl Iterator<Item = u64>) -> Percentiles {
-    // Three digits, from a microsecond to an hour: what is longer counts as an hour.
-    const LONGEST_US: u64 = 3_600_000_000;
-    let Ok(mut histogram) = Histogram::<u64>::new_with_bounds(1, LONGEST_US, 3) else { return Percentiles::default() };
-    times_us.for_each(|us| histogram.saturating_record(us.clamp(1, LONGEST_US)));
-    if histogram.is_empty() {
-        return Percentiles::default();
-    }
-    let at = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1e3;
-    Percentiles {
-        count: histogram.len(),
-        mean_ms: histogram.mean() / 1e3,
-        p50_ms: at(0.5),
-        p90_ms: at(0.9),
-        p99_ms: at(0.99),
-        p999_ms: at(0.999),
-        max_ms: histogram.max() as f64 / 1e3,
     }
 }
 
@@ -266,6 +234,15 @@ mod tests {
             "a backlog that does not grow is none: {} to {}",
             steady.backlog_before, steady.backlog_after
         );
+    }
+
+    #[test]
+    fn a_state_that_is_not_steady_shows() {
+        let slower = |n: u64| if n < 1_000 { n } else { 1_000 + (n - 1_000) * 2 };
+        let orders: Vec<Ended> = (0..2_000).map(|n| order(n, slower(n), 5)).collect();
+        let drift = |from, to| figures(&orders, &closed_after(&orders, 1), window(from, to, false)).drift_percent;
+        assert!(drift(200, 800).abs() < 1.0, "{}", drift(200, 800));
+        assert!((drift(500, 1_500) + 50.0).abs() < 2.0, "{}", drift(500, 1_500));
     }
 
     #[test]
