@@ -7,7 +7,8 @@ const SHORTEST_PAUSE_US: u64 = 200;
 const LONGEST_PAUSE_US: u64 = 5_000;
 /// A look is at most this part of a typical saga late.
 const LOOKS_A_SAGA: u64 = 16;
-/// Not more orders in one look.
+/// Orders in one look.
+const FEWEST: usize = 32;
 const MOST: usize = 2_000;
 
 /// What is known of how long sagas take, in microseconds.
@@ -15,13 +16,13 @@ const MOST: usize = 2_000;
 pub(super) struct Rhythm {
     fastest_us: u64,
     typical_us: u64,
-    found: usize,
+    width: usize,
 }
 
 impl Rhythm {
     /// Nothing is known yet: looks soon.
     pub(super) fn new() -> Self {
-        Self { fastest_us: 0, typical_us: 0, found: 0 }
+        Self { fastest_us: 0, typical_us: 0, width: FEWEST }
     }
 
     /// No order younger than this can have ended.
@@ -37,13 +38,19 @@ impl Rhythm {
     /// How many orders to look at, oldest first: sagas end almost in the order in which they began, so that looking at all that
     /// are in flight would mostly find what has not ended.
     pub(super) fn at_once(&self) -> usize {
-        (32 + 2 * self.found).min(MOST)
+        self.width
     }
 
-    /// A look at `asked` orders found `found` that had ended. Returns whether there are likely more behind them.
-    pub(super) fn looked(&mut self, asked: usize, found: usize) -> bool {
-        self.found = found;
-        asked > 1 && found * 2 > asked
+    /// A look at `asked` orders found `found` that had ended, `before` of those that had not came before the first of them. Returns
+    /// whether there are likely more behind them.
+    pub(super) fn looked(&mut self, asked: usize, found: usize, before: usize) -> bool {
+        let width = match found {
+            // Those in front may be stuck, and hide all others.
+            0 => self.width + self.width / 2,
+            _ => before + FEWEST + 2 * found,
+        };
+        self.width = width.min(MOST);
+        asked > 1 && found * 2 > asked - before
     }
 
     /// A saga took so long.
@@ -85,9 +92,24 @@ mod tests {
     fn a_look_that_finds_much_is_followed_by_a_wider_one_at_once() {
         let mut rhythm = Rhythm::new();
         let before = rhythm.at_once();
-        assert!(rhythm.looked(32, 30), "there are likely more");
+        assert!(rhythm.looked(32, 30, 0), "there are likely more");
         assert!(rhythm.at_once() > before);
-        assert!(!rhythm.looked(100, 3));
-        assert!(!rhythm.looked(1, 1), "it was the only one");
+        assert!(!rhythm.looked(100, 3, 0));
+        assert!(!rhythm.looked(1, 1, 0), "it was the only one");
+    }
+
+    #[test]
+    fn orders_that_are_stuck_do_not_hide_those_behind_them() {
+        let mut rhythm = Rhythm::new();
+        let stuck = 300;
+        let looks = (0..20).take_while(|_| {
+            let hidden = rhythm.at_once() <= stuck;
+            rhythm.looked(rhythm.at_once(), 0, 0);
+            hidden
+        });
+        assert!(looks.count() < 10);
+        let width = rhythm.at_once();
+        rhythm.looked(width, 40, stuck);
+        assert!(rhythm.at_once() > stuck + 40, "they are still there at the next look");
     }
 }

@@ -188,6 +188,9 @@ impl<Say: Fn(&str)> Runner<'_, Say> {
         let (placed, to_watch) = mpsc::channel();
         let begun = Instant::now();
         let watch = Watch::start(&orders_url, begun, to_watch, Arc::clone(&places)).await?;
+        // Connecting took a moment of it.
+        let from = begun.elapsed() + warm_up;
+        let to = from + duration;
         let orders = Orders {
             url: self.stack.endpoints().order,
             mix: self.settings.mix.clone(),
@@ -195,11 +198,8 @@ impl<Say: Fn(&str)> Runner<'_, Say> {
             first: *next,
             run: self.run.clone(),
             pace,
-            // Connecting took a moment of it.
-            duration: begun.elapsed() + warm_up + duration,
+            duration: to,
         };
-        let from = begun.elapsed() + warm_up;
-        let to = orders.duration;
         let sampling = Sampling::start(self.stack.clone(), parts.clone(), begun);
         let placing = Placing::start(orders, begun, placed, places)?;
         tokio::time::sleep_until((begun + from).into()).await;

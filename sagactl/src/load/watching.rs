@@ -171,8 +171,9 @@ impl Watching {
                 if !found.is_empty() {
                     last_end = Instant::now();
                 }
+                let before = self.waiting.iter().take_while(|it| !found.contains(&it.id)).count().min(asked);
                 self.found(asked, &found);
-                if self.rhythm.looked(asked, found.len()) {
+                if self.rhythm.looked(asked, found.len(), before) {
                     continue;
                 }
             }
