@@ -1,7 +1,7 @@
 //! Runs waiting rows that are due, through the normal handlers (R8). Redrive is nothing but setting a row due.
 
 use super::fate::{give_up, patience};
-use super::settle::{Inbound, hold_on, run_alone, subject};
+use super::settle::{Inbound, run_alone, subject, take_back};
 use crate::db::DbError;
 use crate::engine::Engine;
 use crate::error::chain;
@@ -11,12 +11,12 @@ use crate::waiting::{self, Due, WaitingKey};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::time::Interval;
 use tokio_util::sync::CancellationToken;
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 const COUNT_EVERY: Duration = Duration::from_secs(5);
-const ROWS_AT_ONCE: i64 = 32;
+/// Rows run before the others of this task's duties have their turn.
+const ROWS_A_LOOK: usize = 32;
 /// How long a row that was taken is left alone by other replicas: how soon somebody else takes up what a process that has
 /// died was at.
 const LEASE: Duration = Duration::from_secs(5);
@@ -46,38 +46,37 @@ pub(crate) async fn run_due<App: Send + Sync + 'static>(engine: Arc<Engine<App>>
     }
 }
 
-/// Takes the rows that are due and runs one after another; tells how many it took.
+/// Runs the rows that are due, one after another and each once; tells how many it took. Each is taken when its turn comes:
+/// what is behind one that takes long is free for other replicas.
 pub(crate) async fn run_what_is_due<App: Send + Sync + 'static>(
     engine: &Arc<Engine<App>>,
     stop: &CancellationToken,
 ) -> Result<usize, DbError> {
-    let due = waiting::take_due(&engine.db, ROWS_AT_ONCE, LEASE).await?;
-    let taken = due.len();
-    let mut unfinished: Vec<WaitingKey> = due.iter().map(|row| row.key.clone()).collect();
-    // One clock for all of them: many rows that are quick by themselves outlive the lease together.
-    let mut renewals = tokio::time::interval_at(tokio::time::Instant::now() + RENEW_EVERY, RENEW_EVERY);
-    for row in due {
+    let (mut taken, mut since) = (0, None);
+    while taken < ROWS_A_LOOK && !stop.is_cancelled() {
+        let Some((row, now)) = waiting::take_due(&engine.db, since, LEASE).await? else { break };
+        taken += 1;
+        since.get_or_insert(now);
         let key = row.key.clone();
         let about = subject(&row.envelope).into_iter().collect();
         let ran = tokio::select! {
             ran = engine.faults().scope_in(Some(Lane::Waiting), || about, run(engine, row, stop)) => ran,
-            never = renew(engine, &mut renewals, &unfinished) => match never {},
+            never = renew(engine, &key) => match never {},
         };
         if let Err(why) = ran {
             tracing::warn!(error = %why, "an attempt was cut short; the row falls due again");
             break;
         }
-        unfinished.retain(|other| *other != key);
     }
     Ok(taken)
 }
 
-/// Keeps other replicas from what was taken, for as long as this process lives.
-async fn renew<App>(engine: &Engine<App>, renewals: &mut Interval, unfinished: &[WaitingKey]) -> Infallible {
+/// Keeps other replicas from what is being run, for as long as this process lives.
+async fn renew<App>(engine: &Engine<App>, key: &WaitingKey) -> Infallible {
     loop {
-        renewals.tick().await;
-        if let Err(error) = waiting::renew(&engine.db, unfinished, LEASE).await {
-            tracing::warn!(error = %chain(&error), "leases of waiting messages cannot be renewed");
+        tokio::time::sleep(RENEW_EVERY).await;
+        if let Err(error) = waiting::renew(&engine.db, key, LEASE).await {
+            tracing::warn!(error = %chain(&error), "the lease of a waiting message cannot be renewed");
         }
     }
 }
@@ -107,8 +106,7 @@ async fn attempt<App: Send + Sync + 'static>(
     let key = row.key.clone();
     let ended = run_counted(engine, row, attempts).await;
     if ended.is_err() {
-        // Says nothing about the message: a database that goes away again and again must not get it parked.
-        hold_on(stop, async || waiting::uncount_attempt(&engine.db, &key, attempts).await.map_err(|e| chain(&e))).await;
+        take_back(engine, &key, attempts, stop).await;
     }
     ended
 }

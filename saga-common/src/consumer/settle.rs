@@ -81,34 +81,33 @@ pub(crate) async fn settle<App: Send + Sync + 'static>(
     stop: &CancellationToken,
 ) -> bool {
     if role == QueueRole::Parked {
-        return hold_on(stop, || dead_letters(engine, &events)).await.is_some();
+        return until_settled(stop, || dead_letters(engine, &events)).await.is_some();
     }
-    // Each stage is held on to by itself: an outage during a later one must not count suspicions again.
-    let Some(Sorted { together, alone }) = hold_on(stop, || sort(engine, role, &events)).await else { return false };
-    if hold_on(stop, || run_together(engine, role, together.clone())).await.is_none() {
+    // Each stage is tried again by itself: an outage during a later one must not count suspicions again.
+    let Some(Sorted { together, alone }) = until_settled(stop, || sort(engine, role, &events)).await else {
+        return false;
+    };
+    if until_settled(stop, || run_together(engine, role, together.clone())).await.is_none() {
         return false;
     }
     for inbound in alone {
-        let key = waiting_key(engine, role, &inbound.envelope);
-        let Some(attempts) = hold_on(stop, || count_attempt(engine, &key)).await else { return false };
-        if hold_on(stop, || run_suspect(engine, role, inbound.clone(), attempts)).await.is_none() {
+        if until_settled(stop, || attempt(engine, role, inbound.clone(), stop)).await.is_none() {
             return false;
         }
     }
     true
 }
 
-/// Without its database (or while a fault is injected) the engine consumes nothing and counts nothing: it holds what it
-/// has and tries again. `None` if
-/// the service stops before the database is back.
-pub(super) async fn hold_on<T, F: Future<Output = Result<T, String>>>(
+/// Without its database (or while a fault is injected) the engine consumes nothing and counts nothing: it keeps what it has
+/// and tries again. `None` if the service stops before the database is back.
+pub(super) async fn until_settled<T, F: Future<Output = Result<T, String>>>(
     stop: &CancellationToken,
     mut attempt: impl FnMut() -> F,
 ) -> Option<T> {
     loop {
         match attempt().await {
             Ok(done) => return Some(done),
-            Err(why) => tracing::warn!(error = %why, "cannot be settled now; holding on"),
+            Err(why) => tracing::warn!(error = %why, "cannot be settled now; trying again"),
         }
         tokio::select! { () = tokio::time::sleep(DATABASE_WAIT) => {}, () = stop.cancelled() => return None }
     }
@@ -181,9 +180,37 @@ async fn run_together<App: Send + Sync + 'static>(
     Ok(())
 }
 
-/// Counted before the handler starts, and once however often the database goes away: what ends the process has counted.
-async fn count_attempt<App>(engine: &Engine<App>, key: &WaitingKey) -> Result<u32, String> {
-    waiting::count_attempt(&engine.db, key, SUSPECT_AGAIN).await.map_err(|e| chain(&e))
+/// Counted before the handler starts: what ends the process has counted. `Err`: the database is gone, so it does not count.
+async fn attempt<App: Send + Sync + 'static>(
+    engine: &Arc<Engine<App>>,
+    role: QueueRole,
+    inbound: Inbound,
+    stop: &CancellationToken,
+) -> Result<(), String> {
+    let key = waiting_key(engine, role, &inbound.envelope);
+    let attempts = waiting::count_attempt(&engine.db, &key, SUSPECT_AGAIN).await.map_err(|e| chain(&e))?;
+    let ended = run_suspect(engine, role, inbound, attempts).await;
+    if ended.is_err() {
+        take_back(engine, &key, attempts, stop).await;
+    }
+    ended
+}
+
+/// Takes an attempt back that says nothing about the message: a database that goes away again and again must not get it
+/// parked. A stop does not wait for the database: it tries once more while there is time to drain. If it is not back by then,
+/// or the process is killed during the outage, the attempt stays counted, as one that ended the process: harmless, unless
+/// all the attempts that a suspect has end so, before the pivot; then it is parked for a person.
+pub(super) async fn take_back<App>(engine: &Engine<App>, key: &WaitingKey, counted: u32, stop: &CancellationToken) {
+    let uncount = async || waiting::uncount_attempt(&engine.db, key, counted).await.map_err(|e| chain(&e));
+    if until_settled(stop, uncount).await.is_some() {
+        return;
+    }
+    let why = match tokio::time::timeout(engine.settings.drain() / 2, uncount()).await {
+        Ok(Ok(_)) => return,
+        Ok(Err(why)) => why,
+        Err(_) => "the database does not answer".to_owned(),
+    };
+    tracing::warn!(message.id = %key.0, error = %why, "an attempt that the database has ended stays counted");
 }
 
 /// A message that was suspect before: it may have ended the process.

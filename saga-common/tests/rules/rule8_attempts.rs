@@ -219,3 +219,33 @@ async fn a_due_message_that_has_ended_the_process_too_often_is_parked_before_the
     }
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_due_message_that_takes_long_keeps_those_behind_it_from_no_other_replica() -> Outcome {
+    let world = World::new().await?;
+    let script = Arc::<Script>::default();
+    let (one, other) = (world.bench(shop(&script)?).await?, world.bench(shop(&script)?).await?);
+    for point in ["reserve", "ship"] {
+        script.break_down(point);
+    }
+    let (slow, behind) = (SagaId::new(), SagaId::new());
+    one.deliver_batch(&[Message::of(slow, &Placed::order())?, Message::of(behind, &Confirmed {})?]).await?;
+    for point in ["reserve", "ship"] {
+        script.mend(point);
+    }
+    let due =
+        "update saga.waiting set due_at = clock_timestamp() - case saga_id when $1 then 2 else 1 end * interval '1 s'";
+    one.db().execute(due, &[&slow.as_uuid()]).await?;
+    let gate = script.gate("reserve");
+    let running = tokio::spawn({
+        let one = Arc::clone(&one);
+        async move { one.run_waiting_once().await }
+    });
+    gate.reached().await?;
+    assert_eq!(other.run_waiting_once().await?, 1);
+    assert_eq!(effects(&one, behind).await?, ["ship"]);
+    gate.open();
+    assert_eq!(running.await??, 1, "the other one's is not run again");
+    assert_eq!(effects(&one, slow).await?, ["reserve"]);
+    Ok(())
+}

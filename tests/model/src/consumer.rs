@@ -1,5 +1,5 @@
 //! The fate of a delivery: committed, waiting or parked, and only then acked (R5, R8).
-//! Mirrors `saga-common/src/consumer/{mod,settle,scheduler}.rs` and `waiting.rs`.
+//! Mirrors `saga-common/src/consumer/{mod,settle,scheduler}.rs` and `waiting/mod.rs`.
 
 use crate::action::Fate;
 use crate::message::{Delivery, Event, Message, Queue, Service};

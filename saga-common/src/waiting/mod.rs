@@ -3,8 +3,12 @@
 //! A message that must wait is a row, written before its ack; another copy meets the row and is settled. There are no
 //! delay queues, and redrive never publishes: it sets the row due.
 
+mod due;
+
+pub(crate) use due::{Due, renew, take_due};
+
 use crate::db::{Db, DbError, Tx};
-use crate::envelope::{Envelope, Malformed, storable};
+use crate::envelope::{Envelope, storable};
 use crate::ids::{MessageId, SagaId};
 use crate::topology::QueueRole;
 use std::collections::BTreeMap;
@@ -46,15 +50,6 @@ pub(crate) struct Entry {
     pub(crate) reason: String,
     pub(crate) redrivable: bool,
     pub(crate) due_in: Duration,
-}
-
-/// A row whose turn it is.
-#[derive(Debug, Clone)]
-pub(crate) struct Due {
-    pub(crate) key: WaitingKey,
-    pub(crate) queue: QueueRole,
-    pub(crate) envelope: Envelope,
-    pub(crate) suspect: bool,
 }
 
 /// What a redelivered message finds.
@@ -211,63 +206,6 @@ pub(crate) async fn handled(tx: &Tx, keys: &[WaitingKey]) -> Result<(), DbError>
     )
     .await?;
     Ok(())
-}
-
-/// Takes due rows, oldest first, and sets them due again after `lease`, so that other replicas leave them alone.
-pub(crate) async fn take_due(db: &Db, limit: i64, lease: Duration) -> Result<Vec<Due>, DbError> {
-    let rows = db
-        .query(
-            "update saga.waiting w
-             set due_at = clock_timestamp() + $2::float8 * interval '1 ms'
-             from (select message_id, step from saga.waiting where state <> 'parked' and due_at <= clock_timestamp()
-                   order by due_at limit $1 for update skip locked) d
-             where w.message_id = d.message_id and w.step = d.step
-             returning w.message_id, w.step, w.queue, w.saga_id, w.type, w.source, w.causation_id, w.traceparent,
-                       w.announcement, w.body, w.state",
-            &[&limit, &(lease.as_secs_f64() * 1_000.0)],
-        )
-        .await?;
-    Ok(rows.iter().map(due).collect())
-}
-
-/// Has other replicas leave rows alone that are being run. One that has been given another time meanwhile keeps it.
-pub(crate) async fn renew(db: &Db, keys: &[WaitingKey], lease: Duration) -> Result<(), DbError> {
-    let ids: Vec<Uuid> = keys.iter().map(|k| k.0.as_uuid()).collect();
-    let steps: Vec<&str> = keys.iter().map(|k| k.1.as_str()).collect();
-    db.execute(
-        "update saga.waiting w
-         set due_at = greatest(w.due_at, clock_timestamp() + $3::float8 * interval '1 ms')
-         from (select h.message_id, h.step from saga.waiting h
-               join unnest($1::uuid[], $2::text[]) u(message_id, step) on h.message_id = u.message_id and h.step = u.step
-               where h.state <> 'parked' order by h.message_id, h.step for update of h) l
-         where w.message_id = l.message_id and w.step = l.step",
-        &[&ids, &steps, &(lease.as_secs_f64() * 1_000.0)],
-    )
-    .await?;
-    Ok(())
-}
-
-fn due(row: &Row) -> Due {
-    let message_id: MessageId = row.get::<_, Uuid>(0).into();
-    let queue = if row.get::<_, &str>(2) == "failures" { QueueRole::Failures } else { QueueRole::Events };
-    Due {
-        key: (message_id, row.get(1)),
-        queue,
-        envelope: Envelope {
-            message_id,
-            saga_id: row.get::<_, Option<Uuid>>(3).map(Into::into).ok_or(Malformed::NoSaga),
-            event_type: row.get(4),
-            source: row.get(5),
-            causation_id: row.get::<_, Option<Uuid>>(6).map(Into::into),
-            traceparent: row.get(7),
-            announcement: unsigned(row.get(8)),
-            // Learnt when the message was delivered.
-            fault: None,
-            died_in: None,
-            body: row.get(9),
-        },
-        suspect: row.get::<_, &str>(10) == "suspect",
-    }
 }
 
 fn unsigned(n: i32) -> u32 {
