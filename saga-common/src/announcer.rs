@@ -8,7 +8,7 @@
 use crate::db::{Db, DbError, Tx};
 use crate::faults;
 use crate::ids::SagaId;
-use crate::outbox::{self, Held, Outbox, Outgoing};
+use crate::outbox::{self, InFlight, Outbox, Outgoing};
 use crate::unit::Announcement;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -44,9 +44,14 @@ pub(crate) async fn insert(tx: &Tx, announcements: &[Announcement]) -> Result<()
     Ok(())
 }
 
-/// Waits for whoever else has the saga's announcement, and keeps it to the transaction's end; without one it does nothing.
-pub(crate) async fn lock(tx: &Tx, saga_id: SagaId) -> Result<(), DbError> {
-    tx.query_opt("select 1 from saga.announcements where saga_id = $1 for update", &[&saga_id.as_uuid()]).await?;
+/// Waits for whoever else has these sagas' announcements, and keeps them to the transaction's end. In the order of their
+/// keys (R7); a saga without one is passed by.
+pub(crate) async fn lock(tx: &Tx, sagas: &[SagaId]) -> Result<(), DbError> {
+    if sagas.is_empty() {
+        return Ok(());
+    }
+    let sagas: Vec<Uuid> = sagas.iter().map(SagaId::as_uuid).collect();
+    tx.query("select 1 from saga.announcements where saga_id = any($1) order by saga_id for update", &[&sagas]).await?;
     Ok(())
 }
 
@@ -83,13 +88,13 @@ pub(crate) async fn repeat(db: Db, outbox: Outbox, done: CancellationToken) {
     }
 }
 
-async fn commit(tx: Tx, outbox: &Outbox, messages: Vec<Outgoing>) -> Result<Held, DbError> {
+async fn commit(tx: Tx, outbox: &Outbox, messages: Vec<Outgoing>) -> Result<InFlight, DbError> {
     outbox::insert(&tx, &messages, outbox.instance(), outbox.lease()).await?;
     faults::BEFORE_ANNOUNCE.reached().await?;
-    let held = outbox.hold(messages);
+    let in_flight = outbox.in_flight_until_known(messages);
     tx.commit().await?;
     faults::AFTER_ANNOUNCE.reached().await?;
-    Ok(held)
+    Ok(in_flight)
 }
 
 /// One transaction: the oldest due announcements go into the outbox under their own ids, unless the former repeat is

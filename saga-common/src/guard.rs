@@ -149,15 +149,15 @@ pub(crate) async fn lock(tx: &Tx, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key, 
     rows.iter().map(|row| Ok(((row.get::<_, Uuid>(0).into(), row.get(1)), existing(row)?))).collect()
 }
 
-/// Does the saga have a guard row for each of these (different) steps? Also those of the running transaction.
-pub(crate) async fn all_there(tx: &Tx, saga_id: SagaId, steps: &[String]) -> Result<bool, DbError> {
+/// Has each of these (different) steps of the saga run? Also those of the running transaction; not those that are fenced.
+pub(crate) async fn all_run(tx: &Tx, saga_id: SagaId, steps: &[String]) -> Result<bool, DbError> {
     let row = tx
         .query_one(
-            "select count(*) from saga.idempotency_keys where saga_id = $1 and step = any($2)",
-            &[&saga_id.as_uuid(), &steps],
+            "select count(*) from saga.idempotency_keys where saga_id = $1 and step = any($2) and verdict <> $3",
+            &[&saga_id.as_uuid(), &steps, &Verdict::Fenced.as_str()],
         )
         .await?;
-    Ok(usize::try_from(row.get::<_, i64>(0)).is_ok_and(|there| there == steps.len()))
+    Ok(usize::try_from(row.get::<_, i64>(0)).is_ok_and(|run| run == steps.len()))
 }
 
 fn existing(row: &tokio_postgres::Row) -> Result<Existing, DbError> {

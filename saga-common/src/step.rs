@@ -6,7 +6,6 @@
 //!
 //! The shape (builder, free functions, action beside undo) follows steno; the fate in the return value follows oban.
 
-use crate::announcer;
 use crate::db::{DbError, Tx};
 use crate::envelope::{Envelope, storable};
 use crate::event::{Never, Said};
@@ -229,14 +228,13 @@ impl<App> Cx<App> {
 
     /// Have all these steps of the saga run here, this one (or others of its batch) included? For a step that counts without a
     /// business row to count on: of replicas that each run one of them at once, the last to commit sees all, if the saga
-    /// is being announced.
+    /// is being announced and the step is [`keyed_by`](crate::Builder::keyed_by) its events: for such a step the engine
+    /// locks the announcement's row, on which they take turns, before any handler. A step that an undo has fenced has not run.
     ///
     /// # Errors
     /// When a statement fails.
     pub async fn all_have_run(&self, steps: &[String]) -> Result<bool, DbError> {
-        // The announcement's row is what they take turns on; the count is a statement after that wait.
-        announcer::lock(&self.tx, self.saga_id).await?;
-        guard::all_there(&self.tx, self.saga_id, steps).await
+        guard::all_run(&self.tx, self.saga_id, steps).await
     }
 
     /// Ends the saga's open announcement: everybody has answered.

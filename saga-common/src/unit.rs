@@ -184,16 +184,16 @@ impl Unit {
         guard::settle(&tx, &ends.verdicts).await?;
         faults::BEFORE_COMMIT.reached().await?;
         // In flight from before the commit on: the sweeper must not take what is about to be published from memory.
-        let held = outbox.hold(ends.outgoing);
+        let in_flight = outbox.in_flight_until_known(ends.outgoing);
         let committed = match tx.commit().await {
             Ok(()) => faults::AFTER_COMMIT.reached().await.map_err(DbError::from),
             error => error,
         };
         match committed {
-            Ok(()) => held.publish(),
+            Ok(()) => in_flight.publish(),
             Err(error) => {
                 // Unknown: if it was committed, the sweeper finds the rows.
-                drop(held);
+                drop(in_flight);
                 tracing::warn!(trouble = ?trouble(&error), error = %error, "the outcome of a commit is unknown");
                 return Err(error);
             }

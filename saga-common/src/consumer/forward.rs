@@ -3,6 +3,7 @@
 use super::fate::{Redrive, park, patience};
 use super::settle::{Failed, Inbound};
 use crate::action::{ActionItem, AnyEvent};
+use crate::announcer;
 use crate::engine::Engine;
 use crate::envelope::Envelope;
 use crate::faults;
@@ -81,6 +82,9 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     let sagas: Vec<SagaId> = new.iter().map(|r| r.saga_id).collect();
     if !new.is_empty() {
         engine.lock_rows(unit.tx(), &lock_keys, &sagas).await?;
+        // What `Cx::all_have_run` takes turns on; its count is a statement after this wait.
+        let counted: Vec<SagaId> = new.iter().filter(|r| r.step.is_keyed()).map(|r| r.saga_id).collect();
+        announcer::lock(unit.tx(), &counted).await?;
     }
     faults::AFTER_LOCKS.reached().await?;
     unit.ends = ends;

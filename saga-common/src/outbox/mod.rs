@@ -115,9 +115,9 @@ impl Outbox {
     }
 
     /// Marks messages as in flight in this process, before their commit.
-    pub(crate) fn hold(&self, messages: Vec<Outgoing>) -> Held {
+    pub(crate) fn in_flight_until_known(&self, messages: Vec<Outgoing>) -> InFlight {
         self.mark_in_flight(&messages);
-        Held { outbox: self.clone(), messages }
+        InFlight { outbox: self.clone(), messages }
     }
 
     fn mark_in_flight(&self, messages: &[Outgoing]) {
@@ -147,12 +147,12 @@ impl Outbox {
 }
 
 /// Messages marked as in flight whose commit is not known yet. Dropped, they are the sweeper's.
-pub(crate) struct Held {
+pub(crate) struct InFlight {
     outbox: Outbox,
     messages: Vec<Outgoing>,
 }
 
-impl Held {
+impl InFlight {
     /// Hands the messages over to the relay.
     pub(crate) fn publish(mut self) {
         let messages = std::mem::take(&mut self.messages);
@@ -167,7 +167,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.outbox.release(self.messages.iter().map(|m| m.id));
     }

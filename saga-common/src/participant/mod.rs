@@ -222,6 +222,11 @@ impl<App> Step<App> {
         self.locks.as_ref().and_then(|keys| keys(event)).unwrap_or_default()
     }
 
+    /// Has it a guard row of its own for each key of its events?
+    pub(crate) fn is_keyed(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// The step part of the guard key.
     pub(crate) fn guard_step(&self, event: &AnyEvent, message_id: crate::ids::MessageId) -> String {
         if self.kind == StepKind::Listener {

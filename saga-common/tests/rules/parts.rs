@@ -41,8 +41,8 @@ async fn a_part_has_steps_what_they_said_and_what_waits_and_can_be_read_by_other
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "test.answer.v1")]
-struct Answer {
-    by: String,
+pub(crate) struct Answer {
+    pub(crate) by: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -61,7 +61,7 @@ async fn count(cx: &mut Cx<Arc<Script>>, _: Answer) -> StepResult<Counted, Never
     say(Counted { all })
 }
 
-fn counting(script: &Arc<Script>) -> Fallible<Participant<Arc<Script>>> {
+pub(crate) fn counting(script: &Arc<Script>) -> Fallible<Participant<Arc<Script>>> {
     Ok(Participant::new("owner", Arc::clone(script))
         .starts::<Placed, Never>("place", learn)
         .pivot("confirm", confirm)
@@ -96,5 +96,17 @@ async fn of_replicas_that_count_the_steps_of_an_announced_saga_at_once_the_last_
     let said = one.saga().part(saga).await?.steps.into_iter().filter(|line| line.step.starts_with("answer:"));
     let bodies: Vec<_> = said.filter_map(|line| Some(line.said?.body?.get().to_owned())).collect();
     assert_eq!(bodies, [r#"{"all":false}"#, r#"{"all":true}"#]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_is_fenced_has_not_run() -> Outcome {
+    let world = World::new().await?;
+    let bench = world.bench(counting(&Arc::default())?).await?;
+    let saga = place(&bench).await?;
+    let fence = "insert into saga.idempotency_keys (saga_id, step, verdict, message_id) values ($1, $2, 'fenced', $1)";
+    bench.db().execute(fence, &[&saga.as_uuid(), &answer_of("other")]).await?;
+    let report = bench.deliver(&Message::of(saga, &Answer { by: "one".to_owned() })?).await?;
+    assert_eq!(report.said.ok_or("nothing was said")?.body, serde_json::json!({ "all": false }));
     Ok(())
 }

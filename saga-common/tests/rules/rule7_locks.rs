@@ -1,6 +1,7 @@
 //! R7: locks are taken in one order, so a deadlock is a bug, not weather.
 
 use crate::owner::{owner, place};
+use crate::parts::{Answer, counting};
 use crate::script::Script;
 use crate::shop::{Placed, Shop, shop};
 use crate::world::{Outcome, World, eventually};
@@ -141,5 +142,33 @@ async fn units_that_lock_the_same_sagas_in_opposite_order_never_deadlock() -> Ou
     }
     drop((one, other));
     assert_eq!(world.deadlocks().await?, "0");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_announcements_that_steps_count_under_are_locked_before_any_of_them() -> Outcome {
+    let world = World::new().await?;
+    let script = Arc::<Script>::default();
+    let bench = world.bench(counting(&script)?).await?;
+    let (first, second) = (place(&bench).await?, place(&bench).await?);
+    let answer = |saga| Message::of(saga, &Answer { by: "one".to_owned() });
+    let batch = [answer(second)?, answer(first)?];
+    for saga in [first, second] {
+        bench.fail(saga).await?;
+    }
+    let gate = script.gate("counted");
+    let counting = tokio::spawn({
+        let bench = Arc::clone(&bench);
+        async move { bench.deliver_batch(&batch).await }
+    });
+    gate.reached().await?;
+    // The step stands at the second saga and has not come to the first.
+    let lock = "select 1 from saga.announcements where saga_id = $1 for update nowait";
+    for saga in [first, second] {
+        assert!(bench.db().query(lock, &[&saga.as_uuid()]).await.is_err(), "it is locked");
+    }
+    gate.open();
+    counting.await??;
+    assert_eq!(bench.db().query(lock, &[&first.as_uuid()]).await?.len(), 1, "it is announced");
     Ok(())
 }
