@@ -99,7 +99,7 @@ impl Wire {
     /// Puts an event into one queue.
     ///
     /// # Errors
-    /// When the event cannot be written or the broker refuses.
+    /// When the event cannot be written, there is no such queue, or the broker refuses.
     pub async fn put<E: Event>(&self, queue: &str, saga_id: SagaId, event: &E) -> Result<MessageId, Error> {
         self.put_with(queue, saga_id, event, FieldTable::default()).await
     }
@@ -107,7 +107,7 @@ impl Wire {
     /// Puts an event of a saga that carries fault directives into one queue.
     ///
     /// # Errors
-    /// When the event cannot be written or the broker refuses.
+    /// When the event cannot be written, there is no such queue, or the broker refuses.
     pub async fn put_carrying<E: Event>(
         &self,
         queue: &str,
@@ -129,7 +129,10 @@ impl Wire {
     ) -> Result<MessageId, Error> {
         let (message_id, event_type) = (MessageId::new(), EventType::of::<E>()?);
         let properties = properties(event_type.as_str(), saga_id).with_message_id(message_id.to_string().into());
-        self.send("", queue, properties.with_headers(headers), &serde_json::to_vec(event)?).await?;
+        if !self.send("", queue, properties.with_headers(headers), &serde_json::to_vec(event)?).await? {
+            let source = std::io::Error::new(std::io::ErrorKind::NotFound, "there is no such queue");
+            return Err(Error::Io { what: format!("putting an event into the queue {queue}"), source });
+        }
         Ok(message_id)
     }
 

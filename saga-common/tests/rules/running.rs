@@ -88,6 +88,7 @@ async fn a_queue_that_somebody_deleted_is_declared_bound_and_consumed_again() ->
         wire.delete_queue(queue).await?;
     }
     let saga = SagaId::new();
+    assert!(wire.put("nowhere.events", saga, &Placed::order()).await.is_err(), "nobody took it");
     let routed = async || Ok(wire.publish("saga.events", saga, &Placed::order()).await?.then_some(()));
     eventually("the queue is bound", routed).await?;
     eventually("it is consumed", async || Ok((effects(&bench, saga).await? == ["reserve"]).then_some(()))).await?;
