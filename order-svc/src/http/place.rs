@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use order_contracts::{Currency, CustomerId, Money, OrderId, PaymentMethod};
 use saga_common::SagaId;
+use saga_common::faults::NotInjected;
 use saga_common::http::{Problem, Reply};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -55,8 +56,10 @@ pub(super) struct NewItem {
            ("Saga-Fault" = Option<String>, Header, description = "failure injection: payment-svc/after-charge=crash"),
            ("Prefer" = Option<String>, Header, description = "wait=N, at most 60 seconds")),
     responses((status = 202, body = Order), (status = 200, body = Order, description = "terminal within Prefer: wait"),
+              (status = 400, body = Problem, description = "a header cannot be read, or faults are not injected"),
               (status = 409, body = Problem, description = "the same request is being carried out"),
-              (status = 422, body = Problem)))]
+              (status = 422, body = Problem),
+              (status = 503, body = Problem, description = "try again, with the same Idempotency-Key")))]
 pub(super) async fn place(
     State(shop): State<Shop>,
     headers: HeaderMap,
@@ -89,7 +92,11 @@ pub(super) async fn place(
 async fn plant_faults(shop: &Shop, order_id: OrderId, headers: &HeaderMap) -> Reply<()> {
     let Some(text) = headers.get("saga-fault") else { return Ok(()) };
     let text = text.to_str().map_err(|_| Problem::new(400, "Saga-Fault has characters that no directive has"))?;
-    Ok(shop.saga.plant_faults(SagaId::from(order_id.0), text).await?)
+    shop.saga.plant_faults(SagaId::from(order_id.0), text).await.map_err(|why| match why {
+        // 409 would mean here that the same request is being carried out.
+        NotInjected::Off => Problem::new(400, why.to_string()),
+        why => why.into(),
+    })
 }
 
 fn underway() -> Problem {
