@@ -28,6 +28,9 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 /// Patience of the audit with a system that comes to rest.
 const QUIET_WITHIN: Duration = Duration::from_secs(120);
 
+/// The queue that shows people what travels, in stacks that are not made for measuring.
+pub(super) const TAP: &str = "saga.tap";
+
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -123,6 +126,7 @@ pub async fn run(
     }
     let ours: Vec<Measure> = rounds.iter().map(Round::measure).collect();
     let median = |of: &dyn Fn(&Measure) -> f64| beside::median(ours.iter().map(of).collect()).unwrap_or_default();
+    let machine = machine(stack).await;
     let cpu: Option<Vec<f64>> = ours.iter().map(|it| it.cpu_s_per_1000).collect();
     Ok(Report {
         measure: Measure {
@@ -133,8 +137,8 @@ pub async fn run(
         },
         command: settings.command.clone(),
         begun,
-        machine: machine(stack).await,
-        warnings: warnings(settings, &rounds),
+        warnings: warnings(settings, &rounds, &machine),
+        machine,
         comparison: beside::compare(&ours, &theirs),
         rounds,
         beside: theirs,
@@ -143,7 +147,7 @@ pub async fn run(
 }
 
 /// What the rounds themselves say against their figures, after what was known before.
-fn warnings(settings: &Settings, rounds: &[Round]) -> Vec<String> {
+fn warnings(settings: &Settings, rounds: &[Round], machine: &BTreeMap<String, String>) -> Vec<String> {
     let mut warnings = settings.warnings.clone();
     let mut warn = |is: bool, what: &str| {
         if is {
@@ -156,6 +160,7 @@ fn warnings(settings: &Settings, rounds: &[Round]) -> Vec<String> {
         drifts,
         "the rate changed by more than 20 % within the window: the state was not steady, so try a longer --warm-up",
     );
+    warn(machine.contains_key(TAP), "every message is copied into the queue saga.tap (TAP), which costs something");
     warn(rounds.iter().any(|it| it.failed > 0), "some orders could not be placed");
     warn(rounds.iter().any(|it| it.others_percent > 12.0), "other programs took more than 12 % of the machine");
     let late = rounds.iter().any(|it| it.figures.late.p99_ms > 0.1 * it.figures.terminal.p99_ms);
@@ -270,10 +275,14 @@ async fn machine(stack: &StackRecord) -> BTreeMap<String, String> {
     if let Ok(version) = stack.management.version().await {
         machine.insert("RabbitMQ".to_owned(), version);
     }
-    if let Ok(queues) = stack.management.queues(&stack.vhost).await
-        && let Some(queue) = queues.iter().find(|queue| queue.name == "order.events")
-    {
-        machine.insert("queues".to_owned(), queue.kind.clone());
+    if let Ok(queues) = stack.management.queues(&stack.vhost).await {
+        let queue = |name: &str| queues.iter().find(|queue| queue.name == name);
+        if let Some(events) = queue("order.events") {
+            machine.insert("queues".to_owned(), events.kind.clone());
+        }
+        if queue(TAP).is_some() {
+            machine.insert(TAP.to_owned(), "keeps a copy of every message".to_owned());
+        }
     }
     machine
 }

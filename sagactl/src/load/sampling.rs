@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_postgres::{Client, NoTls};
 
 use super::processes::{self, Part};
+use super::run::TAP;
 use crate::stack::StackRecord;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -90,7 +91,7 @@ async fn sample(stack: &StackRecord, parts: &[Part], databases: &[Client], begun
     }
     // The tap keeps what has passed; nobody consumes it.
     if let Ok(queues) = stack.management.queues(&stack.vhost).await {
-        sample.queued = Some(queues.iter().filter(|queue| queue.name != "saga.tap").map(|queue| queue.messages).sum());
+        sample.queued = Some(queues.iter().filter(|queue| queue.name != TAP).map(|queue| queue.messages).sum());
     }
     sample
 }
