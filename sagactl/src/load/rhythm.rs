@@ -7,6 +7,8 @@ const SHORTEST_PAUSE_US: u64 = 200;
 const LONGEST_PAUSE_US: u64 = 5_000;
 /// A look is at most this part of a typical saga late.
 const LOOKS_A_SAGA: u64 = 16;
+/// Nobody is taken for young for longer: what a system that suddenly becomes faster has ended is not seen later than this.
+const LONGEST_YOUTH_US: u64 = 20_000;
 /// Orders in one look.
 const FEWEST: usize = 32;
 const MOST: usize = 2_000;
@@ -27,7 +29,7 @@ impl Rhythm {
 
     /// No order younger than this can have ended.
     pub(super) fn young_us(&self) -> u64 {
-        self.fastest_us * 3 / 5
+        (self.fastest_us * 3 / 5).min(LONGEST_YOUTH_US)
     }
 
     /// The pause before the next look.
@@ -57,7 +59,12 @@ impl Rhythm {
     pub(super) fn took(&mut self, us: u64) {
         // The fastest one fades, so that a system that became slower is not asked too early for ever.
         let faded = self.fastest_us + self.fastest_us / 256 + 1;
-        self.fastest_us = if self.fastest_us == 0 { us } else { us.min(faded) };
+        self.fastest_us = match self.fastest_us {
+            0 => us,
+            // Much faster than all before: it may have ended long before it was looked at.
+            fastest if us < fastest * 4 / 5 => us / 2,
+            _ => us.min(faded),
+        };
         self.typical_us = if self.typical_us == 0 { us } else { self.typical_us - self.typical_us / 64 + us / 64 };
     }
 }
@@ -85,7 +92,12 @@ mod tests {
     fn what_is_young_follows_a_system_that_becomes_slower_or_faster() {
         assert!(after([[1_000; 50], [50_000; 50]].concat()).young_us() < 1_000);
         assert!(after([vec![1_000; 50], vec![50_000; 3_000]].concat()).young_us() > 10_000);
-        assert!(after([50_000, 1_000]).young_us() < 1_000);
+        assert!(after([50_000, 1_000]).young_us() < 500);
+        assert_eq!(
+            after([1_500_000; 8]).young_us(),
+            LONGEST_YOUTH_US,
+            "the first ones are slow, the next ones need not be"
+        );
     }
 
     #[test]
