@@ -97,8 +97,8 @@ pub struct Figures {
 pub fn figures(ended: &[Ended], finals: &HashMap<Uuid, Final>, window: Window) -> Figures {
     let within = |us: u64| (window.from_us..window.to_us).contains(&us);
     let counts = |it: &&Ended| within(if window.open { it.intended_us } else { it.seen_us });
-    let end =
-        |it: &Ended| finals.get(&it.id).and_then(|it| it.closed_us).map_or(it.seen_us, |us| us.max(it.intended_us));
+    // The database's clock, and the moment at which the client looked: nothing is closed before it has ended.
+    let end = |it: &Ended| finals.get(&it.id).and_then(|it| it.closed_us).map_or(it.seen_us, |us| us.max(it.seen_us));
     let confirmed = |it: &&Ended| finals.get(&it.id).is_some_and(|it| it.confirmed);
     let backlog = |at: u64| {
         let open =
@@ -253,6 +253,14 @@ mod tests {
         assert_eq!((figures.confirmed, figures.backlog_after), (0, 0));
         assert_eq!(figures.closed.max_ms, figures.terminal.max_ms);
         assert_eq!(figures.per_second.closed, [1]);
+    }
+
+    #[test]
+    fn no_order_is_closed_before_it_has_ended_though_the_end_is_seen_late() {
+        let orders = [order(1, 0, 20)];
+        let earlier = HashMap::from([(orders[0].id, Final { confirmed: true, closed_us: Some(19 * MS) })]);
+        let figures = figures(&orders, &earlier, window(0, 1_000, false));
+        assert_eq!(figures.closed.max_ms, figures.terminal.max_ms);
     }
 
     #[test]
