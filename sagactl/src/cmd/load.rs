@@ -189,12 +189,20 @@ fn audit_config(stack: &StackRecord) -> AuditConfig {
 /// What makes figures worth less before anything is measured.
 fn warnings(stack: &StackRecord) -> Vec<String> {
     let mut warnings = Vec::new();
-    let debug = |pid: u32| {
-        let program = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-        program.parent().is_some_and(|folder| folder.ends_with("debug"))
+    let built_in = |profile: &str| {
+        let in_folder = |pid: u32| {
+            let program = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+            program.parent().is_some_and(|folder| folder.ends_with(profile))
+        };
+        stack.processes.iter().filter_map(|it| it.pid).filter(|pid| in_folder(*pid)).count()
     };
-    if stack.processes.iter().filter_map(|it| it.pid).any(debug) {
+    if built_in("debug") > 0 {
         warnings.push("the services are debug builds: these figures say nothing about how fast it is".to_owned());
+    } else if built_in("release") < stack.processes.len() {
+        warnings.push(
+            "whether the services are release builds does not show: they are not in cargo's folder for those"
+                .to_owned(),
+        );
     }
     if cfg!(debug_assertions) {
         warnings.push(
