@@ -10,6 +10,7 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder, StatusCode, Url, header};
 use serde::de::DeserializeOwned;
 
+mod choreography;
 mod error;
 mod faults;
 mod orders;
@@ -17,12 +18,12 @@ mod sagas;
 mod shop;
 mod wait;
 
+pub use choreography::{Choreography, MapStep};
 pub use error::{ClientError, Problem};
 pub use faults::{FaultMap, FaultPoint, Reached};
 pub use orders::{Answers, Item, Line, NewOrder, Order, OrderFilter, OrderPage, OrderStatus, Placed};
 pub use sagas::{
-    Choreography, HeldMessage, MapStep, MessageRef, ParkedMessage, Redriven, Said, Story, StoryStep, Timeline,
-    TimelineEntry, WaitingMessage,
+    HeldMessage, MessageRef, ParkedMessage, Redriven, Said, Story, StoryStep, Timeline, TimelineEntry, WaitingMessage,
 };
 pub use shop::{Notification, Payment, Product, Stock, Wallet};
 

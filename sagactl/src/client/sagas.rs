@@ -1,8 +1,8 @@
-//! What every service tells about its part of a saga: its lines of the story, its parked messages, its map.
+//! What every service tells about its part of a saga: its lines of the story, its parked messages.
 
 use chrono::{DateTime, Utc};
 use reqwest::Method;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -185,51 +185,6 @@ pub struct Redriven {
     pub redriven: u64,
 }
 
-/// A participant's map, from `GET /choreography`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Choreography {
-    /// Such as `inventory`.
-    pub participant: String,
-    /// What it does.
-    pub steps: Vec<MapStep>,
-}
-
-/// One step of a participant's map.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct MapStep {
-    /// Such as `reserve-stock`.
-    pub step: String,
-    /// `compensatable`, `pivot`, `retriable` or `listener`.
-    pub kind: String,
-    /// Event types that start it; none for the step that starts a saga.
-    #[serde(default, deserialize_with = "none_one_or_many")]
-    pub reacts_to: Vec<String>,
-    /// What it publishes when it succeeds.
-    #[serde(default, deserialize_with = "none_one_or_many")]
-    pub says: Vec<String>,
-    /// What it fans out when it refuses.
-    #[serde(default, deserialize_with = "none_one_or_many")]
-    pub refuses: Vec<String>,
-    /// Whether it can be undone.
-    #[serde(default)]
-    pub undo: bool,
-}
-
-/// A list of words, which may be written as one word, or as null when there is none.
-fn none_one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Words {
-        One(String),
-        Many(Vec<String>),
-    }
-    Ok(match Option::<Words>::deserialize(deserializer)? {
-        None => Vec::new(),
-        Some(Words::One(word)) => vec![word],
-        Some(Words::Many(words)) => words,
-    })
-}
-
 impl Client {
     /// `GET /sagas/{saga_id}` of one service: its own part of the story.
     ///
@@ -237,14 +192,6 @@ impl Client {
     /// A problem 404 if the service has never heard of the saga and says so that way; transport errors.
     pub async fn saga(&self, service: Service, saga_id: Uuid) -> Result<Story, ClientError> {
         self.get(service, &["sagas", &saga_id.to_string()]).await
-    }
-
-    /// `GET /choreography` of one service: what it reacts to and says.
-    ///
-    /// # Errors
-    /// Transport errors.
-    pub async fn choreography(&self, service: Service) -> Result<Choreography, ClientError> {
-        self.get(service, &["choreography"]).await
     }
 
     /// `GET /readyz` of one service.
@@ -292,17 +239,5 @@ impl Client {
     pub async fn redrive(&self, service: Service, message_id: Uuid) -> Result<Redriven, ClientError> {
         let request = self.request(Method::POST, service, &["parked", &message_id.to_string(), "redrive"])?;
         Ok(receive(service, request).await?.body)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_map_step_may_name_no_event_one_or_several() {
-        let read = |text: &str| serde_json::from_str::<MapStep>(text).expect("a step");
-        let step = read(r#"{"step":"s","kind":"listener","reacts_to":["a","b"],"says":"c","refuses":null}"#);
-        assert_eq!((step.reacts_to.len(), step.says.len(), step.refuses.len()), (2, 1, 0));
     }
 }
