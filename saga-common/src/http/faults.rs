@@ -88,6 +88,14 @@ pub(super) async fn set(
     }
     if let Some(directives) = new.directives {
         let directives: Directives = directives.parse().map_err(NotInjected::from)?;
+        let points = || ENGINE.iter().chain(&state.fault_points).map(|point| point.name);
+        let here = directives.0.iter().filter(|it| it.service.as_deref() == Some(&*state.service));
+        if let Some(unknown) = here.map(|it| &it.point).find(|point| !points().any(|name| name == **point)) {
+            return Err(Problem::new(
+                400,
+                format!("this service has no fault point `{unknown}`: GET /faults lists them"),
+            ));
+        }
         state.faults.set(directives, new.seed)?;
     }
     let released = match new.release {

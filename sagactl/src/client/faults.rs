@@ -45,6 +45,23 @@ pub struct Reached {
     pub fired: u64,
 }
 
+/// The sites of directives (`payment-svc/after-charge`) that no service of these has: what would never fire. What cannot be read
+/// is left to the services, which say why.
+#[must_use]
+pub fn unknown_sites(services: &[FaultMap], directives: &str) -> Vec<String> {
+    let sites = directives.split(',').filter_map(|directive| Some(directive.split_once('=')?.0.trim()));
+    let named = sites.filter_map(|site| site.split('@').next()?.split_once('/'));
+    let has = |service: &str, point: &str| {
+        let of = |full: &str| {
+            full.split_once('/').is_some_and(|(owner, name)| {
+                name == point && (service == "*" || owner == service || owner.strip_suffix("-svc") == Some(service))
+            })
+        };
+        services.iter().flat_map(|map| &map.points).any(|it| of(&it.point))
+    };
+    named.filter(|(service, point)| !has(service, point)).map(|(service, point)| format!("{service}/{point}")).collect()
+}
+
 impl Client {
     /// `GET /faults` of one service.
     pub async fn faults(&self, service: Service) -> Result<FaultMap, ClientError> {
@@ -68,5 +85,24 @@ impl Client {
         }
         let request = self.request(Method::PUT, service, &["faults"])?.json(&serde_json::json!({ "release": saga_id }));
         Ok(receive::<Answer>(service, request).await?.body.released)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_that_no_service_has_is_told() {
+        let point = |name: &str| serde_json::json!({"point": name, "place": "call", "stands_for": "", "actions": [], "reached": []});
+        let map = serde_json::json!({"enabled": true, "directives": "", "points": [point("payment-svc/after-charge")]});
+        let maps = [serde_json::from_value::<FaultMap>(map).expect("a map")];
+        for known in
+            ["payment-svc/after-charge=crash", "payment/after-charge@stock.reserved=error*2,*/after-charge=drop", "?"]
+        {
+            assert_eq!(unknown_sites(&maps, known), Vec::<String>::new(), "{known}");
+        }
+        let unknown = "payment-svc/after-nonsense=crash,nowhere/after-charge=crash,*/x@y=drop";
+        assert_eq!(unknown_sites(&maps, unknown), ["payment-svc/after-nonsense", "nowhere/after-charge", "*/x"]);
     }
 }

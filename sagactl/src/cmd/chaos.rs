@@ -8,6 +8,7 @@ use chrono::Utc;
 use tokio::sync::watch;
 
 use super::launch::{StopSignal, refused};
+use super::load::positive;
 use super::matrix::Matrix;
 use super::show::table;
 use crate::chaos::{self, ChaosError, Pace, Report, Settings, kinds};
@@ -17,7 +18,7 @@ use crate::stack;
 #[derive(Debug, clap::Args)]
 pub struct Chaos {
     /// How long faults are injected
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, default_value_t = 5.0, value_parser = positive)]
     minutes: f64,
     /// Decides which faults strike when, and which orders are placed; the same seed gives the same [default: a random one]
     #[arg(long)]
@@ -26,7 +27,7 @@ pub struct Chaos {
     #[arg(long, default_value_t = u64::MAX, hide_default_value = true)]
     orders: u64,
     /// Orders a second
-    #[arg(long, default_value_t = 20.0)]
+    #[arg(long, default_value_t = 20.0, value_parser = positive)]
     rate: f64,
     /// Kinds of fault and groups of them, with commas between; a minus takes away again: all,-broker,-kill-order-svc
     #[arg(long, default_value = "all", value_delimiter = ',', allow_hyphen_values = true)]

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::show::table;
 use super::{Failure, Session};
-use crate::client::{FaultMap, Service};
+use crate::client::{FaultMap, Service, unknown_sites};
 
 /// Flags of `sagactl faults`.
 #[derive(Debug, clap::Subcommand)]
@@ -66,7 +66,21 @@ impl Faults {
     }
 }
 
+/// Refuses directives for points that nobody has: they would never fire, and what was to be tried would seem to have gone well.
+pub(super) async fn must_exist(session: &Session, directives: &str) -> Result<(), Failure> {
+    let maps = join_all(Service::ALL.iter().map(|service| session.client.faults(*service))).await;
+    // Of a service that is away nobody knows what it has.
+    let Ok(maps) = maps.into_iter().collect::<Result<Vec<_>, _>>() else { return Ok(()) };
+    match unknown_sites(&maps, directives).as_slice() {
+        [] => Ok(()),
+        sites => {
+            Err(Failure::Usage(format!("no service has {}: `sagactl faults list` shows all points", sites.join(", "))))
+        }
+    }
+}
+
 async fn set(session: &Session, directives: &str, seed: u64) -> Result<ExitCode, Failure> {
+    must_exist(session, directives).await?;
     let answers = Service::ALL.iter().map(|service| session.client.set_faults(*service, directives, seed));
     let maps = all(answers, &Service::ALL).await?;
     session.print(&maps, |maps| {

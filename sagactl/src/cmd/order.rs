@@ -119,6 +119,9 @@ impl Place {
             payment_method: self.method,
         };
         let key = self.key.unwrap_or_else(|| Uuid::now_v7().to_string());
+        if let Some(directives) = &self.fault {
+            super::faults::must_exist(session, directives).await?;
+        }
         let client = session.client.clone().with_faults(self.fault);
         match client.place_order(&order, Some(&key), self.wait).await {
             Ok(placed) => {
