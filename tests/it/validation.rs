@@ -1,7 +1,8 @@
 //! Bad requests: a clear problem, and nothing happens.
 
 use crate::world::{MUG, Outcome, TEAPOT, World, order, order_of};
-use sagactl::client::NewOrder;
+use sagactl::client::{NewOrder, Service};
+use sagactl::stack::StackOptions;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -66,5 +67,18 @@ async fn requests_that_cannot_be_read_are_problems_too() -> Outcome {
         assert_eq!(problem["status"], json!(status));
         assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
     }
+    world.assert_consistent().await
+}
+
+#[tokio::test]
+async fn a_fault_directive_for_a_point_that_nobody_has_is_refused() -> Outcome {
+    let world = World::with(StackOptions::unique().env_all("FAULTS", "on")).await?;
+    let service = Service::Payment;
+    let refused =
+        world.client.set_faults(service, "payment-svc/after-nonsense=crash", 1).await.expect_err("no such point");
+    assert_eq!(refused.status(), Some(400), "{refused}");
+    assert!(refused.to_string().contains("after-nonsense"), "{refused}");
+    let taken = world.client.set_faults(service, "payment-svc/after-charge=delay(0)", 1).await?;
+    assert_eq!(taken.directives, "payment-svc/after-charge=delay(0)");
     world.assert_consistent().await
 }
