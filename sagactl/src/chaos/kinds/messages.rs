@@ -146,6 +146,8 @@ async fn hold_and_shuffle(rig: &Rig, call: &mut Call) -> Outcome {
     let wire = Wire::connect(rig.stack.amqp_url()).await.map_err(sentence)?;
     let channel = wire.channel();
     let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+    // One that broke off may have left it, bound to what another service reacts to: its messages are not this one's.
+    channel.queue_delete(HELD.into(), QueueDeleteOptions::default()).await.map_err(sentence)?;
     channel.queue_declare(HELD.into(), durable, FieldTable::default()).await.map_err(sentence)?;
     // Bound before the other is unbound, and the other way round at the end: copies are harmless, losses are another kind.
     for key in wire::reacts_to(target) {
