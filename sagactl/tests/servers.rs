@@ -1,13 +1,11 @@
 //! The launcher, on real servers.
 
-use sagactl::stack::{Servers, StackError};
+use sagactl::stack::{Servers, StackError, session};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 async fn ask(url: &str, question: &str) -> Result<String, tokio_postgres::Error> {
-    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
-    tokio::spawn(connection);
-    Ok(client.query_one(question, &[]).await?.get(0))
+    Ok(session(url).await?.query_one(question, &[]).await?.get(0))
 }
 
 #[tokio::test]
@@ -23,8 +21,7 @@ async fn a_database_has_its_own_role_and_keeps_its_data_over_a_crash() -> Outcom
         "one service's role cannot enter another's database"
     );
 
-    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
-    tokio::spawn(connection);
+    let client = session(&url).await?;
     client.batch_execute("CREATE TABLE kept AS SELECT 'yes' AS word").await?;
     servers.kill_postgres().await?;
     servers.start_postgres().await?;

@@ -6,7 +6,6 @@ use sagactl::client::Service;
 use sagactl::load::{self, LoadError, Pace, Settings};
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio_postgres::NoTls;
 
 fn settings(pace: Pace, seconds: u64) -> Settings {
     Settings {
@@ -40,8 +39,7 @@ async fn a_load_gives_figures_only_if_the_audit_is_clean() -> Outcome {
     let cost = report.measure.cpu_s_per_1000.unwrap_or_default();
     assert!(cost > 0.0, "the servers are on this machine: {:?}", report.rounds[0].cpu_s_per_1000);
 
-    let (inventory, connection) = tokio_postgres::connect(world.stack.database_url(Service::Inventory), NoTls).await?;
-    tokio::spawn(connection);
+    let inventory = world.database(Service::Inventory).await?;
     inventory.execute("update stock set available = available + 1 where sku = 'LOAD-00000'", &[]).await?;
     match load::run(&record, &audit(&world), &settings, |line| eprintln!("{line}")).await {
         Err(LoadError::NotClean(found)) => assert!(found.failed().count() > 0),

@@ -5,7 +5,7 @@ use lapin::protocol::basic::AMQPProperties;
 use saga_common::testkit::{Wire, properties};
 use sagactl::audit::ExpectedParked;
 use sagactl::client::{OrderStatus, ParkedMessage, Service};
-use sagactl::stack::{Servers, eventually};
+use sagactl::stack::{Servers, eventually, session};
 use std::process::Stdio;
 use std::time::Duration;
 use uuid::Uuid;
@@ -107,8 +107,7 @@ async fn a_message_that_kills_the_process_ends_parked_and_its_neighbours_flow() 
         }
     }
     assert!(ends >= 3, "it was tried: {ends}");
-    let (database, connection) = tokio_postgres::connect(&database, tokio_postgres::NoTls).await?;
-    tokio::spawn(connection);
+    let database = session(&database).await?;
     eventually("the neighbours", || async {
         let marks: i64 = database.query_one("select count(*) from marks", &[]).await?.get(0);
         Ok((marks == 19).then_some(()))

@@ -2,7 +2,7 @@
 
 use sagactl::audit::{self, ExpectedParked};
 use sagactl::client::{Client, Item, NewOrder, Order, OrderStatus};
-use sagactl::stack::{ServerSettings, Servers, Stack, StackOptions};
+use sagactl::stack::{ServerSettings, Servers, Stack, StackOptions, session};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -90,10 +90,7 @@ impl World {
 
     /// A connection to one service's database.
     pub(crate) async fn database(&self, service: sagactl::client::Service) -> Fallible<tokio_postgres::Client> {
-        let (client, connection) =
-            tokio_postgres::connect(self.stack.database_url(service), tokio_postgres::NoTls).await?;
-        tokio::spawn(connection);
-        Ok(client)
+        Ok(session(self.stack.database_url(service)).await?)
     }
 }
 

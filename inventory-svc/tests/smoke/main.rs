@@ -6,7 +6,7 @@ mod wire;
 use order_contracts::{CustomerId, Line, Money, OrderConfirmed, OrderId, OrderPlaced};
 use saga_common::SagaId;
 use sagactl::client::{Client, Service, Stock};
-use sagactl::stack::{Stack, StackOptions, eventually};
+use sagactl::stack::{Stack, StackOptions, eventually, session};
 use serde_json::json;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -41,9 +41,7 @@ impl Inventory {
 
     /// One number out of the service's database.
     async fn count(&self, sql: &str) -> Outcome<i64> {
-        let url = self.stack.database_url(Service::Inventory);
-        let (database, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
-        tokio::spawn(connection);
+        let database = session(self.stack.database_url(Service::Inventory)).await?;
         Ok(database.query_one(sql, &[]).await?.get(0))
     }
 

@@ -5,7 +5,7 @@ mod hostile;
 mod overload;
 
 use sagactl::client::{Client, Item, NewOrder, Service};
-use sagactl::stack::{Program, Stack, StackOptions};
+use sagactl::stack::{Program, Stack, StackOptions, session};
 use uuid::Uuid;
 
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
@@ -44,10 +44,7 @@ impl Shop {
 
 /// A connection of the test's own.
 pub(crate) async fn connect(stack: &Stack) -> Outcome<tokio_postgres::Client> {
-    let url = stack.database_url(Service::Order);
-    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
-    tokio::spawn(connection);
-    Ok(client)
+    Ok(session(stack.database_url(Service::Order)).await?)
 }
 
 #[tokio::test]

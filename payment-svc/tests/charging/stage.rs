@@ -2,7 +2,7 @@
 
 use payment_svc::provider::{ProviderClient, ProviderKey, ProviderTimeouts};
 use sagactl::client::{Client, Service};
-use sagactl::stack::{Program, Stack, StackOptions, eventually};
+use sagactl::stack::{Program, Stack, StackOptions, eventually, session};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -60,10 +60,7 @@ impl Stage {
             // Without the other services nobody would have a queue for what is said.
             .env(Program::PaymentSvc, "TAP", "true");
         let stack = Stack::up(set(options)).await.expect("a stack");
-        let (db, connection) = tokio_postgres::connect(stack.database_url(Service::Payment), tokio_postgres::NoTls)
-            .await
-            .expect("a database");
-        tokio::spawn(connection);
+        let db = session(stack.database_url(Service::Payment)).await.expect("a database");
         let url = stack.url(Program::SandboxProvider).expect("the sandbox");
         let key = ProviderKey::new(stack.provider_key());
         let provider = ProviderClient::new(&url, &key, ProviderTimeouts::default()).expect("a client");

@@ -81,7 +81,8 @@ async fn action_and_undo_at_once_in_two_replicas_never_leave_an_effect() -> Outc
         let saga = SagaId::new();
         let placed = Message::of(saga, &Placed::order())?;
         let failure = Message::failure(saga);
-        // From the undo well ahead of the action to the action well ahead of the undo.
+        // From the undo well ahead of the action to the action well ahead of the undo: time itself is what is swept here; that both orders
+        // came about, the end of the test demands.
         let (act_in, undo_in) = if round % 2 == 0 { (0, round * 200) } else { ((60 - round) * 200, 0) };
         let after = |us: u64| tokio::time::sleep(std::time::Duration::from_micros(us));
         let acted_on = async { (after(act_in).await, one.deliver(&placed).await).1 };

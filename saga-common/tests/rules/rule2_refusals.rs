@@ -38,6 +38,7 @@ async fn of_cancel_and_confirm_at_once_exactly_one_wins() -> Outcome {
         let saga = place(&one).await?;
         one.confirm_all().await?;
         let packed = Message::of(saga, &Packed {})?;
+        // Time itself: the offsets sweep the two over each other, so that each wins in some rounds, which the end of the test demands.
         let after = |us: u64| tokio::time::sleep(std::time::Duration::from_micros(us));
         let confirming = async { (after((60 - round) * 100).await, one.deliver(&packed).await).1 };
         let cancelling = async { (after(round * 100).await, crate::owner::cancel(&other, saga).await).1 };

@@ -180,7 +180,7 @@ async fn without_its_database_a_service_acks_nothing_and_goes_on_when_it_is_back
         eventually("the queue", async || Ok((wire.ready("shop.events").await? == wanted).then_some(()))).await
     };
     ready(0).await?;
-    // Time enough to ack what it could not commit.
+    // Time enough to ack what it could not commit; that something does not happen, has no event to wait for.
     tokio::time::sleep(Duration::from_millis(500)).await;
     doomed.kill();
     ready(5).await?;

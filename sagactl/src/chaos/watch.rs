@@ -1,12 +1,12 @@
 //! How soon messages flowed again after a fault, and how many orders went through in each second.
 
 use chrono::{DateTime, Utc};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use super::injector::{CameTo, Injection};
 use super::kinds::{Group, Kind, Recovers};
 use crate::client::Service;
-use crate::stack::{Program, Stack};
+use crate::stack::{Program, Stack, session};
 
 /// When steps were settled in each service, in milliseconds of this process's clock, in order.
 #[derive(Debug, Default)]
@@ -20,10 +20,7 @@ pub type ReadError = tokio_postgres::Error;
 /// # Errors
 /// PostgreSQL's.
 pub async fn connect(stack: &Stack, service: Service) -> Result<Client, ReadError> {
-    let (client, connection) = tokio_postgres::connect(stack.database_url(service), NoTls).await?;
-    // Ends with the client.
-    tokio::spawn(connection);
-    Ok(client)
+    session(stack.database_url(service)).await
 }
 
 /// Reads when steps were settled, from all databases.

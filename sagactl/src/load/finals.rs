@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use tokio_postgres::NoTls;
 use uuid::Uuid;
 
 use super::tally::{Ended, Final};
+use crate::stack::session;
 
 /// Patience with the last orders' ends; what is still open then, the audit finds.
 const CLOSED_WITHIN: Duration = Duration::from_secs(60);
@@ -17,8 +17,7 @@ pub(super) async fn read(
     ended: &[Ended],
     begun: Instant,
 ) -> Result<HashMap<Uuid, Final>, tokio_postgres::Error> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-    tokio::spawn(connection);
+    let client = session(url).await?;
     let (Some(first), Some(last)) = (ended.iter().map(|it| it.id).min(), ended.iter().map(|it| it.id).max()) else {
         return Ok(HashMap::new());
     };

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::Semaphore;
-use tokio_postgres::NoTls;
 use uuid::Uuid;
 
 use super::beside::{self, BesideError, Measure};
@@ -22,7 +21,7 @@ use super::tally::{self, Window};
 use super::watching::Watch;
 use crate::audit::{self, AuditConfig, AuditError, AuditReport};
 use crate::client::{Client, ClientError, Service};
-use crate::stack::StackRecord;
+use crate::stack::{StackRecord, session};
 
 const TELL_EVERY: Duration = Duration::from_secs(5);
 /// Patience of the audit with a system that comes to rest.
@@ -265,12 +264,10 @@ async fn machine(stack: &StackRecord) -> BTreeMap<String, String> {
         ("system".to_owned(), format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)),
     ]);
     if let Some(url) = stack.process(Service::Order).and_then(|it| it.database_url.as_deref())
-        && let Ok((client, connection)) = tokio_postgres::connect(url, NoTls).await
+        && let Ok(database) = session(url).await
+        && let Ok(row) = database.query_one("show server_version", &[]).await
     {
-        tokio::spawn(connection);
-        if let Ok(row) = client.query_one("show server_version", &[]).await {
-            machine.insert("PostgreSQL".to_owned(), row.get(0));
-        }
+        machine.insert("PostgreSQL".to_owned(), row.get(0));
     }
     if let Ok(version) = stack.management.version().await {
         machine.insert("RabbitMQ".to_owned(), version);

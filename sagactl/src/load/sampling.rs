@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tokio::time::{MissedTickBehavior, interval};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use super::processes::{self, Part};
 use super::run::TAP;
-use crate::stack::StackRecord;
+use crate::stack::{StackRecord, session};
 
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -68,10 +68,7 @@ async fn connect(stack: &StackRecord) -> Vec<Client> {
         stack.processes.iter().filter_map(|process| process.database_url.as_ref()).collect();
     let mut databases = Vec::new();
     for url in urls {
-        if let Ok((client, connection)) = tokio_postgres::connect(url, NoTls).await {
-            tokio::spawn(connection);
-            databases.push(client);
-        }
+        databases.extend(session(url).await.ok());
     }
     databases
 }

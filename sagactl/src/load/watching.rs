@@ -24,11 +24,12 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, oneshot};
-use tokio_postgres::{Client, NoTls, Statement};
+use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
 use super::rhythm::Rhythm;
 use super::tally::Ended;
+use crate::stack::session;
 
 /// After so long without any order ending, once no more are placed, the others are given up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -110,8 +111,7 @@ fn joined(thread: JoinHandle<io::Result<Watched>>) -> io::Result<Watched> {
 }
 
 async fn connect(url: &str) -> Result<(Client, Statement), tokio_postgres::Error> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-    tokio::spawn(connection);
+    let client = session(url).await?;
     // The plan is made while the table may be empty, and is used while it grows.
     client
         .batch_execute(

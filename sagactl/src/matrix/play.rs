@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{NoTls, Row};
 use uuid::Uuid;
 
 use super::edges::Tried;
 use super::{Cell, Edge, Hold, MatrixError, Participant, Scenario, Until};
 use crate::client::{Client, ClientError, Order, Service};
-use crate::stack::{Stack, database_says};
+use crate::stack::{Stack, database_says, session};
 
 /// No order takes longer, whatever has gone wrong for it.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -34,9 +34,7 @@ impl<'a> Stage<'a> {
     pub(super) async fn open(stack: &'a Stack) -> Result<Self, MatrixError> {
         let mut databases = BTreeMap::new();
         for service in Service::ALL {
-            let (client, connection) = tokio_postgres::connect(stack.database_url(service), NoTls).await?;
-            tokio::spawn(connection);
-            databases.insert(service, client);
+            databases.insert(service, session(stack.database_url(service)).await?);
         }
         Ok(Self { stack, client: stack.client(), databases })
     }

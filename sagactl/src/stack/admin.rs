@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::thread;
 
 use tokio_postgres::config::Host;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config};
 
 use super::data::password;
-use super::{Program, Servers, StackError};
+use super::{Program, Servers, StackError, session};
 
 /// Makes database and role `name`. Returns the role's URL; its password is new each time.
 pub(super) async fn create_database(admin_url: &str, name: &str) -> Result<String, StackError> {
@@ -66,10 +66,7 @@ pub(super) fn remove_in_background(servers: Arc<Servers>, prefix: &str, vhost: S
 
 async fn connect(url: &str) -> Result<Client, StackError> {
     let failed = |source| StackError::Postgres { doing: "connect as administrator".into(), source };
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.map_err(failed)?;
-    // Ends when the client is dropped; a broken connection shows in the client's calls.
-    tokio::spawn(connection);
-    Ok(client)
+    session(url).await.map_err(failed)
 }
 
 fn check(name: &str) -> Result<(), StackError> {

@@ -8,9 +8,8 @@ use lapin::protocol::basic::AMQPProperties;
 use lapin::{Channel, Connection, ConnectionProperties};
 use sagactl::audit::{self, AuditConfig, AuditReport, Auditor, ConnectionLimits, Database, ProviderAccount};
 use sagactl::client::{Client, Item, NewOrder, Order, Service};
-use sagactl::stack::{Program, Stack, StackOptions};
+use sagactl::stack::{Program, Stack, StackOptions, session};
 use serde_json::{Value, json};
-use tokio_postgres::NoTls;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -213,9 +212,7 @@ fn url_of(config: &AuditConfig, database: Database) -> &str {
 }
 
 async fn connect(url: &str) -> Fallible<tokio_postgres::Client> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-    tokio::spawn(connection);
-    Ok(client)
+    Ok(session(url).await?)
 }
 
 fn write(config: &AuditConfig, lines: &[Value]) -> Fallible<()> {

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use sagactl::audit::{self, AuditConfig, AuditReport, Database, DatabaseUrls, ProviderAccount};
-use sagactl::stack::Servers;
-use tokio_postgres::{Client, NoTls};
+use sagactl::stack::{Servers, session};
+use tokio_postgres::Client;
 
 use crate::ledger::{KEY, Ledger, Provider};
 
@@ -78,8 +78,7 @@ const EMPTY: &str = "do $$ begin execute (
     from pg_tables where schemaname in ('public', 'saga') and tablename not like '%migrations'); end $$";
 
 async fn connect(url: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("a connection");
-    tokio::spawn(connection);
+    let client = session(url).await.expect("a connection");
     // What is written here need not survive a crash.
     client.batch_execute("set synchronous_commit = off").await.expect("a setting");
     client
