@@ -6,8 +6,8 @@ use crate::steps::collect_answers::{answering, collect};
 use crate::steps::confirm_order::confirm;
 use crate::steps::place_order::{PLACE_ORDER, withdraw};
 use order_contracts::OrderPlaced;
-use saga_common::Participant;
 use saga_common::participant::ChoreographyError;
+use saga_common::{Participant, set};
 
 /// | step | reacts to | says | refuses | undo |
 /// |---|---|---|---|---|
@@ -20,9 +20,9 @@ use saga_common::participant::ChoreographyError;
 pub(crate) fn participant(app: App) -> Result<Participant<App>, ChoreographyError> {
     Participant::new("order", app)
         .starts::<OrderPlaced, _>(PLACE_ORDER, withdraw)
-        .pivot("confirm-order", confirm)
+        .pivot("confirm-order", set(confirm))
         .announced()
-        .retriable("close-order", close)
+        .retriable("close-order", set(close))
         .retriable("collect-answers", collect)
         .keyed_by(answering)
         // Several steps touch an order's row, in different batches of different replicas: they take it in one order.

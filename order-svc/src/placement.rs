@@ -9,7 +9,7 @@ use crate::store::{self, Earlier};
 use chrono::{DateTime, Utc};
 use order_contracts::{Currency, CustomerId, Money, OrderId, OrderPlaced, PaymentMethod};
 use saga_common::db::{Trouble, trouble};
-use saga_common::{DbError, Error, Saga, SagaId};
+use saga_common::{DbError, Error, Saga, SagaId, Unit};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,8 +157,15 @@ async fn place_group(
     placements: &[Placement],
     for_keys: Duration,
 ) -> Result<Vec<Placed>, Error> {
-    let mut unit = saga.begin().await?;
+    let starts = |placements: &[&Placement]| -> Vec<(SagaId, OrderPlaced)> {
+        placements.iter().map(|p| (SagaId::from(p.order_id.0), p.event())).collect()
+    };
     let all: Vec<&Placement> = placements.iter().collect();
+    if all.iter().all(|placement| placement.key.is_none()) {
+        let unit = saga.start(PLACE_ORDER, &starts(&all)).await?;
+        return insert(saga, unit, terms, &all, vec![None; all.len()]).await;
+    }
+    let mut unit = saga.begin().await?;
     let earlier = match store::take_keys(unit.tx(), &all, for_keys).await {
         Err(DbError::Postgres(error)) if placements.len() == 1 && store::waited_in_vain(&error) => {
             unit.rollback().await;
@@ -172,8 +179,19 @@ async fn place_group(
         unit.rollback().await;
         return Ok(met.into_iter().flatten().collect());
     }
-    let sagas: Vec<(SagaId, OrderPlaced)> = new.iter().map(|p| (SagaId::from(p.order_id.0), p.event())).collect();
-    unit.start(PLACE_ORDER, &sagas).await?;
+    unit.start(PLACE_ORDER, &starts(&new)).await?;
+    insert(saga, unit, terms, &all, met).await
+}
+
+/// Inserts the orders whose keys have `met` nothing, and commits.
+async fn insert(
+    saga: &Saga,
+    unit: Unit,
+    terms: &Terms,
+    placements: &[&Placement],
+    met: Vec<Option<Placed>>,
+) -> Result<Vec<Placed>, Error> {
+    let new: Vec<&Placement> = placements.iter().zip(&met).filter(|(_, met)| met.is_none()).map(|(p, _)| *p).collect();
     let times = store::insert_orders(unit.tx(), &new, terms.deadline_ms, &terms.required_answers).await?;
     let inserted = |placement: &Placement| {
         let times = times.get(&placement.order_id.0).copied().map(Placed::New);

@@ -3,7 +3,7 @@
 use crate::placement::{Placement, Times};
 use order_contracts::{CustomerId, OrderId, PaymentCharged};
 use saga_common::{DbError, Tx};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
@@ -39,7 +39,7 @@ pub(crate) async fn cancel(tx: &Tx, order_id: OrderId, reason: &str) -> Result<C
     })
 }
 
-/// What a charge came to.
+/// What a charge came to, if there is such an order.
 pub(crate) enum Confirmed {
     Yes {
         customer_id: CustomerId,
@@ -47,39 +47,47 @@ pub(crate) enum Confirmed {
     /// The order is still pending: whoever undoes place-order cancels it.
     OtherAmount,
     Decided,
-    NoSuchOrder,
 }
 
-/// `pending -> confirmed` if the charge is the one asked for: the compare-and-set that races with [`cancel`].
-pub(crate) async fn confirm(tx: &Tx, charged: &PaymentCharged) -> Result<Confirmed, DbError> {
-    let row = tx
-        .query_opt(
-            "update orders set status = 'confirmed', updated_at = clock_timestamp()
-             where id = $1 and status = 'pending' and amount_minor = $2 and currency = $3 returning customer_id",
-            &[&charged.order_id.0, &charged.amount_minor.minor(), &charged.currency.as_str()],
+/// `pending -> confirmed` for each charge that is the one asked for: the compare-and-set that races with [`cancel`]. One
+/// charge an order; the rows are locked.
+pub(crate) async fn confirm(tx: &Tx, charges: &[&PaymentCharged]) -> Result<HashMap<OrderId, Confirmed>, DbError> {
+    let ids: Vec<Uuid> = charges.iter().map(|charged| charged.order_id.0).collect();
+    let amounts: Vec<i64> = charges.iter().map(|charged| charged.amount_minor.minor()).collect();
+    let currencies: Vec<&str> = charges.iter().map(|charged| charged.currency.as_str()).collect();
+    // What is selected of `orders` is what was there before the update.
+    let rows = tx
+        .query(
+            "with charged as (
+                 select * from unnest($1::uuid[], $2::int8[], $3::text[]) u(id, amount_minor, currency)),
+             confirmed as (
+                 update orders o set status = 'confirmed', updated_at = clock_timestamp() from charged c
+                 where o.id = c.id and o.status = 'pending' and o.amount_minor = c.amount_minor and o.currency = c.currency
+                 returning o.id, o.customer_id)
+             select o.id, o.status = 'pending', y.customer_id
+             from charged c join orders o on o.id = c.id left join confirmed y on y.id = o.id",
+            &[&ids, &amounts, &currencies],
         )
         .await?;
-    if let Some(row) = row {
-        return Ok(Confirmed::Yes { customer_id: CustomerId(row.get(0)) });
-    }
-    let row = tx.query_opt("select status = 'pending' from orders where id = $1", &[&charged.order_id.0]).await?;
-    Ok(match row.map(|row| row.get(0)) {
-        Some(true) => Confirmed::OtherAmount,
-        Some(false) => Confirmed::Decided,
-        None => Confirmed::NoSuchOrder,
-    })
+    let found = |row: &Row| match (row.get::<_, Option<String>>(2), row.get(1)) {
+        (Some(customer), _) => Confirmed::Yes { customer_id: CustomerId(customer) },
+        (None, true) => Confirmed::OtherAmount,
+        (None, false) => Confirmed::Decided,
+    };
+    Ok(rows.iter().map(|row| (OrderId(row.get(0)), found(row))).collect())
 }
 
-/// The reserved stock has left the shelf; says whether there was an order to close.
-pub(crate) async fn close(tx: &Tx, order_id: OrderId) -> Result<bool, DbError> {
-    let closed = tx
-        .execute(
+/// The reserved stock has left the shelf; tells which orders there were to close.
+pub(crate) async fn close(tx: &Tx, orders: &[OrderId]) -> Result<HashSet<OrderId>, DbError> {
+    let ids: Vec<Uuid> = orders.iter().map(|order| order.0).collect();
+    let rows = tx
+        .query(
             "update orders set closed_at = clock_timestamp(), updated_at = clock_timestamp()
-             where id = $1 and closed_at is null and status in ('confirmed', 'shipped', 'delivered')",
-            &[&order_id.0],
+             where id = any($1) and closed_at is null and status in ('confirmed', 'shipped', 'delivered') returning id",
+            &[&ids],
         )
         .await?;
-    Ok(closed == 1)
+    Ok(rows.iter().map(|row| OrderId(row.get(0))).collect())
 }
 
 /// What an answer came to.
@@ -194,15 +202,6 @@ pub(crate) async fn insert_orders(
     let currencies: Vec<&str> = placements.iter().map(|p| p.currency.as_str()).collect();
     let amounts: Vec<i64> = placements.iter().map(|p| p.amount.minor()).collect();
     let methods: Vec<&str> = placements.iter().map(|p| p.payment_method.as_str()).collect();
-    let inserted = tx
-        .query(
-            "insert into orders (id, customer_id, currency, amount_minor, payment_method, required_answers, deadline_at)
-             select u.*, $6::text[], clock_timestamp() + $7::float8 * interval '1 ms'
-             from unnest($1::uuid[], $2::text[], $3::text[], $4::int8[], $5::text[]) u
-             returning id, created_at, deadline_at",
-            &[&ids, &customers, &currencies, &amounts, &methods, &required, &deadline_ms],
-        )
-        .await?;
     let lines = placements.iter().flat_map(|p| p.lines.iter().zip(1i32..).map(|(line, n)| (p.order_id.0, n, line)));
     let lines: Vec<_> = lines.collect();
     let orders: Vec<Uuid> = lines.iter().map(|l| l.0).collect();
@@ -210,12 +209,31 @@ pub(crate) async fn insert_orders(
     let skus: Vec<&str> = lines.iter().map(|l| l.2.sku.as_str()).collect();
     let quantities: Vec<i64> = lines.iter().map(|l| l.2.quantity).collect();
     let prices: Vec<i64> = lines.iter().map(|l| l.2.unit_price.minor()).collect();
-    tx.execute(
-        "insert into order_lines (order_id, line, sku, quantity, unit_price_minor)
-         select * from unnest($1::uuid[], $2::int4[], $3::text[], $4::int8[], $5::int8[])",
-        &[&orders, &numbers, &skus, &quantities, &prices],
-    )
-    .await?;
+    let inserted = tx
+        .query(
+            "with lines as (
+                 insert into order_lines (order_id, line, sku, quantity, unit_price_minor)
+                 select * from unnest($8::uuid[], $9::int4[], $10::text[], $11::int8[], $12::int8[]))
+             insert into orders (id, customer_id, currency, amount_minor, payment_method, required_answers, deadline_at)
+             select u.*, $6::text[], clock_timestamp() + $7::float8 * interval '1 ms'
+             from unnest($1::uuid[], $2::text[], $3::text[], $4::int8[], $5::text[]) u
+             returning id, created_at, deadline_at",
+            &[
+                &ids,
+                &customers,
+                &currencies,
+                &amounts,
+                &methods,
+                &required,
+                &deadline_ms,
+                &orders,
+                &numbers,
+                &skus,
+                &quantities,
+                &prices,
+            ],
+        )
+        .await?;
     Ok(inserted.iter().map(|row| (row.get("id"), times(row))).collect())
 }
 

@@ -5,7 +5,7 @@
 //! a saga says `confirmed` and `cancelling` again, under the same message id and with a rising `announcement` header,
 //! until everybody it needs has answered.
 
-use crate::db::{Db, DbError, Tx};
+use crate::db::{Db, DbError, Statement, Tx};
 use crate::faults;
 use crate::ids::SagaId;
 use crate::outbox::{self, InFlight, Outbox, Outgoing};
@@ -19,9 +19,9 @@ const REPEAT_MS: f64 = 10_000.0;
 /// At most so many repeats in one look, and one look a second.
 const REPEATS_A_SECOND: i64 = 200;
 
-pub(crate) async fn insert(tx: &Tx, announcements: &[Announcement]) -> Result<(), DbError> {
+pub(crate) fn insert(announcements: &[Announcement]) -> Option<Statement<'_>> {
     if announcements.is_empty() {
-        return Ok(());
+        return None;
     }
     // In the order of their keys, as everything that locks rows of several sagas (R7).
     let mut messages: Vec<&Outgoing> = announcements.iter().map(|a| &a.message).collect();
@@ -33,15 +33,14 @@ pub(crate) async fn insert(tx: &Tx, announcements: &[Announcement]) -> Result<()
     let types: Vec<&str> = messages.iter().map(|m| m.event_type.as_str()).collect();
     let causes: Vec<Option<Uuid>> = messages.iter().map(|m| m.causation_id.map(|id| id.as_uuid())).collect();
     let bodies: Vec<&[u8]> = messages.iter().map(|m| m.body.as_slice()).collect();
-    tx.execute(
+    let statement = Statement::new(
         "insert into saga.announcements (saga_id, message_id, exchange, routing_key, type, causation_id, body, due_at)
          select u.*, clock_timestamp() + $8::float8 * interval '1 ms'
          from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::bytea[]) u
          on conflict do nothing",
-        &[&sagas, &ids, &exchanges, &keys, &types, &causes, &bodies, &FIRST_REPEAT_MS],
-    )
-    .await?;
-    Ok(())
+    );
+    let statement = statement.with(sagas).with(ids).with(exchanges).with(keys).with(types).with(causes).with(bodies);
+    Some(statement.with(FIRST_REPEAT_MS))
 }
 
 /// Waits for whoever else has these sagas' announcements, and keeps them to the transaction's end. In the order of their
@@ -55,19 +54,15 @@ pub(crate) async fn lock(tx: &Tx, sagas: &[SagaId]) -> Result<(), DbError> {
     Ok(())
 }
 
-pub(crate) async fn withdraw(tx: &Tx, sagas: &[SagaId]) -> Result<(), DbError> {
+pub(crate) fn withdraw(sagas: &[SagaId]) -> Option<Statement<'static>> {
     if sagas.is_empty() {
-        return Ok(());
+        return None;
     }
     let sagas: Vec<Uuid> = sagas.iter().map(SagaId::as_uuid).collect();
-    tx.execute(
-        "delete from saga.announcements a
-         using (select saga_id from saga.announcements where saga_id = any($1) order by saga_id for update) l
-         where a.saga_id = l.saga_id",
-        &[&sagas],
-    )
-    .await?;
-    Ok(())
+    let sql = "delete from saga.announcements a
+               using (select saga_id from saga.announcements where saga_id = any($1) order by saga_id for update) l
+               where a.saga_id = l.saga_id";
+    Some(Statement::new(sql).with(sagas))
 }
 
 /// Repeats what is due, once a second.
@@ -89,10 +84,11 @@ pub(crate) async fn repeat(db: Db, outbox: Outbox, done: CancellationToken) {
 }
 
 async fn commit(tx: Tx, outbox: &Outbox, messages: Vec<Outgoing>) -> Result<InFlight, DbError> {
-    outbox::insert(&tx, &messages, outbox.instance(), outbox.lease()).await?;
     faults::BEFORE_ANNOUNCE.reached().await?;
     let in_flight = outbox.in_flight_until_known(messages);
-    tx.commit().await?;
+    let rows = outbox::insert(in_flight.messages(), outbox.instance(), outbox.lease());
+    tx.commit(rows.as_slice()).await?;
+    drop(rows);
     faults::AFTER_ANNOUNCE.reached().await?;
     Ok(in_flight)
 }

@@ -1,5 +1,6 @@
 //! Settings every participant has: flags and environment variables, secrets also from files.
 
+use crate::envelope::BUNDLE_EVENTS;
 use crate::faults;
 use crate::topology::QueueType;
 use clap::Args;
@@ -64,6 +65,10 @@ pub struct Settings {
     #[arg(long, env = "BATCH_EVENTS", default_value_t = 256)]
     pub batch_events: usize,
 
+    /// Most events of one route in one message; 1 turns bundles off.
+    #[arg(long, env = "BUNDLE_EVENTS", default_value_t = 64, value_parser = bundle_events)]
+    pub bundle_events: usize,
+
     /// Messages the broker may hand out ahead of their acks, per queue.
     #[arg(long, env = "PREFETCH", default_value_t = 512)]
     pub prefetch: u16,
@@ -100,6 +105,12 @@ pub struct Settings {
     /// Largest body in bytes; a larger one is parked.
     #[arg(long, env = "BODY_BYTES", default_value_t = 1_048_576)]
     pub body_bytes: usize,
+}
+
+/// More than this, a receiver would refuse as malformed.
+fn bundle_events(text: &str) -> Result<usize, String> {
+    let fits = text.parse().ok().filter(|n| (1..=BUNDLE_EVENTS).contains(n));
+    fits.ok_or_else(|| format!("a bundle has 1 to {BUNDLE_EVENTS} events"))
 }
 
 /// How log lines look.

@@ -1,8 +1,9 @@
 //! What all tasks of a running participant share.
 
 use crate::action::Ended;
+use crate::bundle::Bundling;
 use crate::config::Settings;
-use crate::db::{self, Db, DbError, Tx};
+use crate::db::{self, Db, DbError, Statement, Tx};
 use crate::error::{Error, chain};
 use crate::faults::Faults;
 use crate::guard::{Key, Settled, Verdict};
@@ -18,6 +19,7 @@ use crate::topology::Route;
 use crate::unit::{Announcement, Ends, Saying};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -45,7 +47,7 @@ impl<App: Send + Sync + 'static> Engine<App> {
         participant: Participant<App>,
         settings: Settings,
         migrations: &Migrator,
-    ) -> Result<(Self, outbox::Ends), StartError> {
+    ) -> Result<(Self, outbox::Batches), StartError> {
         let (database_url, owner_url) = (settings.database_url()?, settings.owner_url()?);
         let db = Db::new(&database_url, settings.database_connections).map_err(Error::from)?;
         let reads = db::reads(&database_url, settings.read_connections).map_err(Error::from)?;
@@ -54,7 +56,7 @@ impl<App: Send + Sync + 'static> Engine<App> {
         db.require_durability().await.map_err(Error::from)?;
         let faults = Faults::new(&settings.faults, settings.fault_seed, &participant.name, &database_url)
             .map_err(Error::from)?;
-        let (outbox, outbox_ends) = Outbox::new(Uuid::now_v7(), settings.outbox_lease(), faults);
+        let (outbox, batches) = Outbox::new(Uuid::now_v7(), settings.outbox_lease(), faults);
         let engine = Self {
             participant,
             db,
@@ -67,7 +69,12 @@ impl<App: Send + Sync + 'static> Engine<App> {
             new_due: Notify::new(),
         };
         engine.keep_partitions(&owner_url).await.map_err(Error::from)?;
-        Ok((engine, outbox_ends))
+        Ok((engine, batches))
+    }
+
+    /// What is published together.
+    pub(crate) fn bundling(&self) -> Bundling {
+        Bundling { events: self.settings.bundle_events, alone: Arc::clone(&self.participant.unbundled) }
     }
 
     pub(crate) fn faults(&self) -> &Faults {
@@ -82,9 +89,9 @@ impl<App: Send + Sync + 'static> Engine<App> {
     /// Locks the shared rows of a batch, all of them before any handler (R7).
     pub(crate) async fn lock_rows(&self, tx: &Tx, keys: &[String], sagas: &[SagaId]) -> Result<(), DbError> {
         let sagas: Vec<Uuid> = sagas.iter().map(SagaId::as_uuid).collect();
-        for statement in &self.participant.lock_statements {
-            tx.query(statement, &[&keys, &sagas]).await?;
-        }
+        let statements = self.participant.lock_statements.iter();
+        let statements: Vec<_> = statements.map(|sql| Statement::new(sql).with(keys).with(&sagas)).collect();
+        tx.send(&statements).await?;
         Ok(())
     }
 

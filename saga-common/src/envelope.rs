@@ -1,21 +1,13 @@
-//! One event as it travels: pure translation between AMQP properties plus body and [`Envelope`]s.
-//!
-//! A plain message carries one event, its metadata in the AMQP properties. A bundle carries several, as a JSON array
-//! of envelopes with CloudEvents attribute names (an own format: no conformance is claimed).
+//! One event as it travels: pure translation from AMQP properties plus body to [`Envelope`]s. A plain message carries one
+//! event, its metadata in the AMQP properties; a [bundle](crate::bundle) carries several.
 
+use crate::bundle;
+pub use crate::bundle::{BUNDLE, BUNDLE_EVENTS};
 use crate::ids::{MessageId, SagaId};
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// Content type of a plain message.
 pub const JSON: &str = "application/json";
-/// Content type of a bundle.
-pub const BUNDLE: &str = "application/cloudevents-batch+json";
-/// At most this many events travel in one bundle; more are refused as malformed.
-pub const BUNDLE_EVENTS: usize = 64;
 /// Header: the message that caused this one.
 pub const CAUSATION_ID: &str = "causation-id";
 /// Header: W3C trace context.
@@ -91,83 +83,17 @@ pub enum Malformed {
     BadElement,
 }
 
-/// One element of a bundle.
-#[derive(Deserialize)]
-struct Bundled {
-    id: MessageId,
-    subject: SagaId,
-    #[serde(rename = "type")]
-    event_type: String,
-    #[serde(default)]
-    source: String,
-    #[serde(default)]
-    causationid: Option<MessageId>,
-    #[serde(default)]
-    traceparent: Option<String>,
-    #[serde(default)]
-    announcement: u32,
-    #[serde(default)]
-    sagafault: Option<String>,
-    data: Box<RawValue>,
-}
-
 /// Opens a message: one envelope for a plain one, one per event for a bundle. Never fails: what cannot be read comes
 /// back as an envelope whose saga id says why, so that it can be parked.
 #[must_use]
-pub fn open(mut raw: RawMessage) -> Vec<Envelope> {
-    if raw.content_type.as_deref() != Some(BUNDLE) {
-        return vec![open_plain(raw)];
-    }
-    let body = std::mem::take(&mut raw.body);
-    match serde_json::from_slice::<Elements>(&body) {
-        Ok(Elements(elements)) => elements.into_iter().map(|element| open_element(element, &raw)).collect(),
-        Err(_) => vec![Envelope { saga_id: Err(Malformed::BadBundle), ..open_plain(RawMessage { body, ..raw }) }],
+pub fn open(raw: RawMessage) -> Vec<Envelope> {
+    match raw.content_type.as_deref() {
+        Some(BUNDLE) => bundle::open(raw),
+        _ => vec![open_plain(raw)],
     }
 }
 
-/// The elements of a bundle, unread. Of one with too many no more are looked at: it costs no memory for each.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Elements<'a>(#[serde(borrow, deserialize_with = "few")] Vec<&'a RawValue>);
-
-fn few<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'de RawValue>, D::Error> {
-    struct Few;
-
-    impl<'de> Visitor<'de> for Few {
-        type Value = Vec<&'de RawValue>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "1 to {BUNDLE_EVENTS} elements")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            let mut elements = Vec::new();
-            while let Some(element) = seq.next_element()? {
-                if elements.len() == BUNDLE_EVENTS {
-                    return Err(A::Error::invalid_length(BUNDLE_EVENTS + 1, &self));
-                }
-                elements.push(element);
-            }
-            if elements.is_empty() { Err(A::Error::invalid_length(0, &self)) } else { Ok(elements) }
-        }
-    }
-
-    deserializer.deserialize_seq(Few)
-}
-
-/// Retry and parking are per event: a bad element does not take the others with it. The bundle comes without its body.
-fn open_element(element: &RawValue, bundle: &RawMessage) -> Envelope {
-    match serde_json::from_str::<Bundled>(element.get()) {
-        Ok(event) => event.into_envelope(),
-        Err(_) => {
-            let body = element.get().as_bytes().to_vec();
-            let alone = RawMessage { message_id: None, body, ..bundle.clone() };
-            Envelope { saga_id: Err(Malformed::BadElement), ..open_plain(alone) }
-        }
-    }
-}
-
-fn open_plain(raw: RawMessage) -> Envelope {
+pub(crate) fn open_plain(raw: RawMessage) -> Envelope {
     let given_id = raw.message_id.as_deref().and_then(|id| id.parse::<MessageId>().ok());
     let saga_id = match raw.correlation_id.as_deref() {
         None | Some("") => Err(Malformed::NoSaga),
@@ -196,23 +122,6 @@ fn open_plain(raw: RawMessage) -> Envelope {
 /// Text that the database can hold: PostgreSQL's has no NUL.
 pub(crate) fn storable(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
-}
-
-impl Bundled {
-    fn into_envelope(self) -> Envelope {
-        Envelope {
-            message_id: self.id,
-            saga_id: Ok(self.subject),
-            event_type: storable(self.event_type),
-            source: storable(self.source),
-            causation_id: self.causationid,
-            traceparent: self.traceparent.map(storable),
-            announcement: self.announcement,
-            fault: self.sagafault,
-            died_in: None,
-            body: self.data.get().as_bytes().to_vec(),
-        }
-    }
 }
 
 #[cfg(test)]

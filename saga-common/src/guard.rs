@@ -2,12 +2,17 @@
 //! effect happen once, fences a late action after its undo, and is this service's line in the saga's timeline.
 //! All SQL on `saga.idempotency_keys` is here; everything is set-wise and in key order (R7).
 //!
+//! Statements that look rows up by arrays also say between which sagas they lie: the planner does not look into arrays, and
+//! would open the partition of every day there is.
+//!
 //! The barrier is dtm's (insert the action's key from the undo); that it is written first, by one unique index, and
 //! never deleted eagerly is what makes it hold (see ARCHITECTURE.md).
 
-use crate::db::{DbError, Tx};
+use crate::db::{DbError, Statement, Tx};
 use crate::ids::{MessageId, SagaId};
+use crate::waiting::{Suspicion, WaitingKey};
 use std::collections::{BTreeMap, BTreeSet};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 /// `(saga, step)`.
@@ -80,6 +85,8 @@ pub(crate) struct NewGuard {
     pub(crate) causation_id: Option<MessageId>,
     /// Of the event that made the action run; none for a fence.
     pub(crate) body_hash: Option<Vec<u8>>,
+    /// The step under which its message would be in `saga.waiting`; none for what comes from there, or from no message.
+    pub(crate) waits_as: Option<String>,
 }
 
 /// A guard row that was there already.
@@ -109,9 +116,11 @@ pub(crate) struct Settled {
     pub(crate) detail: Option<String>,
 }
 
-/// Inserts what is not there yet and returns the keys it inserted. Waits for a transaction that is inserting the same
-/// key. `guards` must have unique keys.
-pub(crate) async fn insert(tx: &Tx, mut guards: Vec<NewGuard>) -> Result<BTreeSet<Key>, DbError> {
+/// Inserts what is not there yet, but for messages of which a copy has a row in `saga.waiting`: whoever runs that may hold
+/// the guard for long, or end its process. [`found`] tells what came of it. Waits for a transaction that is inserting the
+/// same key. The keys must be unique.
+pub(crate) fn insert(guards: &[NewGuard]) -> Statement<'_> {
+    let mut guards: Vec<&NewGuard> = guards.iter().collect();
     guards.sort_by(|a, b| a.key.cmp(&b.key));
     let sagas: Vec<Uuid> = guards.iter().map(|g| g.key.0.as_uuid()).collect();
     let steps: Vec<&str> = guards.iter().map(|g| g.key.1.as_str()).collect();
@@ -119,15 +128,54 @@ pub(crate) async fn insert(tx: &Tx, mut guards: Vec<NewGuard>) -> Result<BTreeSe
     let messages: Vec<Uuid> = guards.iter().map(|g| g.message_id.as_uuid()).collect();
     let causes: Vec<Option<Uuid>> = guards.iter().map(|g| g.causation_id.map(|id| id.as_uuid())).collect();
     let hashes: Vec<Option<&[u8]>> = guards.iter().map(|g| g.body_hash.as_deref()).collect();
-    let rows = tx
-        .query(
-            "insert into saga.idempotency_keys (saga_id, step, verdict, message_id, causation_id, body_hash)
-             select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bytea[])
-             on conflict do nothing returning saga_id, step",
-            &[&sagas, &steps, &verdicts, &messages, &causes, &hashes],
-        )
-        .await?;
-    Ok(rows.iter().map(|row| (row.get::<_, Uuid>(0).into(), row.get(1))).collect())
+    let copies: Vec<Option<&str>> = guards.iter().map(|g| g.waits_as.as_deref()).collect();
+    // One statement, one snapshot: no message is passed over because of a row that is gone when it is looked for.
+    Statement::new(
+        "with guards as materialized (
+             select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bytea[], $7::text[])
+                  with ordinality u(saga_id, step, verdict, message_id, causation_id, body_hash, waits_as, n)),
+         held as materialized (
+             select distinct w.message_id, w.step, w.state
+             from guards g join saga.waiting w on w.message_id = g.message_id and w.step = g.waits_as),
+         inserted as (
+             insert into saga.idempotency_keys (saga_id, step, verdict, message_id, causation_id, body_hash)
+             select g.saga_id, g.step, g.verdict, g.message_id, g.causation_id, g.body_hash from guards g
+             where not exists (select 1 from held h where h.message_id = g.message_id and h.step = g.waits_as)
+             order by g.n
+             on conflict do nothing returning saga_id, step)
+         select saga_id, step, null from inserted
+         union all select message_id, step, state from held",
+    )
+    .with(sagas)
+    .with(steps)
+    .with(verdicts)
+    .with(messages)
+    .with(causes)
+    .with(hashes)
+    .with(copies)
+}
+
+/// What [`insert`] came to.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// The rows that were not there before.
+    pub(crate) inserted: BTreeSet<Key>,
+    /// Messages of which a copy waits, is parked or suspect, and what that row says.
+    pub(crate) held: BTreeMap<WaitingKey, Suspicion>,
+}
+
+/// Reads the rows of [`insert`].
+pub(crate) fn found(rows: &[Row]) -> Found {
+    let mut found = Found::default();
+    for row in rows {
+        let (id, step): (Uuid, String) = (row.get(0), row.get(1));
+        if let Some(state) = row.get::<_, Option<&str>>(2) {
+            found.held.insert((id.into(), step), Suspicion::of_copy(state));
+        } else {
+            found.inserted.insert((id.into(), step));
+        }
+    }
+    found
 }
 
 /// Locks and reads rows that are there, in key order. A new statement: it sees what the insert waited for.
@@ -142,8 +190,9 @@ pub(crate) async fn lock(tx: &Tx, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key, 
             "select k.saga_id, k.step, k.verdict, k.body_hash, k.said_id, k.said_type, k.said_body
              from saga.idempotency_keys k
              join unnest($1::uuid[], $2::text[]) u(saga_id, step) on k.saga_id = u.saga_id and k.step = u.step
+             where k.saga_id between $3 and $4
              order by k.saga_id, k.step for update of k",
-            &[&sagas, &steps],
+            &[&sagas, &steps, &sagas.iter().min(), &sagas.iter().max()],
         )
         .await?;
     rows.iter().map(|row| Ok(((row.get::<_, Uuid>(0).into(), row.get(1)), existing(row)?))).collect()
@@ -160,7 +209,7 @@ pub(crate) async fn all_run(tx: &Tx, saga_id: SagaId, steps: &[String]) -> Resul
     Ok(usize::try_from(row.get::<_, i64>(0)).is_ok_and(|run| run == steps.len()))
 }
 
-fn existing(row: &tokio_postgres::Row) -> Result<Existing, DbError> {
+fn existing(row: &Row) -> Result<Existing, DbError> {
     let said = row.get::<_, Option<Uuid>>(4).map(|id| Recorded {
         id: id.into(),
         event_type: row.get::<_, Option<String>>(5).unwrap_or_default(),
@@ -169,11 +218,11 @@ fn existing(row: &tokio_postgres::Row) -> Result<Existing, DbError> {
     Ok(Existing { verdict: Verdict::parse(row.get(2))?, body_hash: row.get(3), said })
 }
 
-/// Writes the verdicts: the last statement before COMMIT (R5). It must hit every row, because the COMMIT of an aborted
-/// transaction succeeds silently.
-pub(crate) async fn settle(tx: &Tx, settled: &[Settled]) -> Result<(), DbError> {
+/// Writes the verdicts: the last statement before COMMIT (R5). It must hit every row, and fails by itself if it does not:
+/// COMMIT is on its way behind it, and would make the rest true.
+pub(crate) fn settle(settled: &[Settled]) -> Option<Statement<'_>> {
     if settled.is_empty() {
-        return Ok(());
+        return None;
     }
     let sagas: Vec<Uuid> = settled.iter().map(|s| s.key.0.as_uuid()).collect();
     let steps: Vec<&str> = settled.iter().map(|s| s.key.1.as_str()).collect();
@@ -187,22 +236,35 @@ pub(crate) async fn settle(tx: &Tx, settled: &[Settled]) -> Result<(), DbError> 
         settled.iter().map(|s| s.said.as_ref().map(|r| r.event_type.as_str())).collect();
     let said_bodies: Vec<Option<&[u8]>> = settled.iter().map(|s| s.said.as_ref().map(|r| r.body.as_slice())).collect();
     let details: Vec<Option<&str>> = settled.iter().map(|s| s.detail.as_deref()).collect();
-    let hit = tx
-        .execute(
-            "update saga.idempotency_keys k
+    let statement = Statement::new(
+        "with hit as (
+             update saga.idempotency_keys k
              set verdict = u.verdict, settled_at = clock_timestamp(), detail = coalesce(u.detail, k.detail),
                  said_id = coalesce(u.said_id, k.said_id), said_type = coalesce(u.said_type, k.said_type),
                  said_body = coalesce(u.said_body, k.said_body)
              from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::bytea[], $8::text[])
                   u(saga_id, step, was, verdict, said_id, said_type, said_body, detail)
-             where k.saga_id = u.saga_id and k.step = u.step and k.verdict = u.was",
-            &[&sagas, &steps, &was, &verdicts, &said_ids, &said_types, &said_bodies, &details],
-        )
-        .await?;
-    if hit == settled.len() as u64 {
-        return Ok(());
-    }
-    Err(DbError::Broken(format!("{hit} of {} verdicts were written: the transaction is given up", settled.len())))
+             where k.saga_id = u.saga_id and k.step = u.step and k.verdict = u.was and k.saga_id between $10 and $11
+             returning 1
+         )
+         select saga.must_all_be_hit(count(*), $9) from hit",
+    );
+    let wanted = i64::try_from(settled.len()).unwrap_or(i64::MAX);
+    let (first, last) = (sagas.iter().min().copied(), sagas.iter().max().copied());
+    Some(
+        statement
+            .with(sagas)
+            .with(steps)
+            .with(was)
+            .with(verdicts)
+            .with(said_ids)
+            .with(said_types)
+            .with(said_bodies)
+            .with(details)
+            .with(wanted)
+            .with(first)
+            .with(last),
+    )
 }
 
 /// How many guard rows of the saga have this verdict.

@@ -34,6 +34,7 @@ pub mod unit;
 
 mod announcer;
 mod broker;
+mod bundle;
 mod consumer;
 mod engine;
 mod guard;

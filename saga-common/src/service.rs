@@ -1,6 +1,6 @@
 //! A participant as a running process: prepare, serve, drain.
 
-use crate::broker::Link;
+use crate::broker::{Link, Publisher};
 use crate::config::Settings;
 use crate::consumer::{self, Source};
 use crate::drain::Drain;
@@ -30,7 +30,7 @@ const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
 /// A participant whose database is ready, before it takes work.
 pub struct Service<App> {
     pub(crate) engine: Arc<Engine<App>>,
-    outbox_ends: outbox::Ends,
+    batches: outbox::Batches,
     drain: Drain,
     tasks: TaskTracker,
     owner_url: String,
@@ -60,8 +60,8 @@ impl<App: Send + Sync + 'static> Service<App> {
         migrations: &Migrator,
     ) -> Result<Self, StartError> {
         let (owner_url, amqp_url) = (settings.owner_url()?, settings.amqp_url()?);
-        let (engine, outbox_ends) = Engine::prepare(participant, settings, migrations).await?;
-        Ok(Self { engine: Arc::new(engine), outbox_ends, drain, tasks: TaskTracker::new(), owner_url, amqp_url })
+        let (engine, batches) = Engine::prepare(participant, settings, migrations).await?;
+        Ok(Self { engine: Arc::new(engine), batches, drain, tasks: TaskTracker::new(), owner_url, amqp_url })
     }
 
     /// The owner's way into the engine.
@@ -118,7 +118,7 @@ impl<App: Send + Sync + 'static> Service<App> {
 
     /// Starts every task of the engine.
     pub(crate) fn begin(self) -> Result<Running, StartError> {
-        let Self { engine, outbox_ends, drain: Drain { stop, done }, tasks: takers, owner_url, amqp_url } = self;
+        let Self { engine, batches, drain: Drain { stop, done }, tasks: takers, owner_url, amqp_url } = self;
         let name = &engine.participant.name;
         let consuming = Link::new(&amqp_url, name, "consumer").map_err(Error::from)?;
         let publishing = Link::new(&amqp_url, name, "publisher").map_err(Error::from)?;
@@ -143,19 +143,16 @@ impl<App: Send + Sync + 'static> Service<App> {
         takers.spawn(partitions_task(Arc::clone(&engine), owner_url, stop.clone()));
 
         let relays = TaskTracker::new();
-        let batches = Arc::new(Mutex::new(outbox_ends.batches));
+        let batches = Arc::new(Mutex::new(batches));
         for _ in 0..PUBLISHERS {
-            let publish = outbox::publish_batches(
-                outbox.clone(),
-                db.clone(),
-                Arc::clone(&publishing),
-                Arc::clone(&batches),
-                done.clone(),
-            );
-            relays.spawn(publish);
+            let publisher = Publisher::new(Arc::clone(&publishing), engine.bundling());
+            let batches = Arc::clone(&batches);
+            relays.spawn(outbox::publish_batches(outbox.clone(), db.clone(), publisher, batches, done.clone()));
         }
-        relays.spawn(outbox::delete_confirmed(outbox.clone(), db.clone(), outbox_ends.confirmed, done.clone()));
-        relays.spawn(outbox::sweep(outbox.clone(), db.clone(), Arc::clone(&publishing), stop.clone()));
+        relays.spawn(outbox::forget_confirmed(outbox.clone(), db.clone(), done.clone()));
+        let publisher = Publisher::new(Arc::clone(&publishing), engine.bundling());
+        let link = Arc::clone(&publishing);
+        relays.spawn(outbox::sweep(outbox.clone(), db.clone(), link, publisher, stop.clone()));
 
         let health = Arc::new(Health {
             db,

@@ -2,17 +2,18 @@
 //!
 //! Whatever changes business rows and says something goes through here: a batch of actions, undos, the end of a job, a
 //! placement, a cancellation. So the order of R5 is written once: outbox rows, announcements, then the verdicts, which
-//! must all hit; COMMIT; only then anything leaves the process.
+//! must all hit; COMMIT; only then anything leaves the process. The database is asked as seldom as that allows: what begins
+//! a unit is one round trip, and so is what ends it.
 
 use crate::announcer;
-use crate::db::{Db, DbError, Tx, trouble};
+use crate::db::{Db, DbError, Statement, Tx, trouble};
 use crate::error::Error;
 use crate::event::{Event, EventType, Said};
 use crate::faults;
-use crate::guard::{self, Recorded, Settled, Verdict};
+use crate::guard::{self, Found, NewGuard, Recorded, Settled, Verdict};
 use crate::ids::{MessageId, SagaId};
 use crate::jobs::{self, NewJob};
-use crate::outbox::{self, Outbox, Outgoing};
+use crate::outbox::{self, Confirmed, Outbox, Outgoing};
 use crate::step::Retry;
 use crate::topology::Route;
 use crate::waiting::{self, WaitingKey};
@@ -56,11 +57,64 @@ pub(crate) struct Ends {
     pub(crate) jobs: Vec<NewJob>,
     pub(crate) finished_jobs: Vec<guard::Key>,
     pub(crate) handled: Vec<WaitingKey>,
+    /// Outbox rows that the unit has deleted on its way.
+    pub(crate) confirmed: Option<Confirmed>,
+}
+
+impl Ends {
+    /// What the first step of sagas writes and says, for the end of the unit; returns its guard rows, for the beginning.
+    fn start<E: Event>(&mut self, step: &str, sagas: &[(SagaId, E)]) -> Result<Vec<NewGuard>, Error> {
+        let event_type = EventType::of::<E>()?;
+        let mut guards = Vec::with_capacity(sagas.len());
+        for (saga_id, event) in sagas {
+            let body = event.encode()?;
+            let message = Outgoing::new(*saga_id, Route::Direct, event_type.as_str(), None, None, body);
+            guards.push(NewGuard {
+                key: (*saga_id, step.to_owned()),
+                verdict: Verdict::Open,
+                message_id: message.id,
+                causation_id: None,
+                body_hash: None,
+                waits_as: None,
+            });
+            self.verdicts.push(Settled {
+                key: (*saga_id, step.to_owned()),
+                was: Verdict::Open,
+                verdict: Verdict::Done,
+                said: Some(message.recorded()),
+                detail: None,
+            });
+            self.outgoing.push(message);
+        }
+        Ok(guards)
+    }
+}
+
+fn all_new(inserted: usize, sagas: usize) -> Result<(), DbError> {
+    if inserted == sagas {
+        return Ok(());
+    }
+    Err(DbError::Broken("a saga with one of these ids has been started before".to_owned()))
 }
 
 impl Unit {
     pub(crate) async fn begin(db: &Db) -> Result<Self, DbError> {
         Ok(Self { tx: db.begin().await?, ends: Ends::default() })
+    }
+
+    /// Begins with the guard rows (R1). What the broker has confirmed meanwhile is forgotten by the way: it needs no commit
+    /// of its own.
+    pub(crate) async fn open(db: &Db, outbox: &Outbox, guards: &[NewGuard]) -> Result<(Self, Found), DbError> {
+        let confirmed = outbox.take_confirmed();
+        let mut first = vec![guard::insert(guards)];
+        if !confirmed.ids().is_empty() {
+            first.push(outbox::delete(confirmed.ids()));
+        }
+        let (tx, rows) = db.begin_with(&first).await?;
+        drop(first);
+        let ends = Ends { confirmed: Some(confirmed), ..Ends::default() };
+        let found = rows.first().map_or_else(Found::default, |rows| guard::found(rows));
+        Ok((Self { tx, ends }, found))
     }
 
     pub(crate) fn with(tx: Tx, ends: Ends) -> Self {
@@ -77,38 +131,30 @@ impl Unit {
         &self.tx
     }
 
+    /// A unit that begins with the start of sagas.
+    pub(crate) async fn starting<E: Event>(
+        db: &Db,
+        outbox: &Outbox,
+        step: &str,
+        sagas: &[(SagaId, E)],
+    ) -> Result<Self, Error> {
+        let mut ends = Ends::default();
+        let guards = ends.start(step, sagas)?;
+        let (mut unit, Found { inserted, .. }) = Self::open(db, outbox, &guards).await?;
+        all_new(inserted.len(), sagas.len())?;
+        unit.ends = Ends { confirmed: unit.ends.confirmed.take(), ..ends };
+        Ok(unit)
+    }
+
     /// Starts sagas: writes the guard rows of their first step and what it says. Call it before touching business
     /// rows (R7). The ids must be new.
     ///
     /// # Errors
     /// When a statement fails or an id is already taken.
     pub async fn start<E: Event>(&mut self, step: &str, sagas: &[(SagaId, E)]) -> Result<(), Error> {
-        let event_type = EventType::of::<E>()?;
-        let mut guards = Vec::with_capacity(sagas.len());
-        for (saga_id, event) in sagas {
-            let body = event.encode()?;
-            let message = Outgoing::new(*saga_id, Route::Direct, event_type.as_str(), None, None, body);
-            guards.push(guard::NewGuard {
-                key: (*saga_id, step.to_owned()),
-                verdict: Verdict::Open,
-                message_id: message.id,
-                causation_id: None,
-                body_hash: None,
-            });
-            self.ends.verdicts.push(Settled {
-                key: (*saga_id, step.to_owned()),
-                was: Verdict::Open,
-                verdict: Verdict::Done,
-                said: Some(message.recorded()),
-                detail: None,
-            });
-            self.ends.outgoing.push(message);
-        }
-        let inserted = guard::insert(&self.tx, guards).await?;
-        if inserted.len() != sagas.len() {
-            return Err(DbError::Broken("a saga with one of these ids has been started before".to_owned()).into());
-        }
-        Ok(())
+        let guards = self.ends.start(step, sagas)?;
+        let rows = self.tx.send(&[guard::insert(&guards)]).await?;
+        Ok(all_new(rows.iter().map(Vec::len).sum(), sagas.len())?)
     }
 
     /// Locks the guard rows of the sagas' first step, in key order, before a cancellation or a deadline touches
@@ -174,23 +220,31 @@ impl Unit {
     /// Writes the engine's rows, commits, and hands what was said to the relay.
     pub(crate) async fn commit(self, outbox: &Outbox) -> Result<(), DbError> {
         let Self { tx, ends } = self;
-        outbox::insert(&tx, &ends.outgoing, outbox.instance(), outbox.lease()).await?;
-        announcer::insert(&tx, &ends.announcements).await?;
-        announcer::withdraw(&tx, &ends.withdrawn).await?;
-        jobs::insert(&tx, &ends.jobs).await?;
-        jobs::finish(&tx, &ends.finished_jobs).await?;
-        waiting::handled(&tx, &ends.handled).await?;
-        faults::BEFORE_VERDICTS.reached().await?;
-        guard::settle(&tx, &ends.verdicts).await?;
         faults::BEFORE_COMMIT.reached().await?;
         // In flight from before the commit on: the sweeper must not take what is about to be published from memory.
         let in_flight = outbox.in_flight_until_known(ends.outgoing);
-        let committed = match tx.commit().await {
+        let rows = [
+            outbox::insert(in_flight.messages(), outbox.instance(), outbox.lease()),
+            announcer::insert(&ends.announcements),
+            announcer::withdraw(&ends.withdrawn),
+            jobs::insert(&ends.jobs),
+            jobs::finish(&ends.finished_jobs),
+            waiting::handled(&ends.handled),
+            guard::settle(&ends.verdicts),
+        ];
+        let rows: Vec<Statement> = rows.into_iter().flatten().collect();
+        let committed = match tx.commit(&rows).await {
             Ok(()) => faults::AFTER_COMMIT.reached().await.map_err(DbError::from),
             error => error,
         };
+        drop(rows);
         match committed {
-            Ok(()) => in_flight.publish(),
+            Ok(()) => {
+                in_flight.publish();
+                if let Some(confirmed) = ends.confirmed {
+                    confirmed.forget();
+                }
+            }
             Err(error) => {
                 // Unknown: if it was committed, the sweeper finds the rows.
                 drop(in_flight);

@@ -2,19 +2,26 @@
 
 use crate::App;
 use crate::store;
-use order_contracts::StockCommitted;
-use saga_common::{Cx, Never, Outcome, Retry, StepResult};
+use order_contracts::{OrderId, StockCommitted};
+use saga_common::{Cx, Never, Outcome, Received, Retry, SetResult};
 
-/// Notes the end of the saga and stops announcing the confirmation.
-pub(crate) async fn close(cx: &mut Cx<App>, committed: StockCommitted) -> StepResult<Never> {
-    if committed.order_id.0 != cx.saga_id().as_uuid() {
+/// Notes the end of the sagas and stops announcing their confirmations.
+pub(crate) async fn close(cx: &mut Cx<App>, committed: &[Received<StockCommitted>]) -> SetResult<Never> {
+    if committed.iter().any(|it| it.event.order_id.0 != it.saga_id.as_uuid()) {
         // It waits for a person, and takes no guard row from the right one.
         return Err(Retry::because("the event names another order than its saga"));
     }
-    if !store::close(cx.tx(), committed.order_id).await? {
-        // What is announced may be a cancellation, which goes on until everybody has answered.
-        return Ok(Outcome::Superseded("the order was not confirmed"));
+    let orders: Vec<OrderId> = committed.iter().map(|it| it.event.order_id).collect();
+    let closed = store::close(cx.tx(), &orders).await?;
+    let mut outcomes = Vec::with_capacity(committed.len());
+    for it in committed {
+        if closed.contains(&it.event.order_id) {
+            cx.withdraw_announcement(it.saga_id);
+            outcomes.push(Outcome::Quiet);
+        } else {
+            // What is announced may be a cancellation, which goes on until everybody has answered.
+            outcomes.push(Outcome::Superseded("the order was not confirmed"));
+        }
     }
-    cx.withdraw_announcement(cx.saga_id());
-    Ok(Outcome::Quiet)
+    Ok(outcomes)
 }

@@ -1,6 +1,7 @@
 //! Publishing with confirms: one batch in flight on a channel of its own.
 
 use super::{BrokerError, Link, bounded};
+use crate::bundle::{self, BUNDLE, Bundling, Parcel};
 use crate::envelope::{ANNOUNCEMENT, CAUSATION_ID, FAULT, JSON, TRACEPARENT};
 use crate::faults::{self, Fault};
 use crate::ids::MessageId;
@@ -28,17 +29,18 @@ pub(crate) struct Report {
 /// is published again, under the same ids.
 pub(crate) struct Publisher {
     link: Arc<Link>,
+    bundling: Bundling,
     channel: Option<Channel>,
 }
 
 impl Publisher {
-    pub(crate) fn new(link: Arc<Link>) -> Self {
-        Self { link, channel: None }
+    pub(crate) fn new(link: Arc<Link>, bundling: Bundling) -> Self {
+        Self { link, bundling, channel: None }
     }
 
-    /// Publishes, mandatory and persistent, and waits for all confirms. A message counts as confirmed only if its own
-    /// confirm is a clean ack *and* its id is in no return of the whole batch: the client can attach a return to
-    /// another message's confirm (R5).
+    /// Publishes, mandatory and persistent, and waits for all confirms. An event counts as confirmed only if its message's
+    /// own confirm is a clean ack *and* that message's id is in no return of the whole batch: the client can attach a return
+    /// to another message's confirm (R5).
     pub(crate) async fn publish(&mut self, batch: &[Outgoing]) -> Result<Report, BrokerError> {
         while self.link.is_blocked() {
             tokio::time::sleep(UNBLOCK_LOOK).await;
@@ -49,7 +51,8 @@ impl Publisher {
         };
         let published = async {
             faults::BEFORE_PUBLISH.reached().await?;
-            let report = publish_on(&channel, self.link.service(), batch).await?;
+            let parcels = bundle::pack(batch, &self.bundling, self.link.service());
+            let report = publish_on(&channel, self.link.service(), &parcels).await?;
             faults::AFTER_CONFIRM.reached().await?;
             Ok(report)
         };
@@ -71,42 +74,65 @@ impl Publisher {
     }
 }
 
-async fn publish_on(channel: &Channel, source: &str, batch: &[Outgoing]) -> Result<Report, BrokerError> {
+async fn publish_on(channel: &Channel, source: &str, parcels: &[Parcel<'_>]) -> Result<Report, BrokerError> {
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
     // All are handed to the client before the first is awaited: one wake-up of its thread instead of one each.
-    let sent = join_all(batch.iter().map(|message| {
-        channel.basic_publish(
-            message.exchange.as_str().into(),
-            message.routing_key.as_str().into(),
+    let sent = join_all(parcels.iter().filter_map(|parcel| {
+        let first = parcel.events.first()?;
+        Some(channel.basic_publish(
+            first.exchange.as_str().into(),
+            first.routing_key.as_str().into(),
             options,
-            &message.body,
-            properties(message, source),
-        )
+            parcel.bundle.as_ref().unwrap_or(&first.body),
+            properties(parcel, first, source),
+        ))
     }));
     let sent = bounded("publish", async { sent.await.into_iter().collect::<Result<Vec<_>, _>>() }).await?;
     faults::BEFORE_CONFIRM.reached().await?;
     let confirms = join_all(sent);
     let confirms = bounded("await confirms", async { Ok(confirms.await) }).await?;
-    let mut report = Report::default();
-    let mut clean = HashSet::new();
-    for (message, confirm) in batch.iter().zip(confirms) {
+    let (mut clean, mut returned) = (HashSet::new(), HashSet::new());
+    for (parcel, confirm) in parcels.iter().zip(confirms) {
         match confirm.map_err(|source| BrokerError::Client { what: "await a confirm", source })? {
             Confirmation::Ack(None) => {
-                clean.insert(message.id);
+                clean.insert(parcel.id);
             }
-            Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)) => {
-                let id = returned.delivery.properties.message_id().as_ref().and_then(|id| id.as_str().parse().ok());
-                report.returned.insert(id.unwrap_or(message.id));
-                report.returned.insert(message.id);
+            Confirmation::Ack(Some(message)) | Confirmation::Nack(Some(message)) => {
+                let id = message.delivery.properties.message_id().as_ref().and_then(|id| id.as_str().parse().ok());
+                returned.insert(id.unwrap_or(parcel.id));
+                returned.insert(parcel.id);
             }
             Confirmation::Nack(None) | Confirmation::NotRequested => {}
         }
     }
-    report.confirmed = clean.difference(&report.returned).copied().collect();
+    let mut report = Report::default();
+    for parcel in parcels {
+        let events = parcel.events.iter().map(|event| event.id);
+        if returned.contains(&parcel.id) {
+            report.returned.extend(events);
+        } else if clean.contains(&parcel.id) {
+            report.confirmed.extend(events);
+        }
+    }
     Ok(report)
 }
 
-fn properties(message: &Outgoing, source: &str) -> BasicProperties {
+fn properties(parcel: &Parcel<'_>, first: &Outgoing, source: &str) -> BasicProperties {
+    let properties = BasicProperties::default()
+        .with_message_id(parcel.id.to_string().into())
+        .with_type(first.event_type.as_str().into())
+        .with_app_id(source.into())
+        .with_timestamp(chrono::Utc::now().timestamp().unsigned_abs())
+        .with_delivery_mode(2);
+    if parcel.bundle.is_some() {
+        return properties.with_content_type(BUNDLE.into());
+    }
+    let correlation_id = first.saga_id.to_string().into();
+    properties.with_correlation_id(correlation_id).with_content_type(JSON.into()).with_headers(headers(first))
+}
+
+/// What AMQP has no property for.
+fn headers(message: &Outgoing) -> FieldTable {
     let mut headers = FieldTable::default();
     let text = |text: String| AMQPValue::LongString(text.into());
     if let Some(cause) = message.causation_id {
@@ -121,13 +147,5 @@ fn properties(message: &Outgoing, source: &str) -> BasicProperties {
     if let Some(fault) = &message.fault {
         headers.insert(FAULT.into(), text(fault.clone()));
     }
-    BasicProperties::default()
-        .with_message_id(message.id.to_string().into())
-        .with_correlation_id(message.saga_id.to_string().into())
-        .with_type(message.event_type.as_str().into())
-        .with_app_id(source.into())
-        .with_timestamp(chrono::Utc::now().timestamp().unsigned_abs())
-        .with_content_type(JSON.into())
-        .with_delivery_mode(2)
-        .with_headers(headers)
+    headers
 }

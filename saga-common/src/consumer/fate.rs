@@ -2,6 +2,7 @@
 
 use super::settle::Inbound;
 use crate::answer::COMPENSATE;
+use crate::db::DbError;
 use crate::engine::Engine;
 use crate::envelope::Envelope;
 use crate::error::chain;
@@ -70,6 +71,16 @@ pub(super) fn waiting_key<App: Send + Sync + 'static>(
     envelope: &Envelope,
 ) -> WaitingKey {
     (envelope.message_id, waiting_step(engine, role, envelope))
+}
+
+/// Has another copy of this message a row? Then this one is settled: the row is what is tried again.
+pub(super) async fn is_held<App: Send + Sync + 'static>(
+    engine: &Engine<App>,
+    role: QueueRole,
+    inbound: &Inbound,
+) -> Result<bool, DbError> {
+    let key = waiting_key(engine, role, &inbound.envelope);
+    Ok(inbound.row.is_none() && waiting::is_held(&engine.db, &key).await?)
 }
 
 fn entry<App: Send + Sync + 'static>(

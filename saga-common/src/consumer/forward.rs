@@ -1,13 +1,13 @@
 //! A batch of successes: guard rows first, then locks, then the actions, then what they said; one transaction.
 
-use super::fate::{Redrive, park, patience};
+use super::fate::{Redrive, is_held, park, patience};
 use super::settle::{Failed, Inbound};
 use crate::action::{ActionItem, AnyEvent};
 use crate::announcer;
 use crate::engine::Engine;
 use crate::envelope::Envelope;
 use crate::faults;
-use crate::guard::{self, Existing, Key, NewGuard, Verdict};
+use crate::guard::{self, Existing, Found, Key, NewGuard, Verdict};
 use crate::ids::SagaId;
 use crate::outbox::Outgoing;
 use crate::participant::Step;
@@ -67,9 +67,13 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     if ready.is_empty() {
         return Ok(());
     }
-    let mut unit = Unit::begin(&engine.db).await?;
     faults::BEFORE_GUARDS.reached().await?;
-    let inserted = guard::insert(unit.tx(), ready.iter().map(Ready::guard).collect()).await?;
+    let guards: Vec<NewGuard> = ready.iter().map(Ready::guard).collect();
+    let (mut unit, Found { inserted, held }) = Unit::open(&engine.db, &engine.outbox, &guards).await?;
+    if !held.is_empty() {
+        unit.rollback().await;
+        return Err(Failed::Held(held));
+    }
     faults::AFTER_GUARDS.reached().await?;
     let met: BTreeSet<Key> = ready.iter().map(|r| r.key.clone()).filter(|key| !inserted.contains(key)).collect();
     let met = guard::lock(unit.tx(), &met).await?;
@@ -87,7 +91,7 @@ pub(super) async fn run<App: Send + Sync + 'static>(
         announcer::lock(unit.tx(), &counted).await?;
     }
     faults::AFTER_LOCKS.reached().await?;
-    unit.ends = ends;
+    unit.ends = Ends { confirmed: unit.ends.confirmed.take(), ..ends };
     act(engine, unit, new).await
 }
 
@@ -151,6 +155,7 @@ impl<App> Ready<'_, App> {
             message_id: self.envelope.message_id,
             causation_id: self.envelope.causation_id,
             body_hash: Some(self.hash.clone()),
+            waits_as: self.row.is_none().then(|| self.step.name.to_owned()),
         }
     }
 }
@@ -189,6 +194,9 @@ async fn refuse_unfit<App: Send + Sync + 'static>(
     inbound: &Inbound,
     unfit: Unfit,
 ) -> Result<(), Failed> {
+    if is_held(engine, QueueRole::Events, inbound).await? {
+        return Ok(());
+    }
     if unfit.redrive == Redrive::Allowed && patience(engine, QueueRole::Events, &inbound.envelope) == Patience::Endless
     {
         // In a batch this splits it; alone, the one at fault is the one to wait.
@@ -199,6 +207,9 @@ async fn refuse_unfit<App: Send + Sync + 'static>(
 
 /// Another event under a guard key that is taken: never a duplicate, a person has to look.
 async fn conflict<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>, inbound: &Inbound) -> Result<(), Failed> {
+    if is_held(engine, QueueRole::Events, inbound).await? {
+        return Ok(());
+    }
     let reason = "conflict: this step has handled another body for the same saga".to_owned();
     park(engine, QueueRole::Events, inbound, reason, Redrive::Allowed).await.map_err(Failed::Gone)
 }

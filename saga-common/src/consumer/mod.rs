@@ -5,6 +5,7 @@
 //! long as the database is away. What the client cannot read at all is salvaged, on a connection of its own. The engine
 //! never nacks or rejects.
 
+mod alone;
 mod fate;
 mod forward;
 mod salvage;

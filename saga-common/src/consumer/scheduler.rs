@@ -1,7 +1,8 @@
 //! Runs waiting rows that are due, through the normal handlers (R8). Redrive is nothing but setting a row due.
 
+use super::alone::{run_alone, take_back};
 use super::fate::{give_up, patience};
-use super::settle::{Inbound, run_alone, subject, take_back};
+use super::settle::{Inbound, subject};
 use crate::db::DbError;
 use crate::engine::Engine;
 use crate::error::chain;

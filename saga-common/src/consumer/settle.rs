@@ -3,19 +3,18 @@
 //! First deliveries run as one batch, uncounted. Redelivered ones are marked suspect first, and run alone once they have
 //! been suspect before, each attempt committed before its handler starts: what kills the process counts too.
 
-use super::fate::{
-    Redrive, SUSPECT_AGAIN, dead_letters, give_up, park, patience, postpone, suspect_entry, waiting_key,
-};
+use super::alone::{attempt, run_alone};
+use super::fate::{dead_letters, suspect_entry, waiting_key};
 use super::{forward, undo};
 use crate::db::{DbError, Trouble, trouble};
 use crate::engine::Engine;
 use crate::envelope::Envelope;
 use crate::error::chain;
 use crate::faults::{self, Fault, Subject};
-use crate::retry::Decision;
 use crate::step::StepError;
 use crate::topology::QueueRole;
 use crate::waiting::{self, Entry, Suspicion, WaitingKey};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +37,8 @@ pub(crate) enum Failed {
     Passing(String),
     /// An event, or its step, is at fault.
     Own(StepError),
+    /// Copies of these messages wait or are parked: nothing was done.
+    Held(BTreeMap<WaitingKey, Suspicion>),
 }
 
 impl From<StepError> for Failed {
@@ -87,10 +88,10 @@ pub(crate) async fn settle<App: Send + Sync + 'static>(
     let Some(Sorted { together, alone }) = until_settled(stop, || sort(engine, role, &events)).await else {
         return false;
     };
-    if until_settled(stop, || run_together(engine, role, together.clone())).await.is_none() {
+    let Some(met) = until_settled(stop, || run_together(engine, role, together.clone())).await else {
         return false;
-    }
-    for inbound in alone {
+    };
+    for inbound in alone.into_iter().chain(met) {
         if until_settled(stop, || attempt(engine, role, inbound.clone(), stop)).await.is_none() {
             return false;
         }
@@ -128,17 +129,8 @@ async fn sort<App: Send + Sync + 'static>(
 ) -> Result<Sorted, String> {
     let (redelivered, fresh): (Vec<_>, Vec<_>) = events.iter().partition(|(_, redelivered)| *redelivered);
     let inbound = |envelope: &Envelope, row| Inbound { envelope: envelope.clone(), row };
-    let (mut together, mut alone) = (Vec::with_capacity(events.len()), Vec::new());
-    // Another copy of what waits or is parked meets its row and is settled.
-    let keys: Vec<WaitingKey> = fresh.iter().map(|(envelope, _)| waiting_key(engine, role, envelope)).collect();
-    let held = waiting::held(&engine.db, &keys).await.map_err(|e| chain(&e))?;
-    for ((envelope, _), key) in fresh.into_iter().zip(keys) {
-        match held.get(&key) {
-            None => together.push(inbound(envelope, None)),
-            Some(Suspicion::Again) => alone.push(inbound(envelope, Some(key))),
-            Some(_) => {}
-        }
-    }
+    let mut together: Vec<Inbound> = fresh.into_iter().map(|(envelope, _)| inbound(envelope, None)).collect();
+    let mut alone = Vec::new();
     if !redelivered.is_empty() {
         faults::BEFORE_SUSPECT.reached().await.map_err(|fault| fault.to_string())?;
         let entries: Vec<Entry> = redelivered.iter().map(|(e, _)| suspect_entry(engine, role, e)).collect();
@@ -158,113 +150,57 @@ async fn sort<App: Send + Sync + 'static>(
     Ok(Sorted { together, alone })
 }
 
-/// Runs events as one batch; if it fails, one by one, so that only the guilty suffer.
+/// Runs events as one batch; if it fails, one by one, so that only the guilty suffer. Returns those of which a suspect copy
+/// was met: they have to be run alone.
 async fn run_together<App: Send + Sync + 'static>(
     engine: &Arc<Engine<App>>,
     role: QueueRole,
-    batch: Vec<Inbound>,
-) -> Result<(), String> {
-    if batch.is_empty() {
-        return Ok(());
-    }
-    match run(engine, role, batch.clone()).await {
-        Ok(()) => return Ok(()),
-        Err(Failed::Gone(why)) => return Err(why),
-        Err(Failed::Passing(why)) => tracing::debug!(error = why, "a batch is run one by one"),
-        Err(Failed::Own(error)) => tracing::debug!(error = ?error, "a batch is run one by one"),
-    }
-    metrics::counter!("saga_batches_split_total").increment(1);
-    for inbound in batch {
-        run_alone(engine, role, inbound, 1).await?;
-    }
-    Ok(())
-}
-
-/// Counted before the handler starts: what ends the process has counted. `Err`: the database is gone, so it does not count.
-async fn attempt<App: Send + Sync + 'static>(
-    engine: &Arc<Engine<App>>,
-    role: QueueRole,
-    inbound: Inbound,
-    stop: &CancellationToken,
-) -> Result<(), String> {
-    let key = waiting_key(engine, role, &inbound.envelope);
-    let attempts = waiting::count_attempt(&engine.db, &key, SUSPECT_AGAIN).await.map_err(|e| chain(&e))?;
-    let ended = run_suspect(engine, role, inbound, attempts).await;
-    if ended.is_err() {
-        take_back(engine, &key, attempts, stop).await;
-    }
-    ended
-}
-
-/// Takes an attempt back that says nothing about the message: a database that goes away again and again must not get it
-/// parked. A stop does not wait for the database: it tries once more while there is time to drain. If it is not back by then,
-/// or the process is killed during the outage, the attempt stays counted, as one that ended the process: harmless, unless
-/// all the attempts that a suspect has end so, before the pivot; then it is parked for a person.
-pub(super) async fn take_back<App>(engine: &Engine<App>, key: &WaitingKey, counted: u32, stop: &CancellationToken) {
-    let uncount = async || waiting::uncount_attempt(&engine.db, key, counted).await.map_err(|e| chain(&e));
-    if until_settled(stop, uncount).await.is_some() {
-        return;
-    }
-    let why = match tokio::time::timeout(engine.settings.drain() / 2, uncount()).await {
-        Ok(Ok(_)) => return,
-        Ok(Err(why)) => why,
-        Err(_) => "the database does not answer".to_owned(),
-    };
-    tracing::warn!(message.id = %key.0, error = %why, "an attempt that the database has ended stays counted");
-}
-
-/// A message that was suspect before: it may have ended the process.
-async fn run_suspect<App: Send + Sync + 'static>(
-    engine: &Arc<Engine<App>>,
-    role: QueueRole,
-    inbound: Inbound,
-    attempts: u32,
-) -> Result<(), String> {
-    faults::AFTER_COUNT.reached().await.map_err(|fault| fault.to_string())?;
-    if attempts > engine.retry.fatal_attempts {
-        let reason = format!("the service ended {} times while handling this message", engine.retry.fatal_attempts);
-        return give_up(engine, role, &inbound, attempts, reason).await;
-    }
-    run_alone(engine, role, inbound, 1).await
-}
-
-/// Runs one event; what passes by itself is tried again in place; what fails otherwise waits or is parked.
-/// `attempts` counts this one.
-pub(super) async fn run_alone<App: Send + Sync + 'static>(
-    engine: &Arc<Engine<App>>,
-    role: QueueRole,
-    inbound: Inbound,
-    attempts: u32,
-) -> Result<(), String> {
-    let mut in_place = 0;
-    let error = loop {
-        match run(engine, role, vec![inbound.clone()]).await {
-            Ok(()) => return Ok(()),
+    mut batch: Vec<Inbound>,
+) -> Result<Vec<Inbound>, String> {
+    let mut suspect = Vec::new();
+    while !batch.is_empty() {
+        match run(engine, role, batch.clone()).await {
+            Ok(()) => return Ok(suspect),
             Err(Failed::Gone(why)) => return Err(why),
-            Err(Failed::Passing(why)) => {
-                in_place += 1;
-                if in_place > engine.retry.in_place {
-                    break StepError::Retry(crate::step::Retry::because(why));
-                }
+            Err(Failed::Held(held)) => {
+                batch = without(engine, role, batch, &held, &mut suspect);
+                continue;
             }
-            Err(Failed::Own(error)) => break error,
+            Err(Failed::Passing(why)) => tracing::debug!(error = why, "a batch is run one by one"),
+            Err(Failed::Own(error)) => tracing::debug!(error = ?error, "a batch is run one by one"),
         }
-    };
-    match error {
-        StepError::DeadLetter(reason) => give_up(engine, role, &inbound, attempts, reason).await,
-        StepError::Retry(retry) => {
-            let patience = patience(engine, role, &inbound.envelope);
-            match engine.retry.after(attempts, patience, rand::random()) {
-                Decision::Wait(wait) => postpone(engine, role, &inbound, format!("{retry:?}"), wait).await,
-                Decision::Park => park(engine, role, &inbound, format!("{retry:?}"), Redrive::Allowed).await,
-            }
+        metrics::counter!("saga_batches_split_total").increment(1);
+        for inbound in std::mem::take(&mut batch) {
+            run_alone(engine, role, inbound, 1).await?;
         }
     }
+    Ok(suspect)
+}
+
+/// The batch without those messages of which a copy has a row: it waits or is parked, so this copy is settled, or it is
+/// suspect.
+fn without<App: Send + Sync + 'static>(
+    engine: &Engine<App>,
+    role: QueueRole,
+    batch: Vec<Inbound>,
+    held: &BTreeMap<WaitingKey, Suspicion>,
+    suspect: &mut Vec<Inbound>,
+) -> Vec<Inbound> {
+    let mut rest = Vec::with_capacity(batch.len());
+    for inbound in batch {
+        let key = waiting_key(engine, role, &inbound.envelope);
+        match held.get(&key).filter(|_| inbound.row.is_none()) {
+            None => rest.push(inbound),
+            Some(Suspicion::Again) => suspect.push(Inbound { row: Some(key), ..inbound }),
+            Some(_) => {}
+        }
+    }
+    rest
 }
 
 /// One unit of work over these events, in a task of its own: neither a stop nor a panic drops it half-way. It ends in
 /// time: a step that hangs must not hold its queue.
-async fn run<App: Send + Sync + 'static>(
+pub(super) async fn run<App: Send + Sync + 'static>(
     engine: &Arc<Engine<App>>,
     role: QueueRole,
     batch: Vec<Inbound>,

@@ -13,7 +13,7 @@ use crate::engine::{Engine, count_verdict};
 use crate::envelope::Envelope;
 use crate::event::{EventType, Said};
 use crate::faults;
-use crate::guard::{self, Existing, Key, NewGuard, Settled, Verdict};
+use crate::guard::{self, Existing, Found, Key, NewGuard, Settled, Verdict};
 use crate::ids::{MessageId, SagaId};
 use crate::jobs::NewJob;
 use crate::outbox::Outgoing;
@@ -23,13 +23,20 @@ use crate::unit::{Ends, Unit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// A failure that is being handled.
+struct Heard {
+    envelope: Envelope,
+    /// It has no row in `saga.waiting`.
+    fresh: bool,
+}
+
 pub(super) async fn run<App: Send + Sync + 'static>(
     engine: &Arc<Engine<App>>,
     batch: Vec<Inbound>,
 ) -> Result<(), Failed> {
     let mut ends = Ends::default();
     // One failure a saga is enough; of several, one that asks for an answer again.
-    let mut failures: BTreeMap<SagaId, Envelope> = BTreeMap::new();
+    let mut failures: BTreeMap<SagaId, Heard> = BTreeMap::new();
     for inbound in batch {
         let envelope = &inbound.envelope;
         let fit = match &envelope.saga_id {
@@ -41,29 +48,35 @@ pub(super) async fn run<App: Send + Sync + 'static>(
                 park(engine, QueueRole::Failures, &inbound, reason, Redrive::Refused).await.map_err(Failed::Gone)?
             }
             Ok(saga_id) => {
-                ends.handled.extend(inbound.row.clone());
-                let first = failures.entry(saga_id).or_insert_with(|| envelope.clone());
-                first.announcement = first.announcement.max(envelope.announcement);
+                let first = failures
+                    .entry(saga_id)
+                    .or_insert_with(|| Heard { envelope: envelope.clone(), fresh: inbound.row.is_none() });
+                first.envelope.announcement = first.envelope.announcement.max(envelope.announcement);
+                ends.handled.extend(inbound.row);
             }
         }
     }
     if failures.is_empty() {
         return Ok(());
     }
-    let unit = Unit::begin(&engine.db).await?;
     faults::BEFORE_GUARDS.reached().await?;
-    let fences = failures.iter().flat_map(|(saga_id, envelope)| fences(engine, *saga_id, envelope)).collect::<Vec<_>>();
+    let fences = failures.iter().flat_map(|(saga_id, heard)| fences(engine, *saga_id, heard)).collect::<Vec<_>>();
     let keys: BTreeSet<Key> = fences.iter().map(|fence| fence.key.clone()).collect();
-    let fenced = guard::insert(unit.tx(), fences).await?;
+    let (unit, Found { inserted: fenced, held }) = Unit::open(&engine.db, &engine.outbox, &fences).await?;
+    if !held.is_empty() {
+        unit.rollback().await;
+        return Err(Failed::Held(held));
+    }
     faults::AFTER_GUARDS.reached().await?;
     let met = guard::lock(unit.tx(), &keys.difference(&fenced).cloned().collect()).await?;
     let sagas: Vec<SagaId> = failures.keys().copied().collect();
     engine.lock_rows(unit.tx(), &[], &sagas).await?;
     faults::AFTER_LOCKS.reached().await?;
 
-    let (tx, _) = unit.into_parts();
+    let (tx, opened) = unit.into_parts();
+    ends.confirmed = opened.confirmed;
     let mut cx = Cx::new(tx, Arc::clone(&engine.participant.app));
-    for (saga_id, envelope) in &failures {
+    for (saga_id, Heard { envelope, .. }) in &failures {
         undo_saga(engine, &mut cx, &mut ends, *saga_id, envelope, &fenced, &met).await?;
     }
     faults::AFTER_STEPS.reached().await?;
@@ -78,13 +91,15 @@ pub(super) async fn run<App: Send + Sync + 'static>(
 }
 
 /// The rows an undo inserts first: the keys of the actions it undoes, fenced, and the line of its own answer.
-fn fences<App: Send + Sync + 'static>(engine: &Engine<App>, saga_id: SagaId, envelope: &Envelope) -> Vec<NewGuard> {
+fn fences<App: Send + Sync + 'static>(engine: &Engine<App>, saga_id: SagaId, heard: &Heard) -> Vec<NewGuard> {
+    let Heard { envelope, fresh } = heard;
     let guard = |step: &str, verdict| NewGuard {
         key: (saga_id, step.to_owned()),
         verdict,
         message_id: envelope.message_id,
         causation_id: envelope.causation_id,
         body_hash: None,
+        waits_as: fresh.then(|| COMPENSATE.to_owned()),
     };
     let mut guards: Vec<NewGuard> =
         engine.participant.compensatable().map(|step| guard(step.name, Verdict::Fenced)).collect();

@@ -1,17 +1,20 @@
 //! The service's database: connections for transactions, their classification of trouble, the checks before the start.
 
 mod migrate;
+mod statement;
 mod tx;
 
 pub use migrate::migrate;
+use statement::Bracket;
+pub(crate) use statement::Statement;
 pub use tx::Tx;
 
 use crate::faults::Fault;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use std::future::Future;
 use std::time::Duration;
-use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::{NoTls, Row};
 
 /// Why the database could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -134,12 +137,13 @@ impl Db {
         let mut config: tokio_postgres::Config =
             url.parse().map_err(|e: tokio_postgres::Error| DbError::Url(crate::error::chain(&e)))?;
         // Every wait is bounded, also by the server: a vanished client must not hold row locks. Plans are for tables
-        // that grow from nothing: one cached while they were empty would scan them when they are full.
+        // that grow from nothing: one cached while they were empty would scan them when they are full. They are made once
+        // for each connection: with a partition for each day, making one takes longer than what it is for.
         config
             .options(
                 "-c statement_timeout=15s -c lock_timeout=10s -c idle_in_transaction_session_timeout=30s \
-                 -c default_transaction_isolation=read\\ committed -c jit=off -c enable_seqscan=off \
-                 -c enable_hashjoin=off -c enable_mergejoin=off",
+                 -c default_transaction_isolation=read\\ committed -c jit=off -c plan_cache_mode=force_generic_plan \
+                 -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off",
             )
             .connect_timeout(Duration::from_secs(5))
             .keepalives_idle(Duration::from_secs(10))
@@ -162,16 +166,28 @@ impl Db {
     /// # Errors
     /// When no connection can be had in 10 s.
     pub async fn begin(&self) -> Result<Tx, DbError> {
+        Ok(self.begin_with(&[]).await?.0)
+    }
+
+    /// Begins a transaction, and runs its first statements in the same round trip; returns what each of them found.
+    pub(crate) async fn begin_with(&self, first: &[Statement<'_>]) -> Result<(Tx, Vec<Vec<Row>>), DbError> {
         // A pooled connection may have died unnoticed; one that is new has not.
         for _ in 0..2 {
             let client = self.pool.get().await?;
-            match Tx::begin(client).await {
+            match Tx::begin(client, first).await {
                 // Silence has taken its time already.
                 Err(error) if trouble(&error) == Trouble::Gone && !matches!(error, DbError::Silent) => continue,
                 begun => return begun,
             }
         }
-        Tx::begin(self.pool.get().await?).await
+        Tx::begin(self.pool.get().await?, first).await
+    }
+
+    /// One statement outside of any transaction, already with its values.
+    pub(crate) async fn run(&self, statement: &Statement<'_>) -> Result<Vec<Row>, DbError> {
+        let client = self.pool.get().await?;
+        let rows = answered(statement::send(&client, std::slice::from_ref(statement), Bracket::None)).await;
+        kept(client, rows.map(|rows| rows.into_iter().flatten().collect()))
     }
 
     /// One statement outside of any transaction.
@@ -196,7 +212,7 @@ impl Db {
         &self,
         sql: &str,
         params: &[&(dyn tokio_postgres::types::ToSql + Sync)],
-    ) -> Result<Vec<tokio_postgres::Row>, DbError> {
+    ) -> Result<Vec<Row>, DbError> {
         let client = self.pool.get().await?;
         let rows = answered(async { client.query(&client.prepare_cached(sql).await?, params).await }).await;
         kept(client, rows)

@@ -1,5 +1,6 @@
 //! An open transaction that cannot leak: dropped without an end, it takes its connection with it.
 
+use super::statement::{self, Bracket, Statement};
 use super::{DbError, answered};
 use deadpool_postgres::Object;
 use tokio_postgres::Row;
@@ -16,10 +17,11 @@ pub struct Tx {
 const OPEN: &str = "a transaction has its connection until it ends";
 
 impl Tx {
-    pub(super) async fn begin(client: Object) -> Result<Self, DbError> {
+    /// Begins, and runs the first statements in the same round trip.
+    pub(super) async fn begin(client: Object, first: &[Statement<'_>]) -> Result<(Self, Vec<Vec<Row>>), DbError> {
         let tx = Self { client: Some(client) };
-        answered(tx.client().batch_execute("BEGIN")).await?;
-        Ok(tx)
+        let rows = answered(statement::send(tx.client(), first, Bracket::Begin)).await?;
+        Ok((tx, rows))
     }
 
     #[allow(clippy::expect_used)]
@@ -63,10 +65,16 @@ impl Tx {
         answered(async { client.query_one(&client.prepare_cached(sql).await?, params).await }).await
     }
 
-    /// Commits. An error leaves the outcome unknown: the work must be done again, and will meet its guard row if it
-    /// had been committed.
-    pub(crate) async fn commit(mut self) -> Result<(), DbError> {
-        answered(self.client().batch_execute("COMMIT")).await?;
+    /// Runs statements in one round trip.
+    pub(crate) async fn send(&self, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, DbError> {
+        answered(statement::send(self.client(), statements, Bracket::None)).await
+    }
+
+    /// Runs the last statements and commits, in one round trip: COMMIT is on its way before it is known what they did, so
+    /// one that must not be committed has to fail by itself. An error leaves the outcome unknown: the work must be done
+    /// again, and will meet its guard row if it had been committed.
+    pub(crate) async fn commit(mut self, last: &[Statement<'_>]) -> Result<(), DbError> {
+        answered(statement::send(self.client(), last, Bracket::Commit)).await?;
         // Only now may the connection go back to the pool.
         drop(self.client.take());
         Ok(())

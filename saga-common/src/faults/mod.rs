@@ -8,7 +8,7 @@
 //! a point takes no parameters and can be put anywhere, also in a participant's own code.
 //!
 //! A hold makes what reaches its point wait until somebody releases the saga's holds (`PUT /faults`): an order of events
-//! that is made, not guessed by delays. It holds who passes there, and so all that is behind: at `after-delivery` or
+//! that is made, not guessed by delays. It holds whoever passes there, and so all that is behind: at `after-delivery` or
 //! `before-begin` that queue of that replica stands still, at `before-publish` one of its publishers. It ends when it is
 //! released, when its limit is over (counted from its first firing), or when the service stops. Inside of a step, a call or
 //! a transaction it ends, as anything slow there would, with `STEP_LIMIT_MS`, the call's limit, or the 30 s after which
@@ -94,7 +94,7 @@ impl std::str::FromStr for Setting {
 /// What is being handled: a saga, and the type of its event.
 pub(crate) type Subject = (SagaId, String);
 
-/// Who runs what is being handled, and so handles it again when a fault has duplicated it.
+/// Whoever runs what is being handled, and so handles it again when a fault has duplicated it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Lane {
     /// The consumer.

@@ -11,7 +11,7 @@ pub(crate) use runner::run;
 pub(crate) use runner::{CALLS_AT_ONCE, lease, run_one};
 
 use crate::action::{BoxFuture, Ended};
-use crate::db::{Db, DbError, Tx};
+use crate::db::{Db, Statement};
 use crate::event::Said;
 use crate::guard::Key;
 use crate::ids::{MessageId, SagaId};
@@ -173,16 +173,16 @@ pub(crate) struct NewJob {
 /// Writes new jobs and turns round those that are under way. A job's epochs count up from the microsecond it was made, so
 /// that none is used twice: a worker left over from a call that others have ended meanwhile must not pass for the worker
 /// of the undo.
-pub(crate) async fn insert(tx: &Tx, jobs: &[NewJob]) -> Result<(), DbError> {
+pub(crate) fn insert(jobs: &[NewJob]) -> Option<Statement<'_>> {
     if jobs.is_empty() {
-        return Ok(());
+        return None;
     }
     let sagas: Vec<Uuid> = jobs.iter().map(|j| j.key.0.as_uuid()).collect();
     let steps: Vec<&str> = jobs.iter().map(|j| j.key.1.as_str()).collect();
     let messages: Vec<Uuid> = jobs.iter().map(|j| j.message_id.as_uuid()).collect();
     let phases: Vec<&str> = jobs.iter().map(|j| if j.undo { "undo" } else { "call" }).collect();
     let data: Vec<Option<&serde_json::Value>> = jobs.iter().map(|j| j.data.as_ref()).collect();
-    tx.execute(
+    let statement = Statement::new(
         "insert into saga.jobs as j (saga_id, step, message_id, phase, data, epoch)
          select u.saga_id, u.step, u.message_id, u.phase, coalesce(u.data, '{}'),
                 (extract(epoch from clock_timestamp()) * 1000000)::bigint
@@ -192,15 +192,20 @@ pub(crate) async fn insert(tx: &Tx, jobs: &[NewJob]) -> Result<(), DbError> {
          set phase = excluded.phase, epoch = j.epoch + 1, attempts = 0, last_error = null, leased_until = null,
              due_at = clock_timestamp(),
              data = case when excluded.data = '{}' then j.data else excluded.data end",
-        &[&sagas, &steps, &messages, &phases, &data],
-    )
-    .await?;
-    Ok(())
+    );
+    Some(statement.with(sagas).with(steps).with(messages).with(phases).with(data))
 }
 
-pub(crate) async fn finish(tx: &Tx, keys: &[Key]) -> Result<(), DbError> {
-    for key in keys {
-        tx.execute("delete from saga.jobs where saga_id = $1 and step = $2", &[&key.0.as_uuid(), &key.1]).await?;
+pub(crate) fn finish(keys: &[Key]) -> Option<Statement<'_>> {
+    if keys.is_empty() {
+        return None;
     }
-    Ok(())
+    let sagas: Vec<Uuid> = keys.iter().map(|key| key.0.as_uuid()).collect();
+    let steps: Vec<&str> = keys.iter().map(|key| key.1.as_str()).collect();
+    let sql = "delete from saga.jobs j using (
+                   select f.saga_id, f.step from saga.jobs f
+                   join unnest($1::uuid[], $2::text[]) u(saga_id, step) on f.saga_id = u.saga_id and f.step = u.step
+                   order by f.saga_id, f.step for update of f
+               ) l where j.saga_id = l.saga_id and j.step = l.step";
+    Some(Statement::new(sql).with(sagas).with(steps))
 }

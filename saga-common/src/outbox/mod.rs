@@ -6,8 +6,8 @@
 mod relay;
 mod store;
 
-pub(crate) use relay::{delete_confirmed, publish_batches, sweep};
-pub(crate) use store::insert;
+pub(crate) use relay::{forget_confirmed, publish_batches, sweep};
+pub(crate) use store::{delete, insert};
 
 use crate::faults::{Faults, Subject};
 use crate::ids::{MessageId, SagaId};
@@ -15,7 +15,7 @@ use crate::topology::Route;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
 /// A message on its way out.
@@ -68,6 +68,9 @@ pub(crate) fn subjects(messages: &[Outgoing]) -> Vec<Subject> {
     messages.iter().map(|message| (message.saga_id, message.event_type.clone())).collect()
 }
 
+/// Confirmed rows that one transaction deletes at most.
+const DELETED_AT_ONCE: usize = 1_024;
+
 /// Batches that may wait for the broker in memory; beyond, rows are left to the sweeper.
 const BATCHES_WAITING: usize = 1_024;
 
@@ -83,21 +86,27 @@ struct Shared {
     faults: Faults,
     in_flight: Mutex<HashSet<MessageId>>,
     batches: mpsc::Sender<Vec<Outgoing>>,
-    confirmed: mpsc::UnboundedSender<Vec<MessageId>>,
+    /// With the broker, but still in the table.
+    confirmed: Mutex<Vec<MessageId>>,
+    newly_confirmed: Notify,
 }
 
-/// The far ends of the outbox's queues, for the tasks that serve them.
-pub(crate) struct Ends {
-    pub(crate) batches: mpsc::Receiver<Vec<Outgoing>>,
-    pub(crate) confirmed: mpsc::UnboundedReceiver<Vec<MessageId>>,
-}
+/// What units hand over to those who publish it.
+pub(crate) type Batches = mpsc::Receiver<Vec<Outgoing>>;
 
 impl Outbox {
-    pub(crate) fn new(instance: Uuid, lease: Duration, faults: Faults) -> (Self, Ends) {
-        let (batches, batches_end) = mpsc::channel(BATCHES_WAITING);
-        let (confirmed, confirmed_end) = mpsc::unbounded_channel();
-        let shared = Shared { instance, lease, faults, in_flight: Mutex::default(), batches, confirmed };
-        (Self { shared: Arc::new(shared) }, Ends { batches: batches_end, confirmed: confirmed_end })
+    pub(crate) fn new(instance: Uuid, lease: Duration, faults: Faults) -> (Self, Batches) {
+        let (batches, far_end) = mpsc::channel(BATCHES_WAITING);
+        let shared = Shared {
+            instance,
+            lease,
+            faults,
+            in_flight: Mutex::default(),
+            batches,
+            confirmed: Mutex::default(),
+            newly_confirmed: Notify::new(),
+        };
+        (Self { shared: Arc::new(shared) }, far_end)
     }
 
     pub(crate) fn instance(&self) -> Uuid {
@@ -133,6 +142,23 @@ impl Outbox {
         self.in_flight().iter().map(MessageId::as_uuid).collect()
     }
 
+    /// The broker is responsible for these now: their rows may go, with whatever commits next.
+    fn confirm(&self, ids: Vec<MessageId>) {
+        self.confirmed().extend(ids);
+        self.shared.newly_confirmed.notify_one();
+    }
+
+    /// Takes what may be deleted; what is not [forgotten](Confirmed::forget) is there again.
+    pub(crate) fn take_confirmed(&self) -> Confirmed {
+        let mut confirmed = self.confirmed();
+        let rest = confirmed.len().saturating_sub(DELETED_AT_ONCE);
+        Confirmed { outbox: self.clone(), ids: confirmed.split_off(rest) }
+    }
+
+    fn confirmed(&self) -> std::sync::MutexGuard<'_, Vec<MessageId>> {
+        self.shared.confirmed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn in_flight(&self) -> std::sync::MutexGuard<'_, HashSet<MessageId>> {
         // A panic while the set was held cannot leave it half-changed.
         self.shared.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
@@ -146,6 +172,31 @@ impl Outbox {
     }
 }
 
+/// Confirmed messages whose rows somebody is about to delete.
+pub(crate) struct Confirmed {
+    outbox: Outbox,
+    ids: Vec<MessageId>,
+}
+
+impl Confirmed {
+    pub(crate) fn ids(&self) -> &[MessageId] {
+        &self.ids
+    }
+
+    /// Their deletion is committed. Rows that another process had locked are its to delete.
+    pub(crate) fn forget(mut self) {
+        self.outbox.release(std::mem::take(&mut self.ids));
+    }
+}
+
+impl Drop for Confirmed {
+    fn drop(&mut self) {
+        if !self.ids.is_empty() {
+            self.outbox.confirm(std::mem::take(&mut self.ids));
+        }
+    }
+}
+
 /// Messages marked as in flight whose commit is not known yet. Dropped, they are the sweeper's.
 pub(crate) struct InFlight {
     outbox: Outbox,
@@ -153,6 +204,10 @@ pub(crate) struct InFlight {
 }
 
 impl InFlight {
+    pub(crate) fn messages(&self) -> &[Outgoing] {
+        &self.messages
+    }
+
     /// Hands the messages over to the relay.
     pub(crate) fn publish(mut self) {
         let messages = std::mem::take(&mut self.messages);

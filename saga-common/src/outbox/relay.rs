@@ -1,6 +1,6 @@
-//! The tasks that serve the outbox: publish, forget what is confirmed, sweep up what is left over.
+//! The tasks that serve the outbox: publish, forget what is confirmed while nothing commits, sweep up what is left over.
 
-use super::{Outbox, Outgoing, store, subjects};
+use super::{Batches, Outbox, Outgoing, store, subjects};
 use crate::broker::{BrokerError, Link, Publisher, Report};
 use crate::db::{Db, DbError};
 use crate::error::chain;
@@ -8,26 +8,39 @@ use crate::faults::{self, Fault, Lane};
 use crate::ids::MessageId;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-/// Takes one batch after another and publishes it; one batch in flight per channel (R5), so several of these tasks run
+/// Events that are published together at most: enough for some full bundles.
+const PUBLISHED_AT_ONCE: usize = 256;
+
+/// Takes what units have handed over and publishes it; one batch in flight per channel (R5), so several of these tasks run
 /// side by side. Ends when every sender is gone.
 pub(crate) async fn publish_batches(
     outbox: Outbox,
     db: Db,
-    link: Arc<Link>,
-    batches: Arc<Mutex<mpsc::Receiver<Vec<Outgoing>>>>,
+    mut publisher: Publisher,
+    batches: Arc<Mutex<Batches>>,
     done: CancellationToken,
 ) {
-    let mut publisher = Publisher::new(link);
     loop {
-        let next = async { batches.lock().await.recv().await };
-        match tokio::select! { batch = next => batch, () = done.cancelled() => None } {
+        match tokio::select! { batch = next(&batches) => batch, () = done.cancelled() => None } {
             Some(batch) => drop(publish(&outbox, &db, &mut publisher, batch).await),
             None => return,
         }
     }
+}
+
+/// Waits for a unit's messages, and takes those of others that are there already: more for a bundle, and no wait.
+async fn next(batches: &Mutex<Batches>) -> Option<Vec<Outgoing>> {
+    let mut batches = batches.lock().await;
+    let mut next = batches.recv().await?;
+    while next.len() < PUBLISHED_AT_ONCE
+        && let Ok(more) = batches.try_recv()
+    {
+        next.extend(more);
+    }
+    Some(next)
 }
 
 /// Publishes a batch; `false` if that failed as a whole.
@@ -46,7 +59,7 @@ async fn publish(outbox: &Outbox, db: &Db, publisher: &mut Publisher, mut batch:
             keep_unroutable(db, &batch, &report).await;
             // Those that were not confirmed stop being in flight here and are the sweeper's.
             outbox.release(batch.iter().map(|m| m.id).filter(|id| !report.confirmed.contains(id)));
-            let _ = outbox.shared.confirmed.send(confirmed);
+            outbox.confirm(confirmed);
             true
         }
         Err(error) => {
@@ -88,32 +101,36 @@ async fn keep_unroutable(db: &Db, batch: &[Outgoing], report: &Report) {
     }
 }
 
-/// Deletes confirmed rows, all that have gathered at once. Ends when every sender is gone.
-pub(crate) async fn delete_confirmed(
-    outbox: Outbox,
-    db: Db,
-    mut confirmed: mpsc::UnboundedReceiver<Vec<MessageId>>,
-    done: CancellationToken,
-) {
+/// So long confirmed rows wait for a unit that takes them along.
+const FORGET_AFTER: Duration = Duration::from_millis(50);
+const DATABASE_WAIT: Duration = Duration::from_millis(500);
+
+/// Deletes the confirmed rows that no unit has taken along: nothing commits any more.
+pub(crate) async fn forget_confirmed(outbox: Outbox, db: Db, done: CancellationToken) {
+    let mut wait = FORGET_AFTER;
     loop {
-        let mut gathered = Vec::new();
-        tokio::select! {
-            n = confirmed.recv_many(&mut gathered, 256) => if n == 0 { return },
-            () = done.cancelled() => return,
-        }
-        let ids = gathered.concat();
-        if ids.is_empty() {
-            continue;
-        }
-        while let Err(error) = store::delete(&db, &ids).await {
-            // They stay in flight here, so nobody but another process's sweeper repeats them, which is harmless.
-            tracing::warn!(rows = ids.len(), error = %chain(&error), "confirmed outbox rows cannot be deleted yet");
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(500)) => {}
-                () = done.cancelled() => return,
+        let newly_confirmed = async {
+            outbox.shared.newly_confirmed.notified().await;
+            tokio::time::sleep(wait).await;
+        };
+        tokio::select! { () = newly_confirmed => {}, () = done.cancelled() => return }
+        wait = FORGET_AFTER;
+        loop {
+            let confirmed = outbox.take_confirmed();
+            if confirmed.ids().is_empty() {
+                break;
+            }
+            match db.run(&store::delete(confirmed.ids())).await {
+                Ok(_) => confirmed.forget(),
+                Err(error) => {
+                    // They stay in flight here, so nobody but another process's sweeper repeats them, which is harmless.
+                    tracing::warn!(rows = confirmed.ids().len(), error = %chain(&error),
+                        "confirmed outbox rows cannot be deleted yet");
+                    wait = DATABASE_WAIT;
+                    break;
+                }
             }
         }
-        outbox.release(ids);
     }
 }
 
@@ -132,8 +149,7 @@ async fn lease_left_over(outbox: &Outbox, db: &Db) -> Result<Vec<Outgoing>, DbEr
 }
 
 /// Republishes left-over rows. Rests while the broker blocks publishers: publishing then would only fill its buffers.
-pub(crate) async fn sweep(outbox: Outbox, db: Db, link: Arc<Link>, done: CancellationToken) {
-    let mut publisher = Publisher::new(Arc::clone(&link));
+pub(crate) async fn sweep(outbox: Outbox, db: Db, link: Arc<Link>, mut publisher: Publisher, done: CancellationToken) {
     let mut counted = Instant::now();
     loop {
         tokio::select! {

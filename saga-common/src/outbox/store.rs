@@ -1,16 +1,16 @@
 //! All SQL on `saga.outbox`.
 
 use super::Outgoing;
-use crate::db::{Db, DbError, Tx};
+use crate::db::{Db, DbError, Statement};
 use crate::ids::MessageId;
 use std::time::Duration;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 /// Inserts the rows of a unit. A row that is there already (an answer being repeated) is left alone.
-pub(crate) async fn insert(tx: &Tx, messages: &[Outgoing], owner: Uuid, lease: Duration) -> Result<(), DbError> {
+pub(crate) fn insert(messages: &[Outgoing], owner: Uuid, lease: Duration) -> Option<Statement<'_>> {
     if messages.is_empty() {
-        return Ok(());
+        return None;
     }
     let ids: Vec<Uuid> = messages.iter().map(|m| m.id.as_uuid()).collect();
     let sagas: Vec<Uuid> = messages.iter().map(|m| m.saga_id.as_uuid()).collect();
@@ -21,28 +21,24 @@ pub(crate) async fn insert(tx: &Tx, messages: &[Outgoing], owner: Uuid, lease: D
     let traces: Vec<Option<&str>> = messages.iter().map(|m| m.traceparent.as_deref()).collect();
     let announcements: Vec<i32> = messages.iter().map(|m| i32::try_from(m.announcement).unwrap_or(i32::MAX)).collect();
     let bodies: Vec<&[u8]> = messages.iter().map(|m| m.body.as_slice()).collect();
-    tx.execute(
+    let statement = Statement::new(
         "insert into saga.outbox (id, saga_id, exchange, routing_key, type, causation_id, traceparent, announcement, body,
                                   owner, leased_until)
          select u.*, $10, clock_timestamp() + $11::float8 * interval '1 ms'
          from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::int4[],
                      $9::bytea[]) u
          on conflict do nothing",
-        &[&ids, &sagas, &exchanges, &keys, &types, &causes, &traces, &announcements, &bodies, &owner, &millis(lease)],
-    )
-    .await?;
-    Ok(())
+    );
+    let statement = statement.with(ids).with(sagas).with(exchanges).with(keys).with(types).with(causes).with(traces);
+    Some(statement.with(announcements).with(bodies).with(owner).with(millis(lease)))
 }
 
 /// Deletes what was confirmed. Rows that another process has locked are its to delete.
-pub(super) async fn delete(db: &Db, ids: &[MessageId]) -> Result<u64, DbError> {
+pub(crate) fn delete(ids: &[MessageId]) -> Statement<'static> {
     let ids: Vec<Uuid> = ids.iter().map(MessageId::as_uuid).collect();
-    db.execute(
-        "delete from saga.outbox where id in
-         (select id from saga.outbox where id = any($1) order by id for update skip locked)",
-        &[&ids],
-    )
-    .await
+    let sql = "delete from saga.outbox where id in
+               (select id from saga.outbox where id = any($1) order by id for update skip locked)";
+    Statement::new(sql).with(ids)
 }
 
 /// Nobody's for a while: what the broker had no queue for. The waits double up to 10 s.

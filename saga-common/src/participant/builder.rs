@@ -136,6 +136,17 @@ impl<App: Send + Sync + 'static> Builder<App> {
         self
     }
 
+    /// This event always travels alone, as a plain message: for subscribers that are not built with this library, and so
+    /// may not know bundles.
+    #[must_use]
+    pub fn unbundled<E: Event>(mut self) -> Self {
+        match EventType::of::<E>() {
+            Ok(event) => drop(Arc::make_mut(&mut self.participant.unbundled).insert(event.to_string())),
+            Err(bad) => self.bad_event("unbundled()", &bad),
+        }
+        self
+    }
+
     /// A statement that locks shared rows in one fixed order, run before any handler of a batch (R7). `$1::text[]` are
     /// the keys that [`locks`](Builder::locks) declared for the batch's events, `$2::uuid[]` the batch's sagas. Several
     /// are run in the order given.

@@ -66,6 +66,7 @@ pub struct Participant<App> {
     pub(crate) lock_statements: Vec<&'static str>,
     pub(crate) unfinished: Option<&'static str>,
     pub(crate) fault_points: Vec<&'static FaultPoint>,
+    pub(crate) unbundled: Arc<BTreeSet<String>>,
     by_event: BTreeMap<&'static str, usize>,
 }
 
@@ -99,6 +100,7 @@ impl<App: Send + Sync + 'static> Participant<App> {
             lock_statements: Vec::new(),
             unfinished: None,
             fault_points: Vec::new(),
+            unbundled: Arc::default(),
             by_event: BTreeMap::new(),
         };
         Builder { participant, problems: Vec::new() }

@@ -7,6 +7,7 @@ pub use part::{SagaPart, SaidLine, StepLine, WaitingLine};
 use crate::db::Db;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::event::Event;
 use crate::faults::NotInjected;
 use crate::ids::SagaId;
 use crate::outbox::{self, Outbox};
@@ -39,6 +40,14 @@ impl Saga {
     /// When no connection is to be had.
     pub async fn begin(&self) -> Result<Unit, Error> {
         Ok(Unit::begin(&self.db).await?)
+    }
+
+    /// Begins a unit of work that starts sagas: as [`Unit::start`], in the same round trip. The ids must be new.
+    ///
+    /// # Errors
+    /// When no connection is to be had, the statement fails or an id is already taken.
+    pub async fn start<E: Event>(&self, step: &str, sagas: &[(SagaId, E)]) -> Result<Unit, Error> {
+        Unit::starting(&self.db, &self.outbox, step, sagas).await
     }
 
     /// Lets the messages of a saga that is about to start carry fault directives: `text` is what a request's `Saga-Fault`

@@ -42,12 +42,14 @@ mod message;
 mod observer;
 mod replica;
 mod report;
+mod seen;
 mod wire;
 
 pub use message::Message;
-pub use observer::{Observer, Seen};
+pub use observer::Observer;
 pub use replica::Replica;
 pub use report::{Report, Said, Waiting};
+pub use seen::Seen;
 pub use wire::{Wire, properties};
 
 use crate::answer::COMPENSATE;

@@ -1,6 +1,8 @@
-//! The broker as other services see it, and as strangers do.
+//! The broker as other services see it, and as strangers do. A client of its own on purpose, not the engine's `broker`: what it says
+//! must be able to be wrong, and what it finds must not pass through what is tested.
 
-use super::observer::{Observer, Seen};
+use super::observer::Observer;
+use super::seen::{Seen, events};
 use crate::envelope::FAULT;
 use crate::error::Error;
 use crate::event::{Event, EventType};
@@ -150,7 +152,7 @@ impl Wire {
         }
         let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
         let consumer = answered(self.channel.basic_consume(name, "".into(), options, none())).await?;
-        Ok(Observer { consumer })
+        Ok(Observer::of(consumer))
     }
 
     /// Takes the binding of a queue to a key of the direct exchange away.
@@ -215,7 +217,7 @@ impl Wire {
         let mut taken = Vec::new();
         let options = BasicGetOptions { no_ack: true };
         while let Some(message) = answered(self.channel.basic_get(queue.into(), options)).await? {
-            taken.push(message.delivery.into());
+            taken.extend(events(message.delivery));
         }
         Ok(taken)
     }

@@ -7,7 +7,7 @@ mod due;
 
 pub(crate) use due::{Due, renew, take_due};
 
-use crate::db::{Db, DbError, Tx};
+use crate::db::{Db, DbError, Statement};
 use crate::envelope::{Envelope, storable};
 use crate::ids::{MessageId, SagaId};
 use crate::topology::QueueRole;
@@ -96,10 +96,13 @@ pub(crate) async fn suspect(db: &Db, entries: &[Entry]) -> Result<BTreeMap<Waiti
 }
 
 fn suspicion(row: &Row) -> Suspicion {
-    match (row.get::<_, bool>(3), row.get::<_, &str>(2)) {
-        (true, _) => Suspicion::New,
-        (false, "suspect") => Suspicion::Again,
-        _ => Suspicion::Settled,
+    if row.get(3) { Suspicion::New } else { Suspicion::of_copy(row.get(2)) }
+}
+
+impl Suspicion {
+    /// What the state of a row says of another copy of its message.
+    pub(crate) fn of_copy(state: &str) -> Self {
+        if state == State::Suspect.as_str() { Self::Again } else { Self::Settled }
     }
 }
 
@@ -171,41 +174,27 @@ pub(crate) async fn uncount_attempt(db: &Db, key: &WaitingKey, counted: u32) -> 
     db.execute(sql, &[&key.0.as_uuid(), &key.1, &counted]).await
 }
 
-/// Which of these messages have a row, and what it says of another copy.
-pub(crate) async fn held(db: &Db, keys: &[WaitingKey]) -> Result<BTreeMap<WaitingKey, Suspicion>, DbError> {
-    if keys.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let ids: Vec<Uuid> = keys.iter().map(|k| k.0.as_uuid()).collect();
-    let steps: Vec<&str> = keys.iter().map(|k| k.1.as_str()).collect();
-    let rows = db
-        .query(
-            "select w.message_id, w.step, w.state, false from saga.waiting w
-             join unnest($1::uuid[], $2::text[]) u(message_id, step) on w.message_id = u.message_id and w.step = u.step",
-            &[&ids, &steps],
-        )
-        .await?;
-    Ok(rows.iter().map(|row| ((row.get::<_, Uuid>(0).into(), row.get(1)), suspicion(row))).collect())
+/// Has this message a row?
+pub(crate) async fn is_held(db: &Db, key: &WaitingKey) -> Result<bool, DbError> {
+    let sql = "select 1 from saga.waiting where message_id = $1 and step = $2";
+    Ok(!db.query(sql, &[&key.0.as_uuid(), &key.1]).await?.is_empty())
 }
 
 /// In the transaction that settles them: the rows of messages that were suspect or due go. Locked in the order in which
 /// another replica, to which the messages were delivered again, would mark them.
-pub(crate) async fn handled(tx: &Tx, keys: &[WaitingKey]) -> Result<(), DbError> {
+pub(crate) fn handled(keys: &[WaitingKey]) -> Option<Statement<'_>> {
     if keys.is_empty() {
-        return Ok(());
+        return None;
     }
     let ids: Vec<Uuid> = keys.iter().map(|k| k.0.as_uuid()).collect();
     let steps: Vec<&str> = keys.iter().map(|k| k.1.as_str()).collect();
-    tx.execute(
-        "delete from saga.waiting w using (
-             select h.message_id, h.step from saga.waiting h
-             join unnest($1::uuid[], $2::text[]) u(message_id, step) on h.message_id = u.message_id and h.step = u.step
-             order by h.message_id, h.step for update of h
-         ) l where w.message_id = l.message_id and w.step = l.step",
-        &[&ids, &steps],
-    )
-    .await?;
-    Ok(())
+    let sql = "delete from saga.waiting w using (
+                   select h.message_id, h.step from saga.waiting h
+                   join unnest($1::uuid[], $2::text[]) u(message_id, step)
+                        on h.message_id = u.message_id and h.step = u.step
+                   order by h.message_id, h.step for update of h
+               ) l where w.message_id = l.message_id and w.step = l.step";
+    Some(Statement::new(sql).with(ids).with(steps))
 }
 
 fn unsigned(n: i32) -> u32 {

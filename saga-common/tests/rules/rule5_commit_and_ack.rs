@@ -1,11 +1,11 @@
 //! R5: commit, then ack; confirm, then forget.
 
 use crate::script::Script;
-use crate::shop::{Confirmed, Pack, Placed, Refused, Shop, effects, said, shop};
-use crate::world::{Fallible, Outcome, World, eventually};
-use saga_common::SagaId;
-use saga_common::testkit::Message;
-use std::collections::BTreeSet;
+use crate::shop::{App, Confirmed, Pack, Placed, Refused, Shop, effects, plain_spoken_shop, said, shop};
+use crate::world::{Fallible, MIGRATOR, Outcome, World, eventually};
+use saga_common::testkit::{Message, Replica};
+use saga_common::{MessageId, Participant, SagaId, Settings};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,6 +117,63 @@ async fn an_unroutable_message_does_not_take_its_neighbours_in_the_batch_with_it
     swept(&bench).await?;
     assert_eq!(bench.db().query("select 1 from saga.outbox", &[]).await?.len(), 20);
     replica.stop().await?;
+    Ok(())
+}
+
+/// What 20 steps say that end in one batch, by the bundles in which it came.
+async fn said_by_a_batch(
+    participant: Participant<App>,
+    script: &Script,
+    world: &World,
+    settings: Settings,
+) -> Fallible<Bundles> {
+    let replica = Replica::start(participant, settings, &MIGRATOR).await?;
+    let wire = world.wire().await?;
+    let mut observer = wire.observe(&[("saga.events", "test.reserved"), ("saga.events", "test.shipped")]).await?;
+    let gate = script.gate("ship");
+    wire.put("shop.events", SagaId::new(), &Confirmed {}).await?;
+    gate.reached().await?;
+    let mut sagas = BTreeSet::new();
+    for _ in 0..20 {
+        let saga = SagaId::new();
+        wire.put("shop.events", saga, &Placed::order()).await?;
+        sagas.insert(saga);
+    }
+    eventually("all are with the replica", async || Ok((wire.ready("shop.events").await? == 0).then_some(()))).await?;
+    gate.open();
+    let mut bundles = Bundles::new();
+    while !sagas.is_empty() {
+        let seen = observer.next().await?;
+        if seen.saga_id.is_some_and(|saga| sagas.remove(&saga)) {
+            assert_eq!(seen.source.as_deref(), Some("shop"));
+            bundles.entry(seen.bundle).or_default().insert(seen.message_id.ok_or("an event has an id")?);
+        }
+    }
+    replica.stop().await?;
+    Ok(bundles)
+}
+
+type Bundles = BTreeMap<Option<MessageId>, BTreeSet<MessageId>>;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_batch_says_over_one_route_travels_together_unless_bundles_are_off_or_not_for_it() -> Outcome {
+    let (world, script) = (World::new().await?, Arc::<Script>::default());
+    let bundles = said_by_a_batch(shop(&script)?, &script, &world, world.settings().await?).await?;
+    let together = bundles.iter().filter(|(bundle, _)| bundle.is_some()).map(|(_, events)| events.len()).max();
+    assert!(together.is_some_and(|events| events > 1), "{bundles:?}");
+    let bench = world.bench(shop(&script)?).await?;
+    eventually("each of its events is confirmed", async || {
+        let left = bench.db().query("select 1 from saga.outbox where type = 'test.reserved.v1'", &[]).await?;
+        Ok(left.is_empty().then_some(()))
+    })
+    .await?;
+
+    let mut off = world.settings().await?;
+    off.bundle_events = 1;
+    let plain = said_by_a_batch(shop(&script)?, &script, &world, off).await?;
+    assert_eq!(plain.into_keys().collect::<Vec<_>>(), [None]);
+    let alone = said_by_a_batch(plain_spoken_shop(&script)?, &script, &world, world.settings().await?).await?;
+    assert_eq!(alone.into_keys().collect::<Vec<_>>(), [None]);
     Ok(())
 }
 

@@ -61,6 +61,12 @@ pub(crate) fn shop(script: &Arc<Script>) -> Fallible<Participant<App>> {
         .build()?)
 }
 
+/// A shop with subscribers that know no bundles.
+pub(crate) fn plain_spoken_shop(script: &Arc<Script>) -> Fallible<Participant<App>> {
+    let shop = Participant::new("shop", Arc::clone(script)).compensatable("reserve", reserve, release);
+    Ok(shop.retriable("ship", ship).unbundled::<Reserved>().build()?)
+}
+
 /// The shop as it was before it packed anything.
 pub(crate) fn younger_shop(script: &Arc<Script>) -> Fallible<Participant<App>> {
     Ok(Participant::new("shop", Arc::clone(script)).compensatable("reserve", reserve, release).build()?)

@@ -165,7 +165,7 @@ impl Participant {
             handled.extend(failures.iter().cloned());
         }
         // Units that no message begins: the placement. (The user's cancellation passes as `order.cancelling`.)
-        if self.service == Service::Order && matches!(point, "before-verdicts" | "before-commit" | "after-commit") {
+        if self.service == Service::Order && matches!(point, "before-commit" | "after-commit") {
             handled.insert("order.placed".to_owned());
         }
         handled

@@ -1,0 +1,62 @@
+//! Statements that leave together: one round trip for all of them, answered in order.
+
+use deadpool_postgres::Object;
+use futures::future::join_all;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+/// A statement with its values, on its way to the database together with others.
+pub(crate) struct Statement<'a> {
+    sql: &'a str,
+    values: Vec<Box<dyn ToSql + Send + Sync + 'a>>,
+}
+
+impl<'a> Statement<'a> {
+    pub(crate) fn new(sql: &'a str) -> Self {
+        Self { sql, values: Vec::new() }
+    }
+
+    /// Gives the next parameter its value.
+    #[must_use]
+    pub(crate) fn with(mut self, value: impl ToSql + Send + Sync + 'a) -> Self {
+        self.values.push(Box::new(value));
+        self
+    }
+}
+
+/// What stands before and behind a series of statements, without values or rows of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bracket {
+    Begin,
+    Commit,
+    None,
+}
+
+/// Sends all statements before it waits for the first answer. The database runs them in this order; after one that fails,
+/// it refuses the others of the transaction, so the first error is the one that says why.
+pub(super) async fn send(
+    client: &Object,
+    statements: &[Statement<'_>],
+    bracket: Bracket,
+) -> Result<Vec<Vec<Row>>, tokio_postgres::Error> {
+    // What has to be prepared is prepared before: it would leave out of turn otherwise.
+    let mut prepared = Vec::with_capacity(statements.len());
+    for statement in statements {
+        prepared.push(client.prepare_cached(statement.sql).await?);
+    }
+    let values: Vec<Vec<&(dyn ToSql + Sync)>> =
+        statements.iter().map(|it| it.values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect()).collect();
+    let bare = |wanted: Bracket, sql: &'static str| async move {
+        if bracket == wanted { client.batch_execute(sql).await } else { Ok(()) }
+    };
+    // A request leaves when its future is first polled, and they are polled in this order.
+    let (begun, answers, committed) = futures::join!(
+        bare(Bracket::Begin, "BEGIN"),
+        join_all(prepared.iter().zip(&values).map(|(statement, values)| client.query(statement, values))),
+        bare(Bracket::Commit, "COMMIT"),
+    );
+    begun?;
+    let answers = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
+    committed?;
+    Ok(answers)
+}
