@@ -40,6 +40,21 @@ pub enum Action {
     SkipAck,
 }
 
+impl Action {
+    /// The order in which faults strike that meet at a point: those after which the work goes on come first.
+    pub(super) fn severity(self) -> u8 {
+        match self {
+            Self::Duplicate => 0,
+            Self::Delay(_) => 1,
+            Self::Hold(_) => 2,
+            Self::Error => 3,
+            Self::SkipAck => 4,
+            Self::Drop => 5,
+            Self::Crash => 6,
+        }
+    }
+}
+
 /// One thing that is to go wrong.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Directive {
@@ -51,7 +66,8 @@ pub struct Directive {
     pub event: Option<String>,
     /// What happens.
     pub action: Action,
-    /// How often; for one saga once unless said (a hold: until it is released or its limit is over), for a process without end unless said.
+    /// How often; for one saga once unless said (a hold: until it is released or its limit is over), for a process without
+    /// end unless said.
     /// Each service counts for itself, all its replicas together: `*/after-commit=crash` ends every service that the saga
     /// comes to once. (A process's own directives count in that process.)
     pub times: Option<u32>,

@@ -174,6 +174,14 @@ impl Injector {
     }
 }
 
+/// A fault that has been spent and is about to strike.
+struct Firing<'a> {
+    action: Action,
+    event_type: &'a str,
+    /// The saga whose directive it is, and which; none for the process's own.
+    of: Option<(SagaId, &'a Directive)>,
+}
+
 impl Scope {
     /// Would this action do anything here? What would not is not spent.
     fn works(&self, point: &FaultPoint, action: Action) -> bool {
@@ -194,6 +202,7 @@ impl Scope {
         for event_type in &types {
             injector.tally(point.name, event_type, |count| count.reached += 1);
         }
+        let mut firing: Vec<Firing> = Vec::new();
         for ((saga_id, event_type), carried) in self.subjects.iter() {
             for directive in carried.0.iter().filter(|d| d.is_for(&injector.service, point.name, event_type)) {
                 if !self.works(point, directive.action)
@@ -202,7 +211,7 @@ impl Scope {
                     continue;
                 }
                 match store::spend(&injector.db, *saga_id, directive).await {
-                    Ok(Some(action)) => self.fire(point, action, event_type, Some((*saga_id, directive))).await?,
+                    Ok(Some(action)) => firing.push(Firing { action, event_type, of: Some((*saga_id, directive)) }),
                     Ok(None) => {}
                     Err(error) => {
                         tracing::warn!(saga.id = %saga_id, error = %chain(&error), "a fault that cannot be spent does not fire");
@@ -210,20 +219,21 @@ impl Scope {
                 }
             }
         }
-        match injector.rolled(point.name, &types, |action| self.works(point, action)) {
-            Some(action) => self.fire(point, action, types[0], None).await,
-            None => Ok(()),
+        let own = injector.rolled(point.name, &types, |action| self.works(point, action));
+        firing.extend(own.map(|action| Firing { action, event_type: types[0], of: None }));
+        // All of them, and what ends everything last: a batch that has been acked never comes here again.
+        firing.sort_by_key(|it| it.action.severity());
+        let mut ended = Ok(());
+        for it in firing {
+            if let Err(fault) = self.fire(point, it).await {
+                ended = Err(fault);
+            }
         }
+        ended
     }
 
-    /// `of`: the saga whose directive it is, and which; `None` for the process's own.
-    async fn fire(
-        &self,
-        point: &'static FaultPoint,
-        action: Action,
-        event_type: &str,
-        of: Option<(SagaId, &Directive)>,
-    ) -> Result<(), Fault> {
+    async fn fire(&self, point: &'static FaultPoint, firing: Firing<'_>) -> Result<(), Fault> {
+        let Firing { action, event_type, of } = firing;
         self.injector.tally(point.name, event_type, |count| count.fired += 1);
         let saga = of.map_or_else(|| "any saga".to_owned(), |(id, _)| id.to_string());
         tracing::warn!(point = point.name, %action, saga.id = saga, r#type = event_type, "FAULT");
