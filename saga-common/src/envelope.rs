@@ -1,5 +1,5 @@
 //! One event as it travels: pure translation from AMQP properties plus body to [`Envelope`]s. A plain message carries one
-//! event, its metadata in the AMQP properties; a [bundle](crate::bundle) carries several.
+//! event, its metadata in the AMQP properties; a bundle carries several (see `bundle.rs`).
 
 use crate::bundle;
 pub use crate::bundle::{BUNDLE, BUNDLE_EVENTS};
