@@ -99,6 +99,40 @@ async fn an_attempt_that_the_database_has_ended_is_none_however_often_it_goes_aw
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_service_told_to_stop_during_an_outage_stops_and_its_successor_goes_on() -> Outcome {
+    let world = World::new().await?;
+    let script = Arc::<Script>::default();
+    let bench = world.bench(shop(&script)?).await?;
+    script.break_down("reserve");
+    let message = Message::of(SagaId::new(), &Placed::order())?;
+    bench.deliver(&message).await?;
+    script.mend("reserve");
+    has_had(&bench, message.id(), "suspect", 0).await?;
+    bench.skip_waits().await?;
+
+    let proxy = Proxy::to(world.database_port()?).await?;
+    let gate = script.gate("reserve");
+    let replica = world.by_way_of(proxy.port())?.replica(shop(&script)?).await?;
+    gate.reached().await?;
+    let refused = proxy.struck();
+    proxy.set(Mode::Refuse);
+    script.remove_gate("reserve");
+    gate.open();
+    eventually("the attempt has ended", async || Ok((proxy.struck() >= refused + 3).then_some(()))).await?;
+    tokio::time::timeout(LIMIT, replica.stop()).await??;
+    // It could not be taken back: one that ended its process looks the same.
+    assert_eq!(counted(&bench, message.id()).await?, is("suspect", 1));
+
+    let successor = world.replica(shop(&script)?).await?;
+    bench.skip_waits().await?;
+    let done = async || Ok((bench.report(&message).await?.verdict == Some(Verdict::Done)).then_some(()));
+    eventually("it is handled", done).await?;
+    successor.stop().await?;
+    assert_eq!(counted(&bench, message.id()).await?, None);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_statement_that_never_reaches_the_server_is_the_fault_of_its_step_not_of_the_database() -> Outcome {
     let world = World::new().await?;
     let script = Arc::<Script>::default();

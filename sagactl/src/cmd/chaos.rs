@@ -47,6 +47,9 @@ pub struct Chaos {
     /// Instead of a schedule: every fault at every point with every event, one order each, as `sagactl matrix` does
     #[arg(long)]
     matrix: bool,
+    /// Of the matrix: what has passed is written here, and not tried again by the next run with the same file
+    #[arg(long, value_name = "FILE", requires = "matrix")]
+    progress: Option<PathBuf>,
     /// Show the kinds of fault and do nothing
     #[arg(long)]
     list: bool,
@@ -66,7 +69,7 @@ impl Chaos {
             return ExitCode::SUCCESS;
         }
         if self.matrix {
-            return Matrix::full(self.no_build).run(json).await;
+            return Matrix::full(self.progress, self.programs, self.no_build).run(json).await;
         }
         let chosen = match kinds::chosen(&self.faults) {
             Ok(chosen) => chosen,

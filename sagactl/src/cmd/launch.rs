@@ -67,6 +67,7 @@ impl Launch {
     /// Starts everything, or leaves nothing behind. The stack can then be found with [`StackRecord::discover`].
     pub async fn start(&self) -> Result<Stack, StackError> {
         let begun = Instant::now();
+        let options = self.options().await?;
         say("Starting PostgreSQL and RabbitMQ ..");
         let servers = Arc::new(Servers::in_folder(&self.servers, &self.data).await?);
         if let Some(line) = moved(&self.data, servers.data()) {
@@ -75,17 +76,17 @@ impl Launch {
         StackRecord::remove(servers.data());
         say(&format!("PostgreSQL and RabbitMQ are up ({}). Starting the services ..", seconds(begun)));
         let begun = Instant::now();
-        let stack = Stack::up_on(servers, self.options()).await?;
+        let stack = Stack::up_on(servers, options).await?;
         stack.record().await.write()?;
         say(&format!("The services are ready ({}).", seconds(begun)));
         Ok(stack)
     }
 
-    fn options(&self) -> StackOptions {
+    async fn options(&self) -> Result<StackOptions, StackError> {
         // The tap shows the last messages in RabbitMQ's management UI.
         let options =
             StackOptions::lasting().supervise(true).programs_folder(self.programs.clone()).env_all("TAP", true);
-        let options = self.set.iter().fold(options, |options, (name, value)| options.env_all(name, value));
+        let options = options.set(&self.set).await?;
         let ports = [
             (Program::OrderSvc, self.order_port),
             (Program::PaymentSvc, self.payment_port),
@@ -93,10 +94,10 @@ impl Launch {
             (Program::NotificationSvc, self.notification_port),
             (Program::SandboxProvider, self.sandbox_port),
         ];
-        ports.into_iter().fold(options, |options, (program, port)| match port {
+        Ok(ports.into_iter().fold(options, |options, (program, port)| match port {
             Some(port) => options.port(program, port),
             None => options,
-        })
+        }))
     }
 }
 

@@ -120,8 +120,7 @@ impl Load {
         servers.remove_data_at_the_end(true);
         let options = StackOptions::lasting().programs_folder(self.programs.clone());
         let options = Service::ALL.into_iter().fold(options, |options, it| options.replicas(it, self.replicas.max(1)));
-        let options = self.set.iter().fold(options, |options, (name, value)| options.env_all(name, value));
-        let stack = Stack::up_on(servers, options).await?;
+        let stack = Stack::up_on(servers, options.set(&self.set).await?).await?;
         let record = stack.record().await;
         Ok((stack, record))
     }

@@ -26,6 +26,9 @@ pub struct Matrix {
     /// What has passed is written here, and not tried again by the next run with the same file: to go on where one was cut off
     #[arg(long, value_name = "FILE")]
     progress: Option<PathBuf>,
+    /// Folder with the services' programs, used as they are [default: beside this program, built first with cargo]
+    #[arg(long, env = "ORDERSAGA_PROGRAMS", value_name = "DIR")]
+    programs: Option<PathBuf>,
     /// Do not run cargo build first
     #[arg(long, env = "ORDERSAGA_NO_BUILD")]
     no_build: bool,
@@ -33,8 +36,8 @@ pub struct Matrix {
 
 impl Matrix {
     /// Everything there is to try.
-    pub(super) fn full(no_build: bool) -> Self {
-        Self { actions: ACTIONS.map(str::to_owned).into(), quick: false, progress: None, no_build }
+    pub(super) fn full(progress: Option<PathBuf>, programs: Option<PathBuf>, no_build: bool) -> Self {
+        Self { actions: ACTIONS.map(str::to_owned).into(), quick: false, progress, programs, no_build }
     }
 
     /// Status 0: every cell passed, every undo edge ran, the audit is clean; 1: not so; 2: it could not begin.
@@ -69,11 +72,12 @@ impl Matrix {
     async fn stack(&self) -> Result<Stack, StackError> {
         let settings = ServerSettings::from_env()?;
         stack::ensure_servers(&settings, |line| eprintln!("{line}")).await?;
-        if !self.no_build {
+        if !self.no_build && self.programs.is_none() {
             stack::build(None).await?;
         }
         let servers = Arc::new(Servers::temporary(&settings).await?);
-        let options = StackOptions::unique().supervise(true).env_all("FAULTS", "on");
+        let options = StackOptions::unique().supervise(true).programs_folder(self.programs.clone());
+        let options = options.env_all("FAULTS", "on");
         Stack::up_on(servers, options.env(Service::Order, "DEADLINE_MS", DEADLINE_MS)).await
     }
 }

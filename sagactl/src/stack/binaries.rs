@@ -39,6 +39,31 @@ pub(super) fn current(folder: &Path, program: Program) -> Result<PathBuf, StackE
     }
 }
 
+/// Refuses settings that no program has: a misspelt one would change nothing, and nobody would notice.
+pub(super) async fn must_be_known(folder: Option<&Path>, settings: &[(String, String)]) -> Result<(), StackError> {
+    if settings.is_empty() {
+        return Ok(());
+    }
+    let folder = self::folder(folder)?;
+    let mut help = String::new();
+    for program in Program::ALL {
+        let binary = folder.join(program.name());
+        let output = tokio::process::Command::new(&binary).arg("--help").env_clear().output().await;
+        help.push_str(&String::from_utf8_lossy(&output.doing("ask a program for its settings")?.stdout));
+    }
+    match settings.iter().find(|(name, _)| !names(&help, name)) {
+        None => Ok(()),
+        Some((name, _)) => {
+            Err(StackError::Setting(format!("no service has a setting {name:?}; `order-svc --help` lists its own")))
+        }
+    }
+}
+
+/// Is this variable among those that a help text names?
+fn names(help: &str, variable: &str) -> bool {
+    help.contains(&format!("[env: {variable}=")) || help.contains(&format!("[env: {variable}]"))
+}
+
 /// Builds the services' programs with cargo, in the profile that this program was built in. Cargo's own words go to stderr.
 pub async fn build(folder: Option<&Path>) -> Result<(), StackError> {
     let folder = self::folder(folder)?;
@@ -108,6 +133,13 @@ mod tests {
     fn reads_cargos_list_of_sources() {
         let text = "/t/debug/order-svc: /w/a\\ b/main.rs /w/lib.rs\n\n/t/debug/other: /w/other.rs\n";
         assert_eq!(listed(text), ["/w/a b/main.rs", "/w/lib.rs", "/w/other.rs"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_setting_is_known_by_its_whole_name() {
+        let help = "  --log <LOG>  What to log [env: LOG=] [default: info]\n --url <URL>  [env: DATABASE_URL]";
+        assert!(names(help, "LOG") && names(help, "DATABASE_URL"));
+        assert!(!names(help, "LO") && !names(help, "OG") && !names(help, "DATABASE_UR") && !names(help, ""));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Program, Upstream};
+use super::{Program, StackError, Upstream, binaries};
 
 /// Which processes a stack has, and how each is set up.
 #[derive(Debug, Clone)]
@@ -67,6 +67,15 @@ impl StackOptions {
     #[must_use]
     pub fn env_all(self, variable: &str, value: impl ToString) -> Self {
         Program::ALL.into_iter().fold(self, |options, program| options.env(program, variable, value.to_string()))
+    }
+
+    /// Sets what a person has asked for, in every program. The folder of the programs must have been chosen before.
+    ///
+    /// # Errors
+    /// When no program has such a setting, or a program cannot be asked.
+    pub async fn set(self, settings: &[(String, String)]) -> Result<Self, StackError> {
+        binaries::must_be_known(self.programs_folder.as_deref(), settings).await?;
+        Ok(settings.iter().fold(self, |options, (name, value)| options.env_all(name, value)))
     }
 
     /// Gives a program's first process this port instead of a free one.
