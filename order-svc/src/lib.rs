@@ -13,6 +13,7 @@ mod keys;
 mod maps;
 mod participant;
 mod placement;
+mod prices;
 #[cfg(test)]
 mod properties;
 mod reads;
@@ -58,10 +59,13 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     service.spawn(|stop| deadline::cancel_overdue(saga, clock_reads.clone(), stop));
     service.spawn(|stop| deadline::forget_request_keys(clock_reads.clone(), stop));
     service.spawn(|stop| watch::look(watch.clone(), clock_reads.clone(), stop));
+    let (prices, asked) = prices::queue();
+    let reads = service.reads();
+    service.spawn(|_| prices::answer_together(reads, asked));
     let client = config.client();
     let urls = config.others().into_iter().map(|(_, url)| url).collect();
     let required = config.participants.clone();
     service.spawn(|stop| maps::check(required, client, urls, stop));
-    let routes = http::routes(http::Shop::new(&config, service.reads(), service.saga(), placements, watch));
+    let routes = http::routes(http::Shop::new(&config, service.reads(), service.saga(), prices, placements, watch));
     service.serve(LISTEN, routes).await
 }

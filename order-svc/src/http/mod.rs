@@ -12,6 +12,7 @@ mod timeline;
 use crate::Config;
 use crate::keys::Keys;
 use crate::placement::Placements;
+use crate::prices::Prices;
 use crate::watch::Watch;
 use saga_common::Saga;
 use sqlx::PgPool;
@@ -24,6 +25,7 @@ use utoipa_axum::routes;
 pub(crate) struct Shop {
     reads: PgPool,
     saga: Saga,
+    prices: Prices,
     placements: Placements,
     watch: Watch,
     keys: Keys,
@@ -35,10 +37,17 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    pub(crate) fn new(config: &Config, reads: PgPool, saga: Saga, placements: Placements, watch: Watch) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        reads: PgPool,
+        saga: Saga,
+        prices: Prices,
+        placements: Placements,
+        watch: Watch,
+    ) -> Self {
         let (client, others) = (config.client(), Arc::new(config.others()));
         let (keys, required_answers) = (Keys::default(), Arc::new(config.participants.clone()));
-        Self { reads, saga, placements, watch, keys, required_answers, client, others }
+        Self { reads, saga, prices, placements, watch, keys, required_answers, client, others }
     }
 }
 

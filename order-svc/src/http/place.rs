@@ -2,7 +2,7 @@
 
 use super::Shop;
 use super::body::{self, Order};
-use crate::domain::{self, Price, Wanted, WantedLine};
+use crate::domain::{self, Wanted, WantedLine};
 use crate::keys::Taken;
 use crate::placement::{NotPlaced, Placed, Placement};
 use axum::Json;
@@ -10,13 +10,12 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use order_contracts::{Currency, CustomerId, Money, OrderId, PaymentMethod};
+use order_contracts::{Currency, CustomerId, OrderId, PaymentMethod};
 use saga_common::SagaId;
 use saga_common::faults::NotInjected;
 use saga_common::http::{Problem, Reply};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -162,17 +161,7 @@ async fn prepare(shop: &Shop, order: &NewOrder, key: Option<String>) -> Reply<Pr
     if !wrong.is_empty() {
         return Err(Problem::invalid(wrong));
     }
-    let skus: Vec<String> = lines.iter().map(|line| line.sku.clone()).collect();
-    let prices = sqlx::query!("select sku, unit_price_minor, currency from products where sku = any($1)", &skus)
-        .fetch_all(&shop.reads)
-        .await?;
-    let prices: BTreeMap<String, Price> = prices
-        .into_iter()
-        .filter_map(|row| {
-            let unit_price = Money::from_minor(row.unit_price_minor).ok()?;
-            Some((row.sku, Price { unit_price, currency: row.currency }))
-        })
-        .collect();
+    let prices = shop.prices.of(lines.iter().map(|line| line.sku.clone()).collect()).await?;
     let canonical = serde_json::to_vec(order).map_err(|e| Problem::internal(e.to_string()))?;
     let body_hash = Sha256::digest(&canonical).to_vec();
     let (lines, amount) = match domain::price(&order.currency, &lines, &prices) {

@@ -1,10 +1,13 @@
 //! Messages as the broker would hand them over.
 
-use crate::envelope::{Envelope, Malformed};
+use crate::bundle::{self, BUNDLE, BUNDLE_EVENTS, Bundling, Parcel};
+use crate::envelope::{Envelope, JSON, Malformed, RawMessage};
 use crate::error::Error;
 use crate::event::{Event, EventType};
 use crate::ids::{MessageId, SagaId};
-use crate::topology::QueueRole;
+use crate::outbox::Outgoing;
+use crate::topology::{QueueRole, Route};
+use std::sync::Arc;
 
 /// A message to be delivered, with an id of its own. Delivered twice, or cloned, it is the same message again.
 #[derive(Debug, Clone)]
@@ -55,6 +58,23 @@ impl Message {
         Self { envelope, role, redelivered: false }
     }
 
+    /// Messages as they travel when one service publishes them together: in bundles, as far as they have the same route.
+    #[must_use]
+    pub fn travelling(messages: &[Self]) -> Vec<RawMessage> {
+        let outgoing: Vec<Outgoing> = messages.iter().filter_map(Self::outgoing).collect();
+        let bundling = Bundling { events: BUNDLE_EVENTS, alone: Arc::default() };
+        bundle::pack(&outgoing, &bundling, "testkit").into_iter().map(raw).collect()
+    }
+
+    fn outgoing(&self) -> Option<Outgoing> {
+        let envelope = &self.envelope;
+        let saga_id = envelope.saga_id.as_ref().ok().copied()?;
+        let route = if self.role == QueueRole::Failures { Route::Fanout } else { Route::Direct };
+        let body = envelope.body.clone();
+        let message = Outgoing::new(saga_id, route, &envelope.event_type, envelope.causation_id, None, body);
+        Some(Outgoing { id: envelope.message_id, ..message })
+    }
+
     /// The same message as the `n`th repeat of an announcement.
     #[must_use]
     pub fn announced(mut self, n: u32) -> Self {
@@ -92,5 +112,21 @@ impl Message {
     /// What a subscription hands to the consumer.
     pub(super) fn delivery(&self) -> (Envelope, bool) {
         (self.envelope.clone(), self.redelivered)
+    }
+}
+
+/// The properties that `open` looks at.
+fn raw(parcel: Parcel<'_>) -> RawMessage {
+    let first = parcel.events.first();
+    let content_type = if parcel.bundle.is_some() { BUNDLE } else { JSON };
+    let saga_id = first.filter(|_| parcel.bundle.is_none()).map(|event| event.saga_id.to_string());
+    RawMessage {
+        message_id: Some(parcel.id.to_string()),
+        correlation_id: saga_id,
+        event_type: first.map(|event| event.event_type.clone()),
+        app_id: Some("testkit".to_owned()),
+        content_type: Some(content_type.to_owned()),
+        body: parcel.bundle.or_else(|| first.map(|event| event.body.clone())).unwrap_or_default(),
+        ..RawMessage::default()
     }
 }

@@ -152,17 +152,23 @@ impl<App: Send + Sync + 'static> Bench<App> {
     /// # Errors
     /// When a report cannot be read.
     pub async fn deliver_batch(&self, messages: &[Message]) -> Result<Vec<Report>, Error> {
+        self.settle(messages).await;
+        let mut reports = Vec::with_capacity(messages.len());
+        for message in messages {
+            reports.push(self.report(message).await?);
+        }
+        Ok(reports)
+    }
+
+    /// What [`Bench::deliver_batch`] does, without asking what has become of the messages: all that a consumer does with a
+    /// batch between the broker's delivery and its ack.
+    pub async fn settle(&self, messages: &[Message]) {
         for role in [QueueRole::Events, QueueRole::Failures] {
             let batch: Vec<_> = messages.iter().filter(|m| m.role == role).map(Message::delivery).collect();
             if !batch.is_empty() {
                 consumer::settle(&self.engine, role, batch, &CancellationToken::new()).await;
             }
         }
-        let mut reports = Vec::with_capacity(messages.len());
-        for message in messages {
-            reports.push(self.report(message).await?);
-        }
-        Ok(reports)
     }
 
     /// Delivers a failure of the saga that says nothing but which saga it is, and tells what this participant answers.

@@ -1,0 +1,72 @@
+//! What articles cost: concurrent requests ask together, as soon as the answer before theirs is there. No cache: whoever asks
+//! after a price was set gets that price.
+
+use crate::domain::Price;
+use order_contracts::Money;
+use saga_common::http::Problem;
+use sqlx::PgPool;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Prices by SKU; articles that are not on the list are missing.
+pub(crate) type PriceList = Arc<BTreeMap<String, Price>>;
+
+/// Requests that are answered by one statement at most.
+const TOGETHER: usize = 256;
+const WAITING: usize = 4_096;
+/// A database that takes a question and never answers must not stop all orders.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
+pub(crate) struct Asked {
+    skus: Vec<String>,
+    reply: oneshot::Sender<Result<PriceList, Problem>>,
+}
+
+/// Where handlers ask. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Prices(mpsc::Sender<Asked>);
+
+pub(crate) fn queue() -> (Prices, mpsc::Receiver<Asked>) {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    (Prices(sender), receiver)
+}
+
+impl Prices {
+    /// The prices of these articles, and perhaps of others.
+    pub(crate) async fn of(&self, skus: Vec<String>) -> Result<PriceList, Problem> {
+        let busy = || Problem::unavailable("too many orders are waiting to be priced; try again");
+        let (reply, answer) = oneshot::channel();
+        self.0.try_send(Asked { skus, reply }).map_err(|_| busy())?;
+        answer.await.map_err(|_| busy())?
+    }
+}
+
+/// Answers what is waiting, all at once, until nobody can ask any more.
+pub(crate) async fn answer_together(reads: PgPool, mut waiting: mpsc::Receiver<Asked>) {
+    let mut asked = Vec::new();
+    while waiting.recv_many(&mut asked, TOGETHER).await > 0 {
+        let skus: BTreeSet<&String> = asked.iter().flat_map(|it| &it.skus).collect();
+        let skus: Vec<String> = skus.into_iter().cloned().collect();
+        let prices = match tokio::time::timeout(ANSWERS_WITHIN, read(&reads, &skus)).await {
+            Ok(prices) => prices.map(Arc::new).map_err(Problem::from),
+            Err(_) => Err(Problem::unavailable("the database does not say what the articles cost; try again")),
+        };
+        for it in asked.drain(..) {
+            // Whoever asked may have gone.
+            drop(it.reply.send(prices.clone()));
+        }
+    }
+}
+
+async fn read(reads: &PgPool, skus: &[String]) -> Result<BTreeMap<String, Price>, sqlx::Error> {
+    let rows = sqlx::query!("select sku, unit_price_minor, currency from products where sku = any($1)", skus)
+        .fetch_all(reads)
+        .await?;
+    let price = rows.into_iter().filter_map(|row| {
+        let unit_price = Money::from_minor(row.unit_price_minor).ok()?;
+        Some((row.sku, Price { unit_price, currency: row.currency }))
+    });
+    Ok(price.collect())
+}
