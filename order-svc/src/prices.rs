@@ -39,7 +39,8 @@ impl Prices {
         let busy = || Problem::unavailable("too many orders are waiting to be priced; try again");
         let (reply, answer) = oneshot::channel();
         self.0.try_send(Asked { skus, reply }).map_err(|_| busy())?;
-        answer.await.map_err(|_| busy())?
+        // Also behind others who wait for a database that does not answer.
+        tokio::time::timeout(ANSWERS_WITHIN, answer).await.map_err(|_| busy())?.map_err(|_| busy())?
     }
 }
 

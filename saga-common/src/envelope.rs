@@ -13,7 +13,7 @@ pub const CAUSATION_ID: &str = "causation-id";
 /// Header: W3C trace context.
 pub const TRACEPARENT: &str = "traceparent";
 /// Header of the broker's: where a dead-lettered message died first.
-const FIRST_DEATH: &str = "x-first-death-queue";
+pub(crate) const FIRST_DEATH: &str = "x-first-death-queue";
 /// Header: fault directives of the message's saga (see [`faults`](crate::faults)).
 pub const FAULT: &str = "saga-fault";
 /// Header: how often this announcement was made before.

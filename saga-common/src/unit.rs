@@ -13,7 +13,7 @@ use crate::faults;
 use crate::guard::{self, Found, NewGuard, Recorded, Settled, Verdict};
 use crate::ids::{MessageId, SagaId};
 use crate::jobs::{self, NewJob};
-use crate::outbox::{self, Confirmed, Outbox, Outgoing};
+use crate::outbox::{self, Outbox, Outgoing};
 use crate::step::Retry;
 use crate::topology::Route;
 use crate::waiting::{self, WaitingKey};
@@ -57,8 +57,6 @@ pub(crate) struct Ends {
     pub(crate) jobs: Vec<NewJob>,
     pub(crate) finished_jobs: Vec<guard::Key>,
     pub(crate) handled: Vec<WaitingKey>,
-    /// Outbox rows that the unit has deleted on its way.
-    pub(crate) confirmed: Option<Confirmed>,
 }
 
 impl Ends {
@@ -102,19 +100,11 @@ impl Unit {
         Ok(Self { tx: db.begin().await?, ends: Ends::default() })
     }
 
-    /// Begins with the guard rows (R1). What the broker has confirmed meanwhile is forgotten by the way: it needs no commit
-    /// of its own.
-    pub(crate) async fn open(db: &Db, outbox: &Outbox, guards: &[NewGuard]) -> Result<(Self, Found), DbError> {
-        let confirmed = outbox.take_confirmed();
-        let mut first = vec![guard::insert(guards)];
-        if !confirmed.ids().is_empty() {
-            first.push(outbox::delete(confirmed.ids()));
-        }
-        let (tx, rows) = db.begin_with(&first).await?;
-        drop(first);
-        let ends = Ends { confirmed: Some(confirmed), ..Ends::default() };
+    /// Begins with the guard rows (R1), in one round trip.
+    pub(crate) async fn open(db: &Db, guards: &[NewGuard]) -> Result<(Self, Found), DbError> {
+        let (tx, rows) = db.begin_with(&[guard::insert(guards)]).await?;
         let found = rows.first().map_or_else(Found::default, |rows| guard::found(rows));
-        Ok((Self { tx, ends }, found))
+        Ok((Self { tx, ends: Ends::default() }, found))
     }
 
     pub(crate) fn with(tx: Tx, ends: Ends) -> Self {
@@ -132,17 +122,12 @@ impl Unit {
     }
 
     /// A unit that begins with the start of sagas.
-    pub(crate) async fn starting<E: Event>(
-        db: &Db,
-        outbox: &Outbox,
-        step: &str,
-        sagas: &[(SagaId, E)],
-    ) -> Result<Self, Error> {
+    pub(crate) async fn starting<E: Event>(db: &Db, step: &str, sagas: &[(SagaId, E)]) -> Result<Self, Error> {
         let mut ends = Ends::default();
         let guards = ends.start(step, sagas)?;
-        let (mut unit, Found { inserted, .. }) = Self::open(db, outbox, &guards).await?;
+        let (mut unit, Found { inserted, .. }) = Self::open(db, &guards).await?;
         all_new(inserted.len(), sagas.len())?;
-        unit.ends = Ends { confirmed: unit.ends.confirmed.take(), ..ends };
+        unit.ends = ends;
         Ok(unit)
     }
 
@@ -223,6 +208,9 @@ impl Unit {
         faults::BEFORE_COMMIT.reached().await?;
         // In flight from before the commit on: the sweeper must not take what is about to be published from memory.
         let in_flight = outbox.in_flight_until_known(ends.outgoing);
+        // What the broker has confirmed meanwhile is forgotten by the way: it needs no commit of its own. As late as that, because
+        // whoever says the same again waits for the row, and behind it nothing here waits any more (R7).
+        let confirmed = outbox.take_confirmed(in_flight.messages());
         let rows = [
             outbox::insert(in_flight.messages(), outbox.instance(), outbox.lease()),
             announcer::insert(&ends.announcements),
@@ -230,6 +218,7 @@ impl Unit {
             jobs::insert(&ends.jobs),
             jobs::finish(&ends.finished_jobs),
             waiting::handled(&ends.handled),
+            (!confirmed.ids().is_empty()).then(|| outbox::delete(confirmed.ids())),
             guard::settle(&ends.verdicts),
         ];
         let rows: Vec<Statement> = rows.into_iter().flatten().collect();
@@ -241,9 +230,7 @@ impl Unit {
         match committed {
             Ok(()) => {
                 in_flight.publish();
-                if let Some(confirmed) = ends.confirmed {
-                    confirmed.forget();
-                }
+                confirmed.forget();
             }
             Err(error) => {
                 // Unknown: if it was committed, the sweeper finds the rows.

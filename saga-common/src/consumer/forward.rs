@@ -69,7 +69,7 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     }
     faults::BEFORE_GUARDS.reached().await?;
     let guards: Vec<NewGuard> = ready.iter().map(Ready::guard).collect();
-    let (mut unit, Found { inserted, held }) = Unit::open(&engine.db, &engine.outbox, &guards).await?;
+    let (mut unit, Found { inserted, held }) = Unit::open(&engine.db, &guards).await?;
     if !held.is_empty() {
         unit.rollback().await;
         return Err(Failed::Held(held));
@@ -91,7 +91,7 @@ pub(super) async fn run<App: Send + Sync + 'static>(
         announcer::lock(unit.tx(), &counted).await?;
     }
     faults::AFTER_LOCKS.reached().await?;
-    unit.ends = Ends { confirmed: unit.ends.confirmed.take(), ..ends };
+    unit.ends = ends;
     act(engine, unit, new).await
 }
 

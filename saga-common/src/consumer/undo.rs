@@ -5,7 +5,7 @@
 //! rows. The fence is written first, under the action's own key (R1), so whichever of action and undo comes second finds
 //! the other.
 
-use super::fate::{Redrive, park};
+use super::fate::{Redrive, is_held, park};
 use super::settle::{Failed, Inbound};
 use crate::action::{Ended, Reversed};
 use crate::answer::{COMPENSATE, CompensationOutcome, SagaCompensated};
@@ -44,6 +44,7 @@ pub(super) async fn run<App: Send + Sync + 'static>(
             Err(malformed) => Err(malformed.to_string()),
         };
         match fit {
+            Err(_) if is_held(engine, QueueRole::Failures, &inbound).await? => {}
             Err(reason) => {
                 park(engine, QueueRole::Failures, &inbound, reason, Redrive::Refused).await.map_err(Failed::Gone)?
             }
@@ -62,7 +63,7 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     faults::BEFORE_GUARDS.reached().await?;
     let fences = failures.iter().flat_map(|(saga_id, heard)| fences(engine, *saga_id, heard)).collect::<Vec<_>>();
     let keys: BTreeSet<Key> = fences.iter().map(|fence| fence.key.clone()).collect();
-    let (unit, Found { inserted: fenced, held }) = Unit::open(&engine.db, &engine.outbox, &fences).await?;
+    let (unit, Found { inserted: fenced, held }) = Unit::open(&engine.db, &fences).await?;
     if !held.is_empty() {
         unit.rollback().await;
         return Err(Failed::Held(held));
@@ -73,8 +74,7 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     engine.lock_rows(unit.tx(), &[], &sagas).await?;
     faults::AFTER_LOCKS.reached().await?;
 
-    let (tx, opened) = unit.into_parts();
-    ends.confirmed = opened.confirmed;
+    let (tx, _) = unit.into_parts();
     let mut cx = Cx::new(tx, Arc::clone(&engine.participant.app));
     for (saga_id, Heard { envelope, .. }) in &failures {
         undo_saga(engine, &mut cx, &mut ends, *saga_id, envelope, &fenced, &met).await?;

@@ -32,8 +32,9 @@ pub(super) enum Bracket {
     None,
 }
 
-/// Sends all statements before it waits for the first answer. The database runs them in this order; after one that fails,
-/// it refuses the others of the transaction, so the first error is the one that says why.
+/// Sends all statements before it waits for the first answer. The database runs them in this order; after one that fails there,
+/// it refuses the others of the transaction and makes a COMMIT a ROLLBACK, so the first error is the one that says why. (A value
+/// that cannot be encoded never leaves; types are fixed here, and none of this size is.)
 pub(super) async fn send(
     client: &Object,
     statements: &[Statement<'_>],

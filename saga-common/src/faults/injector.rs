@@ -174,14 +174,6 @@ impl Injector {
     }
 }
 
-/// A fault that has been spent and is about to strike.
-struct Firing<'a> {
-    action: Action,
-    event_type: &'a str,
-    /// The saga whose directive it is, and which; none for the process's own.
-    of: Option<(SagaId, &'a Directive)>,
-}
-
 impl Scope {
     /// Would this action do anything here? What would not is not spent.
     fn works(&self, point: &FaultPoint, action: Action) -> bool {
@@ -202,38 +194,46 @@ impl Scope {
         for event_type in &types {
             injector.tally(point.name, event_type, |count| count.reached += 1);
         }
-        let mut firing: Vec<Firing> = Vec::new();
-        for ((saga_id, event_type), carried) in self.subjects.iter() {
-            for directive in carried.0.iter().filter(|d| d.is_for(&injector.service, point.name, event_type)) {
-                if !self.works(point, directive.action)
-                    || !directive.probability.is_none_or(|p| rand::rng().random_bool(p))
-                {
-                    continue;
-                }
-                match store::spend(&injector.db, *saga_id, directive).await {
-                    Ok(Some(action)) => firing.push(Firing { action, event_type, of: Some((*saga_id, directive)) }),
-                    Ok(None) => {}
-                    Err(error) => {
-                        tracing::warn!(saga.id = %saga_id, error = %chain(&error), "a fault that cannot be spent does not fire");
+        // All of them, and what ends everything last: a batch that has been acked never comes here again.
+        let mut carried: Vec<(SagaId, &str, &Directive)> = Vec::new();
+        for ((saga_id, event_type), directives) in self.subjects.iter() {
+            let here = directives.0.iter().filter(|d| d.is_for(&injector.service, point.name, event_type));
+            carried.extend(here.map(|directive| (*saga_id, event_type.as_str(), directive)));
+        }
+        carried.sort_by_key(|(_, _, directive)| directive.action.severity());
+        let mut ended = Ok(());
+        for (saga_id, event_type, directive) in carried {
+            if !self.works(point, directive.action) || !directive.probability.is_none_or(|p| rand::rng().random_bool(p))
+            {
+                continue;
+            }
+            match store::spend(&injector.db, saga_id, directive).await {
+                Ok(Some(action)) => {
+                    let fired = self.fire(point, action, event_type, Some((saga_id, directive))).await;
+                    if fired.is_err() {
+                        ended = fired;
                     }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(saga.id = %saga_id, error = %chain(&error), "a fault that cannot be spent does not fire");
                 }
             }
         }
-        let own = injector.rolled(point.name, &types, |action| self.works(point, action));
-        firing.extend(own.map(|action| Firing { action, event_type: types[0], of: None }));
-        // All of them, and what ends everything last: a batch that has been acked never comes here again.
-        firing.sort_by_key(|it| it.action.severity());
-        let mut ended = Ok(());
-        for it in firing {
-            if let Err(fault) = self.fire(point, it).await {
-                ended = Err(fault);
-            }
+        if let Some(action) = injector.rolled(point.name, &types, |action| self.works(point, action)) {
+            self.fire(point, action, types[0], None).await?;
         }
         ended
     }
 
-    async fn fire(&self, point: &'static FaultPoint, firing: Firing<'_>) -> Result<(), Fault> {
-        let Firing { action, event_type, of } = firing;
+    /// `of`: the saga whose directive it is, and which; `None` for the process's own.
+    async fn fire(
+        &self,
+        point: &'static FaultPoint,
+        action: Action,
+        event_type: &str,
+        of: Option<(SagaId, &Directive)>,
+    ) -> Result<(), Fault> {
         self.injector.tally(point.name, event_type, |count| count.fired += 1);
         let saga = of.map_or_else(|| "any saga".to_owned(), |(id, _)| id.to_string());
         tracing::warn!(point = point.name, %action, saga.id = saga, r#type = event_type, "FAULT");

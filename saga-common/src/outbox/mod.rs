@@ -148,11 +148,14 @@ impl Outbox {
         self.shared.newly_confirmed.notify_one();
     }
 
-    /// Takes what may be deleted; what is not [forgotten](Confirmed::forget) is there again.
-    pub(crate) fn take_confirmed(&self) -> Confirmed {
+    /// Takes what may be deleted; what is not [forgotten](Confirmed::forget) is there again. What is about to be said `again`
+    /// stays in the table: it will be confirmed anew.
+    pub(crate) fn take_confirmed(&self, again: &[Outgoing]) -> Confirmed {
         let mut confirmed = self.confirmed();
         let rest = confirmed.len().saturating_sub(DELETED_AT_ONCE);
-        Confirmed { outbox: self.clone(), ids: confirmed.split_off(rest) }
+        let mut ids = confirmed.split_off(rest);
+        ids.retain(|id| again.iter().all(|message| message.id != *id));
+        Confirmed { outbox: self.clone(), ids }
     }
 
     fn confirmed(&self) -> std::sync::MutexGuard<'_, Vec<MessageId>> {

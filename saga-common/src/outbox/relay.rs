@@ -105,7 +105,7 @@ async fn keep_unroutable(db: &Db, batch: &[Outgoing], report: &Report) {
 const FORGET_AFTER: Duration = Duration::from_millis(50);
 const DATABASE_WAIT: Duration = Duration::from_millis(500);
 
-/// Deletes the confirmed rows that no unit has taken along: nothing commits any more.
+/// Deletes the confirmed rows that no unit has taken along in time.
 pub(crate) async fn forget_confirmed(outbox: Outbox, db: Db, done: CancellationToken) {
     let mut wait = FORGET_AFTER;
     loop {
@@ -116,7 +116,7 @@ pub(crate) async fn forget_confirmed(outbox: Outbox, db: Db, done: CancellationT
         tokio::select! { () = newly_confirmed => {}, () = done.cancelled() => return }
         wait = FORGET_AFTER;
         loop {
-            let confirmed = outbox.take_confirmed();
+            let confirmed = outbox.take_confirmed(&[]);
             if confirmed.ids().is_empty() {
                 break;
             }

@@ -47,7 +47,7 @@ impl Saga {
     /// # Errors
     /// When no connection is to be had, the statement fails or an id is already taken.
     pub async fn start<E: Event>(&self, step: &str, sagas: &[(SagaId, E)]) -> Result<Unit, Error> {
-        Unit::starting(&self.db, &self.outbox, step, sagas).await
+        Unit::starting(&self.db, step, sagas).await
     }
 
     /// Lets the messages of a saga that is about to start carry fault directives: `text` is what a request's `Saga-Fault`

@@ -67,7 +67,7 @@ impl Protocol {
         add(&mut state.outbox, Row { leaving: Leaving::Sent, ..row });
     }
 
-    /// It was only slow: `delete_confirmed`.
+    /// It was only slow: `forget_confirmed`.
     pub(crate) fn forget(&self, state: &mut State, row: Row) {
         take(&mut state.outbox, &row);
     }
