@@ -6,7 +6,7 @@
 //! a unit is one round trip, and so is what ends it.
 
 use crate::announcer;
-use crate::db::{Db, DbError, Statement, Tx, trouble};
+use crate::db::{Db, DbError, Statement, Trouble, Tx, trouble};
 use crate::error::Error;
 use crate::event::{Event, EventType, Said};
 use crate::faults;
@@ -233,9 +233,11 @@ impl Unit {
                 confirmed.forget();
             }
             Err(error) => {
-                // Unknown: if it was committed, the sweeper finds the rows.
                 drop(in_flight);
-                tracing::warn!(trouble = ?trouble(&error), error = %error, "the outcome of a commit is unknown");
+                if trouble(&error) == Trouble::Gone {
+                    // If it was committed, the sweeper finds the rows. What a statement refuses is rolled back for sure.
+                    tracing::warn!(error = %error, "the outcome of a commit is unknown");
+                }
                 return Err(error);
             }
         }

@@ -151,10 +151,13 @@ impl Outbox {
     /// Takes what may be deleted; what is not [forgotten](Confirmed::forget) is there again. What is about to be said `again`
     /// stays in the table: it will be confirmed anew.
     pub(crate) fn take_confirmed(&self, again: &[Outgoing]) -> Confirmed {
-        let mut confirmed = self.confirmed();
-        let rest = confirmed.len().saturating_sub(DELETED_AT_ONCE);
-        let mut ids = confirmed.split_off(rest);
-        ids.retain(|id| again.iter().all(|message| message.id != *id));
+        let mut ids = {
+            let mut confirmed = self.confirmed();
+            let rest = confirmed.len().saturating_sub(DELETED_AT_ONCE);
+            confirmed.split_off(rest)
+        };
+        let again: HashSet<MessageId> = again.iter().map(|message| message.id).collect();
+        ids.retain(|id| !again.contains(id));
         Confirmed { outbox: self.clone(), ids }
     }
 

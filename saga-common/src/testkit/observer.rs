@@ -1,4 +1,4 @@
-//! What a test hears on the broker.
+//! What a test hears on the broker, over a client of its own as the [`Wire`](super::Wire) is: it must not pass through what is tested.
 
 use super::seen::{Seen, events};
 use super::wire::answered;

@@ -1,4 +1,4 @@
-//! What a test has seen on the broker.
+//! What a test has seen on the broker, with the client's own properties: so it can be sent again as it was.
 
 use super::wire::properties;
 use crate::envelope::{ANNOUNCEMENT, BUNDLE, CAUSATION_ID, Envelope, RawMessage, open};
