@@ -55,26 +55,24 @@ pub(crate) async fn confirm(tx: &Tx, charges: &[&PaymentCharged]) -> Result<Hash
     let ids: Vec<Uuid> = charges.iter().map(|charged| charged.order_id.0).collect();
     let amounts: Vec<i64> = charges.iter().map(|charged| charged.amount_minor.minor()).collect();
     let currencies: Vec<&str> = charges.iter().map(|charged| charged.currency.as_str()).collect();
-    // What is selected of `orders` is what was there before the update.
     let rows = tx
         .query(
-            "with charged as (
-                 select * from unnest($1::uuid[], $2::int8[], $3::text[]) u(id, amount_minor, currency)),
-             confirmed as (
-                 update orders o set status = 'confirmed', updated_at = clock_timestamp() from charged c
-                 where o.id = c.id and o.status = 'pending' and o.amount_minor = c.amount_minor and o.currency = c.currency
-                 returning o.id, o.customer_id)
-             select o.id, o.status = 'pending', y.customer_id
-             from charged c join orders o on o.id = c.id left join confirmed y on y.id = o.id",
+            "update orders o set status = 'confirmed', updated_at = clock_timestamp()
+             from unnest($1::uuid[], $2::int8[], $3::text[]) c(id, amount_minor, currency)
+             where o.id = c.id and o.status = 'pending' and o.amount_minor = c.amount_minor and o.currency = c.currency
+             returning o.id, o.customer_id",
             &[&ids, &amounts, &currencies],
         )
         .await?;
-    let found = |row: &Row| match (row.get::<_, Option<String>>(2), row.get(1)) {
-        (Some(customer), _) => Confirmed::Yes { customer_id: CustomerId(customer) },
-        (None, true) => Confirmed::OtherAmount,
-        (None, false) => Confirmed::Decided,
-    };
-    Ok(rows.iter().map(|row| (OrderId(row.get(0)), found(row))).collect())
+    let yes = |row: &Row| (OrderId(row.get(0)), Confirmed::Yes { customer_id: CustomerId(row.get(1)) });
+    let mut found: HashMap<OrderId, Confirmed> = rows.iter().map(yes).collect();
+    if found.len() < charges.len() {
+        let others: Vec<Uuid> = ids.into_iter().filter(|id| !found.contains_key(&OrderId(*id))).collect();
+        let rows = tx.query("select id, status = 'pending' from orders where id = any($1)", &[&others]).await?;
+        let no = |row: &Row| if row.get(1) { Confirmed::OtherAmount } else { Confirmed::Decided };
+        found.extend(rows.iter().map(|row| (OrderId(row.get(0)), no(row))));
+    }
+    Ok(found)
 }
 
 /// The reserved stock has left the shelf; tells which orders there were to close.

@@ -7,8 +7,9 @@
 
 use crate::db::{Db, DbError, Statement, Tx};
 use crate::faults;
-use crate::ids::SagaId;
+use crate::ids::{SagaId, UnitId};
 use crate::outbox::{self, InFlight, Outbox, Outgoing};
+use crate::topology::Route;
 use crate::unit::Announcement;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +20,8 @@ const REPEAT_MS: f64 = 10_000.0;
 /// At most so many repeats in one look, and one look a second.
 const REPEATS_A_SECOND: i64 = 200;
 
-pub(crate) fn insert(announcements: &[Announcement]) -> Option<Statement<'_>> {
+/// Inserts what this unit has said for the first time, or leaves to be said later.
+pub(crate) fn insert(unit: UnitId, announcements: &[Announcement]) -> Option<Statement<'_>> {
     if announcements.is_empty() {
         return None;
     }
@@ -28,19 +30,19 @@ pub(crate) fn insert(announcements: &[Announcement]) -> Option<Statement<'_>> {
     messages.sort_by_key(|message| message.saga_id);
     let sagas: Vec<Uuid> = messages.iter().map(|m| m.saga_id.as_uuid()).collect();
     let ids: Vec<Uuid> = messages.iter().map(|m| m.id.as_uuid()).collect();
-    let exchanges: Vec<&str> = messages.iter().map(|m| m.exchange.as_str()).collect();
-    let keys: Vec<&str> = messages.iter().map(|m| m.routing_key.as_str()).collect();
+    let exchanges: Vec<&str> = messages.iter().map(|m| m.route.exchange()).collect();
+    let keys: Vec<&str> = messages.iter().map(|m| m.routing_key()).collect();
     let types: Vec<&str> = messages.iter().map(|m| m.event_type.as_str()).collect();
     let causes: Vec<Option<Uuid>> = messages.iter().map(|m| m.causation_id.map(|id| id.as_uuid())).collect();
     let bodies: Vec<&[u8]> = messages.iter().map(|m| m.body.as_slice()).collect();
     let statement = Statement::new(
-        "insert into saga.announcements (saga_id, message_id, exchange, routing_key, type, causation_id, body, due_at)
-         select u.*, clock_timestamp() + $8::float8 * interval '1 ms'
+        "insert into saga.announcements (saga_id, message_id, exchange, routing_key, type, causation_id, body, due_at, unit)
+         select u.*, clock_timestamp() + $8::float8 * interval '1 ms', $9::uuid
          from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::bytea[]) u
          on conflict do nothing",
     );
     let statement = statement.with(sagas).with(ids).with(exchanges).with(keys).with(types).with(causes).with(bodies);
-    Some(statement.with(FIRST_REPEAT_MS))
+    Some(statement.with(FIRST_REPEAT_MS).with(unit.as_uuid()))
 }
 
 /// Waits for whoever else has these sagas' announcements, and keeps them to the transaction's end. In the order of their
@@ -83,31 +85,34 @@ pub(crate) async fn repeat(db: Db, outbox: Outbox, done: CancellationToken) {
     }
 }
 
-async fn commit(tx: Tx, outbox: &Outbox, messages: Vec<Outgoing>) -> Result<InFlight, DbError> {
+async fn commit(tx: Tx, outbox: &Outbox, unit: UnitId, messages: Vec<Outgoing>) -> Result<InFlight, DbError> {
     faults::BEFORE_ANNOUNCE.reached().await?;
-    let in_flight = outbox.in_flight_until_known(messages);
-    let rows = outbox::insert(in_flight.messages(), outbox.instance(), outbox.lease());
-    tx.commit(rows.as_slice()).await?;
-    drop(rows);
+    let in_flight = outbox.in_flight_until_known(unit, messages);
+    let row = in_flight.row(None);
+    tx.commit(row.as_slice()).await?;
+    drop(row);
     faults::AFTER_ANNOUNCE.reached().await?;
     Ok(in_flight)
 }
 
-/// One transaction: the oldest due announcements go into the outbox under their own ids, unless the former repeat is
-/// still there.
+/// One transaction: the oldest due announcements go into the outbox under their own ids, unless they are still there from the
+/// last time.
 pub(crate) async fn repeat_due(db: &Db, outbox: &Outbox) -> Result<usize, DbError> {
+    let unit = UnitId::new();
     let tx = db.begin().await?;
     let rows = tx
         .query(
             "update saga.announcements a
-             set repeats = a.repeats + 1,
+             set repeats = a.repeats + 1, unit = $3,
                  due_at = clock_timestamp() + $1::float8 * (0.75 + random() / 2) * interval '1 ms'
              from (select saga_id from saga.announcements d
-                   where due_at <= clock_timestamp() and not exists (select 1 from saga.outbox o where o.id = d.message_id)
+                   where due_at <= clock_timestamp() and not exists (
+                         select 1 from saga.outbox o
+                         where o.unit = d.unit and (o.unsent is null or d.message_id = any(o.unsent)))
                    order by due_at limit $2 for update skip locked) d
              where a.saga_id = d.saga_id
-             returning a.saga_id, a.message_id, a.exchange, a.routing_key, a.type, a.causation_id, a.body, a.repeats",
-            &[&REPEAT_MS, &REPEATS_A_SECOND],
+             returning a.saga_id, a.message_id, a.exchange, a.type, a.causation_id, a.body, a.repeats",
+            &[&REPEAT_MS, &REPEATS_A_SECOND, &unit.as_uuid()],
         )
         .await?;
     let messages: Vec<Outgoing> = rows
@@ -115,14 +120,13 @@ pub(crate) async fn repeat_due(db: &Db, outbox: &Outbox) -> Result<usize, DbErro
         .map(|row| Outgoing {
             saga_id: row.get::<_, Uuid>(0).into(),
             id: row.get::<_, Uuid>(1).into(),
-            exchange: row.get(2),
-            routing_key: row.get(3),
-            event_type: row.get(4),
-            causation_id: row.get::<_, Option<Uuid>>(5).map(Into::into),
+            route: Route::over(row.get(2)),
+            event_type: row.get(3),
+            causation_id: row.get::<_, Option<Uuid>>(4).map(Into::into),
             traceparent: None,
-            announcement: u32::try_from(row.get::<_, i32>(7)).unwrap_or(0),
+            announcement: u32::try_from(row.get::<_, i32>(6)).unwrap_or(0),
             fault: None,
-            body: row.get(6),
+            body: row.get(5),
         })
         .collect();
     if messages.is_empty() {
@@ -131,7 +135,7 @@ pub(crate) async fn repeat_due(db: &Db, outbox: &Outbox) -> Result<usize, DbErro
     }
     let repeated = messages.len();
     let about = outbox::subjects(&messages);
-    let committed = outbox.faults().scope(|| about, commit(tx, outbox, messages)).await?;
+    let committed = outbox.faults().scope(|| about, commit(tx, outbox, unit, messages)).await?;
     committed.publish();
     metrics::counter!("saga_announcements_repeated_total").increment(repeated as u64);
     Ok(repeated)

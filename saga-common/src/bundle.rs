@@ -8,6 +8,7 @@
 use crate::envelope::{Envelope, FIRST_DEATH, Malformed, RawMessage, open_plain, storable};
 use crate::ids::{MessageId, SagaId};
 use crate::outbox::Outgoing;
+use crate::topology::Route;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -73,13 +74,13 @@ pub(crate) struct Parcel<'a> {
 pub(crate) fn pack<'a>(events: &'a [Outgoing], bundling: &Bundling, source: &str) -> Vec<Parcel<'a>> {
     let mut groups: Vec<Vec<&Outgoing>> = Vec::new();
     // The group of each route that has still room, and the bytes that it holds.
-    let mut open: HashMap<(&str, &str), (usize, usize)> = HashMap::new();
+    let mut open: HashMap<(Route, &str), (usize, usize)> = HashMap::new();
     for event in events {
         if bundling.alone.contains(&event.event_type) {
             groups.push(vec![event]);
             continue;
         }
-        let route = (event.exchange.as_str(), event.routing_key.as_str());
+        let route = (event.route, event.routing_key());
         match open.get_mut(&route) {
             Some((group, bytes))
                 if groups[*group].len() < bundling.events && *bytes + event.body.len() <= BUNDLE_BYTES =>
@@ -201,7 +202,6 @@ fn few<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'de RawValue>,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topology::Route;
     use proptest::prelude::*;
 
     fn bundling(events: usize, alone: &[&str]) -> Bundling {
@@ -273,7 +273,7 @@ mod tests {
             let mut arrived = HashMap::new();
             for parcel in &parcels {
                 prop_assert!(parcel.events.len() <= most);
-                prop_assert!(parcel.events.iter().all(|it| it.routing_key == parcel.events[0].routing_key));
+                prop_assert!(parcel.events.iter().all(|it| it.routing_key() == parcel.events[0].routing_key()));
                 if parcel.bundle.is_some() {
                     let ids: Vec<MessageId> = parcel.events.iter().map(|it| it.id).collect();
                     let envelopes = opened(parcel);

@@ -5,8 +5,9 @@ use crate::bundle::Bundling;
 use crate::config::Settings;
 use crate::db::{self, Db, DbError, Statement, Tx};
 use crate::error::{Error, chain};
+use crate::event::EventType;
 use crate::faults::Faults;
-use crate::guard::{Key, Settled, Verdict};
+use crate::guard::{Expected, Key, Settled, Verdict, Words};
 use crate::ids::{MessageId, SagaId};
 use crate::jobs::NewJob;
 use crate::outbox::{self, Outbox, Outgoing};
@@ -101,35 +102,44 @@ impl<App: Send + Sync + 'static> Engine<App> {
         &self,
         ends: &mut Ends,
         key: Key,
-        was: Verdict,
+        expected: &Expected,
         ended: Ended,
         cause: MessageId,
         traceparent: Option<&str>,
         saying: Saying,
     ) -> Result<(), StepError> {
-        let settled = |verdict, said, detail| Settled { key: key.clone(), was, verdict, said, detail };
-        match ended {
+        let mut said = None;
+        let mut detail = None;
+        let verdict = match ended {
             Ended::Said { route, event_type, body } => {
                 let trace = traceparent.map(str::to_owned);
-                let message = Outgoing::new(key.0, route, event_type.as_str(), Some(cause), trace, body);
-                let verdict = if route == Route::Direct { Verdict::Done } else { Verdict::Rejected };
-                ends.verdicts.push(settled(verdict, Some(message.recorded()), None));
+                let mut message = Outgoing::new(key.0, route, event_type.as_str(), Some(cause), trace, body);
+                if let Some((id, _)) = expected.says {
+                    message.id = id;
+                }
+                said = Some((message.id, event_type));
                 if saying == Saying::UntilWithdrawn {
                     ends.announcements.push(Announcement { message: message.clone() });
                 }
                 ends.outgoing.push(message);
+                if route == Route::Direct { Verdict::Done } else { Verdict::Rejected }
             }
-            Ended::Quiet => ends.verdicts.push(settled(Verdict::Done, None, None)),
+            Ended::Quiet => Verdict::Done,
             Ended::Superseded(why) => {
-                ends.verdicts.push(settled(Verdict::Superseded, None, Some(why.to_owned())));
+                detail = Some(why.to_owned());
+                Verdict::Superseded
             }
             Ended::Deferred(data) => {
                 ends.jobs.push(NewJob { key: key.clone(), message_id: cause, undo: false, data: Some(data) });
-                ends.verdicts.push(settled(Verdict::Intent, None, None));
+                Verdict::Intent
             }
-        }
-        if let Some(settled) = ends.verdicts.last() {
-            count_verdict(settled);
+        };
+        count_verdict(&key.1, verdict);
+        let as_expected = verdict == expected.verdict && said == expected.says && detail.is_none();
+        if !as_expected {
+            let new = |(id, event_type): (MessageId, EventType)| Words::New { id, event_type: event_type.to_string() };
+            let words = said.map_or(Words::None, new);
+            ends.verdicts.push(Settled { key, was: expected.verdict, verdict, words, detail });
         }
         Ok(())
     }
@@ -152,7 +162,7 @@ async fn wait_for_database(url: &str) -> Result<(), Error> {
 }
 
 /// Counts a verdict under its step's name (without the message id or participant some guard keys end in).
-pub(crate) fn count_verdict(settled: &Settled) {
-    let step = settled.key.1.split(':').next().unwrap_or_default().to_owned();
-    metrics::counter!("saga_steps_total", "step" => step, "verdict" => settled.verdict.as_str()).increment(1);
+pub(crate) fn count_verdict(step: &str, verdict: Verdict) {
+    let step = step.split(':').next().unwrap_or_default().to_owned();
+    metrics::counter!("saga_steps_total", "step" => step, "verdict" => verdict.as_str()).increment(1);
 }

@@ -8,8 +8,9 @@
 //! The barrier is dtm's (insert the action's key from the undo); that it is written first, by one unique index, and
 //! never deleted eagerly is what makes it hold (see ARCHITECTURE.md).
 
-use crate::db::{DbError, Statement, Tx};
-use crate::ids::{MessageId, SagaId};
+use crate::db::{DbError, Statement, Tx, Xact};
+use crate::event::EventType;
+use crate::ids::{MessageId, SagaId, UnitId};
 use crate::waiting::{Suspicion, WaitingKey};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Row;
@@ -76,11 +77,26 @@ impl Verdict {
     }
 }
 
+/// What is nearly always true of a step in the end: its guard row says so from the beginning, and is written but once. Nobody
+/// sees the row before the transaction ends; what turns out otherwise is [settled](settle) by then.
+#[derive(Debug, Clone)]
+pub(crate) struct Expected {
+    pub(crate) verdict: Verdict,
+    pub(crate) says: Option<(MessageId, EventType)>,
+}
+
+impl Expected {
+    /// It has this verdict, and has said nothing.
+    pub(crate) fn silent(verdict: Verdict) -> Self {
+        Self { verdict, says: None }
+    }
+}
+
 /// A guard row about to be inserted.
 #[derive(Debug, Clone)]
 pub(crate) struct NewGuard {
     pub(crate) key: Key,
-    pub(crate) verdict: Verdict,
+    pub(crate) expected: Expected,
     pub(crate) message_id: MessageId,
     pub(crate) causation_id: Option<MessageId>,
     /// Of the event that made the action run; none for a fence.
@@ -94,65 +110,71 @@ pub(crate) struct NewGuard {
 pub(crate) struct Existing {
     pub(crate) verdict: Verdict,
     pub(crate) body_hash: Option<Vec<u8>>,
-    pub(crate) said: Option<Recorded>,
 }
 
-/// What a step said, as its guard row recorded it.
+/// What becomes of what a guard row says its step has said.
 #[derive(Debug, Clone)]
-pub(crate) struct Recorded {
-    pub(crate) id: MessageId,
-    pub(crate) event_type: String,
-    pub(crate) body: Vec<u8>,
+pub(crate) enum Words {
+    /// It stays.
+    Kept,
+    /// It has said nothing.
+    None,
+    /// It has said this, in the unit that settles it.
+    New { id: MessageId, event_type: String },
 }
 
-/// The end of a step: its verdict and what it said.
+/// The end of a step that is not what its guard row says already.
 #[derive(Debug, Clone)]
 pub(crate) struct Settled {
     pub(crate) key: Key,
     /// The verdict the row must have now; another transaction cannot have changed it.
     pub(crate) was: Verdict,
     pub(crate) verdict: Verdict,
-    pub(crate) said: Option<Recorded>,
+    pub(crate) words: Words,
     pub(crate) detail: Option<String>,
 }
 
 /// Inserts what is not there yet, but for messages of which a copy has a row in `saga.waiting`: whoever runs that may hold
 /// the guard for long, or end its process. [`found`] tells what came of it. Waits for a transaction that is inserting the
 /// same key. The keys must be unique.
-pub(crate) fn insert(guards: &[NewGuard]) -> Statement<'_> {
+pub(crate) fn insert(unit: UnitId, guards: &[NewGuard]) -> Statement<'_> {
     let mut guards: Vec<&NewGuard> = guards.iter().collect();
     guards.sort_by(|a, b| a.key.cmp(&b.key));
     let sagas: Vec<Uuid> = guards.iter().map(|g| g.key.0.as_uuid()).collect();
     let steps: Vec<&str> = guards.iter().map(|g| g.key.1.as_str()).collect();
-    let verdicts: Vec<&str> = guards.iter().map(|g| g.verdict.as_str()).collect();
+    let verdicts: Vec<&str> = guards.iter().map(|g| g.expected.verdict.as_str()).collect();
     let messages: Vec<Uuid> = guards.iter().map(|g| g.message_id.as_uuid()).collect();
     let causes: Vec<Option<Uuid>> = guards.iter().map(|g| g.causation_id.map(|id| id.as_uuid())).collect();
     let hashes: Vec<Option<&[u8]>> = guards.iter().map(|g| g.body_hash.as_deref()).collect();
     let copies: Vec<Option<&str>> = guards.iter().map(|g| g.waits_as.as_deref()).collect();
+    let said = |g: &&NewGuard| g.expected.says.as_ref().map(|(id, _)| id.as_uuid());
+    let said_ids: Vec<Option<Uuid>> = guards.iter().map(said).collect();
+    let said_types: Vec<Option<&str>> =
+        guards.iter().map(|g| g.expected.says.as_ref().map(|(_, event_type)| event_type.as_str())).collect();
     // One statement, one snapshot: no message is passed over because of a row that is gone when it is looked for.
-    Statement::new(
+    let statement = Statement::new(
         "with guards as materialized (
-             select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bytea[], $7::text[])
-                  with ordinality u(saga_id, step, verdict, message_id, causation_id, body_hash, waits_as, n)),
+             select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bytea[], $7::text[],
+                                  $8::uuid[], $9::text[])
+                  with ordinality u(saga_id, step, verdict, message_id, causation_id, body_hash, waits_as, said_id, said_type, n)),
          held as materialized (
              select distinct w.message_id, w.step, w.state
              from guards g join saga.waiting w on w.message_id = g.message_id and w.step = g.waits_as),
          inserted as (
-             insert into saga.idempotency_keys (saga_id, step, verdict, message_id, causation_id, body_hash)
-             select g.saga_id, g.step, g.verdict, g.message_id, g.causation_id, g.body_hash from guards g
+             insert into saga.idempotency_keys (saga_id, step, verdict, message_id, causation_id, body_hash, said_id, said_type,
+                                                said_unit)
+             select g.saga_id, g.step, g.verdict, g.message_id, g.causation_id, g.body_hash, g.said_id, g.said_type,
+                    case when g.said_id is not null then $10::uuid end
+             from guards g
              where not exists (select 1 from held h where h.message_id = g.message_id and h.step = g.waits_as)
              order by g.n
              on conflict do nothing returning saga_id, step)
-         select saga_id, step, null from inserted
-         union all select message_id, step, state from held",
-    )
-    .with(sagas)
-    .with(steps)
-    .with(verdicts)
-    .with(messages)
-    .with(causes)
-    .with(hashes)
-    .with(copies)
+         select saga_id, step, null, null from inserted
+         union all select message_id, step, state, null from held
+         union all select null, null, null, pg_current_xact_id()::text",
+    );
+    let statement = statement.with(sagas).with(steps).with(verdicts).with(messages).with(causes).with(hashes);
+    statement.with(copies).with(said_ids).with(said_types).with(unit.as_uuid())
 }
 
 /// What [`insert`] came to.
@@ -162,12 +184,18 @@ pub(crate) struct Found {
     pub(crate) inserted: BTreeSet<Key>,
     /// Messages of which a copy waits, is parked or suspect, and what that row says.
     pub(crate) held: BTreeMap<WaitingKey, Suspicion>,
+    /// The transaction they were inserted in.
+    pub(crate) xact: Option<Xact>,
 }
 
 /// Reads the rows of [`insert`].
 pub(crate) fn found(rows: &[Row]) -> Found {
     let mut found = Found::default();
     for row in rows {
+        if let Some(name) = row.get(3) {
+            found.xact = Some(Xact::named(name));
+            continue;
+        }
         let (id, step): (Uuid, String) = (row.get(0), row.get(1));
         if let Some(state) = row.get::<_, Option<&str>>(2) {
             found.held.insert((id.into(), step), Suspicion::of_copy(state));
@@ -187,7 +215,7 @@ pub(crate) async fn lock(tx: &Tx, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key, 
     let steps: Vec<&str> = keys.iter().map(|k| k.1.as_str()).collect();
     let rows = tx
         .query(
-            "select k.saga_id, k.step, k.verdict, k.body_hash, k.said_id, k.said_type, k.said_body
+            "select k.saga_id, k.step, k.verdict, k.body_hash
              from saga.idempotency_keys k
              join unnest($1::uuid[], $2::text[]) with ordinality u(saga_id, step, n)
                   on k.saga_id = u.saga_id and k.step = u.step
@@ -210,17 +238,12 @@ pub(crate) async fn all_run(tx: &Tx, saga_id: SagaId, steps: &[String]) -> Resul
 }
 
 fn existing(row: &Row) -> Result<Existing, DbError> {
-    let said = row.get::<_, Option<Uuid>>(4).map(|id| Recorded {
-        id: id.into(),
-        event_type: row.get::<_, Option<String>>(5).unwrap_or_default(),
-        body: row.get::<_, Option<Vec<u8>>>(6).unwrap_or_default(),
-    });
-    Ok(Existing { verdict: Verdict::parse(row.get(2))?, body_hash: row.get(3), said })
+    Ok(Existing { verdict: Verdict::parse(row.get(2))?, body_hash: row.get(3) })
 }
 
-/// Writes the verdicts: the last statement before COMMIT (R5). It must hit every row, and fails by itself if it does not:
-/// COMMIT is on its way behind it, and would make the rest true.
-pub(crate) fn settle(settled: &[Settled]) -> Option<Statement<'_>> {
+/// Writes the verdicts that are others than expected. It must hit every row, and fails by itself if it does not: COMMIT is on
+/// its way behind it, and would make the rest true.
+pub(crate) fn settle(unit: UnitId, settled: &[Settled]) -> Option<Statement<'_>> {
     if settled.is_empty() {
         return None;
     }
@@ -228,40 +251,40 @@ pub(crate) fn settle(settled: &[Settled]) -> Option<Statement<'_>> {
     let steps: Vec<&str> = settled.iter().map(|s| s.key.1.as_str()).collect();
     let was: Vec<&str> = settled.iter().map(|s| s.was.as_str()).collect();
     let verdicts: Vec<&str> = settled.iter().map(|s| s.verdict.as_str()).collect();
-    let said = |f: &dyn Fn(&Recorded) -> Uuid| -> Vec<Option<Uuid>> {
-        settled.iter().map(|s| s.said.as_ref().map(f)).collect()
+    let kept: Vec<bool> = settled.iter().map(|s| matches!(s.words, Words::Kept)).collect();
+    let said = |s: &'_ Settled| match &s.words {
+        Words::New { id, .. } => Some(id.as_uuid()),
+        Words::Kept | Words::None => None,
     };
-    let said_ids = said(&|r| r.id.as_uuid());
-    let said_types: Vec<Option<&str>> =
-        settled.iter().map(|s| s.said.as_ref().map(|r| r.event_type.as_str())).collect();
-    let said_bodies: Vec<Option<&[u8]>> = settled.iter().map(|s| s.said.as_ref().map(|r| r.body.as_slice())).collect();
+    let said_ids: Vec<Option<Uuid>> = settled.iter().map(said).collect();
+    let said_types: Vec<Option<&str>> = settled.iter().map(|s| s.words.event_type()).collect();
     let details: Vec<Option<&str>> = settled.iter().map(|s| s.detail.as_deref()).collect();
     let statement = Statement::new(
         "with hit as (
              update saga.idempotency_keys k
              set verdict = u.verdict, settled_at = clock_timestamp(), detail = coalesce(u.detail, k.detail),
-                 said_id = coalesce(u.said_id, k.said_id), said_type = coalesce(u.said_type, k.said_type),
-                 said_body = coalesce(u.said_body, k.said_body)
-             from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::bytea[], $8::text[])
-                  u(saga_id, step, was, verdict, said_id, said_type, said_body, detail)
+                 said_id = case when u.kept then k.said_id else u.said_id end,
+                 said_type = case when u.kept then k.said_type else u.said_type end,
+                 said_unit = case when u.kept then k.said_unit when u.said_id is not null then $9::uuid end
+             from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::uuid[], $7::text[], $8::text[])
+                  u(saga_id, step, was, verdict, kept, said_id, said_type, detail)
              where k.saga_id = u.saga_id and k.step = u.step and k.verdict = u.was
              returning 1
          )
-         select saga.must_all_be_hit(count(*), $9) from hit",
+         select saga.must_all_be_hit(count(*), $10) from hit",
     );
     let wanted = i64::try_from(settled.len()).unwrap_or(i64::MAX);
-    Some(
-        statement
-            .with(sagas)
-            .with(steps)
-            .with(was)
-            .with(verdicts)
-            .with(said_ids)
-            .with(said_types)
-            .with(said_bodies)
-            .with(details)
-            .with(wanted),
-    )
+    let statement = statement.with(sagas).with(steps).with(was).with(verdicts).with(kept).with(said_ids);
+    Some(statement.with(said_types).with(details).with(unit.as_uuid()).with(wanted))
+}
+
+impl Words {
+    fn event_type(&self) -> Option<&str> {
+        match self {
+            Self::New { event_type, .. } => Some(event_type),
+            Self::Kept | Self::None => None,
+        }
+    }
 }
 
 /// How many guard rows of the saga have this verdict.

@@ -68,6 +68,11 @@ id! {
     MessageId
 }
 
+id! {
+    /// One unit of work: names what it said as a whole, in `saga.outbox` and `saga.said`.
+    UnitId
+}
+
 impl SagaId {
     /// When the id was made, in milliseconds since 1970; `None` unless it is a UUIDv7.
     #[must_use]

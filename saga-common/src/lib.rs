@@ -41,6 +41,7 @@ mod guard;
 mod health;
 mod outbox;
 mod partitions;
+mod said;
 mod waiting;
 
 pub use action::set;

@@ -1,4 +1,5 @@
-//! R6, retention: guard rows live in one partition a day, by the time inside the saga id. Partitions are made ahead by
+//! R6, retention: guard rows live in one partition a day, by the time inside the saga id, and what steps have said in one by the
+//! time of their unit. Partitions are made ahead by
 //! the database's clock, and dropped whole. A saga whose id lies in no partition cannot be guarded, so its messages are
 //! parked as expired before any insert.
 
@@ -89,11 +90,15 @@ fn floor_id(ms: u64) -> Uuid {
     Uuid::from_u128(u128::from(ms) << 80)
 }
 
-fn partition(day: u64) -> Result<String, DbError> {
+/// Guard rows, and what they refer to.
+const GUARDS: &str = "idempotency_keys";
+const SAID: &str = "said";
+
+fn partition(table: &str, day: u64) -> Result<String, DbError> {
     let seconds = i64::try_from(day * DAY_MS / 1_000).unwrap_or_default();
     let date = chrono::DateTime::from_timestamp(seconds, 0)
         .ok_or_else(|| DbError::Broken(format!("day {day} has no date")))?;
-    Ok(format!("idempotency_keys_{}", date.format("%Y%m%d")))
+    Ok(format!("{table}_{}", date.format("%Y%m%d")))
 }
 
 /// Makes partitions up to [`DAYS_AHEAD`], drops those past retention that hold nothing unfinished, sets the window, and
@@ -125,7 +130,7 @@ async fn keep_window(
     let now = now.unsigned_abs();
     let today = now / DAY_MS;
     let kept = keep_days(&mut owner, today, retention_days, unfinished).await;
-    let days = existing(&mut owner).await?;
+    let days = existing(&mut owner, GUARDS).await?;
     owner.close().await?;
     match (kept, days.first()) {
         (kept, Some(&first)) if days.contains(&today) => {
@@ -150,7 +155,7 @@ async fn keep_days(
     // One replica at a time; ends with the connection.
     sqlx::query("select pg_advisory_lock(hashtext('saga.partitions'))").execute(&mut *owner).await?;
     make_missing(owner, today - 1, today).await?;
-    let mut days = existing(owner).await?;
+    let mut days = existing(owner, GUARDS).await?;
     // From the oldest on and no further than the first that is kept, so that the window has no holes.
     while let Some(&oldest) = days.first()
         && oldest + u64::from(retention_days) < today
@@ -163,39 +168,43 @@ async fn keep_days(
 }
 
 async fn make_missing(owner: &mut PgConnection, first: u64, today: u64) -> Result<(), DbError> {
-    let days = existing(owner).await?;
-    for day in (first..=today + DAYS_AHEAD).filter(|day| !days.contains(day)) {
-        make(owner, day).await?;
+    // What steps say first: where a guard row has a place, it has too.
+    for table in [SAID, GUARDS] {
+        let days = existing(owner, table).await?;
+        for day in (first..=today + DAYS_AHEAD).filter(|day| !days.contains(day)) {
+            make(owner, table, day).await?;
+        }
     }
     Ok(())
 }
 
 /// The days that have a partition.
-async fn existing(owner: &mut PgConnection) -> Result<BTreeSet<u64>, DbError> {
+async fn existing(owner: &mut PgConnection, table: &str) -> Result<BTreeSet<u64>, DbError> {
     let names = sqlx::query_scalar::<_, String>(
         "select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
-         where i.inhparent = 'saga.idempotency_keys'::regclass",
+         where i.inhparent = ('saga.' || $1)::regclass",
     )
+    .bind(table)
     .fetch_all(owner)
     .await?;
-    Ok(names.iter().filter_map(|name| day_of(name)).collect())
+    Ok(names.iter().filter_map(|name| day_of(table, name)).collect())
 }
 
-fn day_of(partition: &str) -> Option<u64> {
-    let date = chrono::NaiveDate::parse_from_str(partition.strip_prefix("idempotency_keys_")?, "%Y%m%d").ok()?;
+fn day_of(table: &str, partition: &str) -> Option<u64> {
+    let date = partition.strip_prefix(table)?.strip_prefix('_')?;
+    let date = chrono::NaiveDate::parse_from_str(date, "%Y%m%d").ok()?;
     let seconds = date.and_hms_opt(0, 0, 0)?.and_utc().timestamp();
     u64::try_from(seconds).ok().map(|s| s * 1_000 / DAY_MS)
 }
 
-/// Made by itself and then attached, which no reader and no step has to stand back for. A row triples when its step is settled:
-/// with so much room left it stays in its page, and its index entry stays as it is.
-async fn make(owner: &mut PgConnection, day: u64) -> Result<(), DbError> {
+/// Made by itself and then attached, which no reader and no step has to stand back for. Few rows are written a second time.
+async fn make(owner: &mut PgConnection, table: &str, day: u64) -> Result<(), DbError> {
     let sql = format!(
-        "create table if not exists saga.{name} (like saga.idempotency_keys including all) with (fillfactor = 30);
-         alter table saga.idempotency_keys attach partition saga.{name} for values from ('{}') to ('{}')",
+        "create table if not exists saga.{name} (like saga.{table} including all) with (fillfactor = 95);
+         alter table saga.{table} attach partition saga.{name} for values from ('{}') to ('{}')",
         floor_id(day * DAY_MS),
         floor_id((day + 1) * DAY_MS),
-        name = partition(day)?,
+        name = partition(table, day)?,
     );
     // Sent at once, so that it is one transaction.
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(owner).await?;
@@ -204,7 +213,7 @@ async fn make(owner: &mut PgConnection, day: u64) -> Result<(), DbError> {
 
 /// Drops a partition unless one of its sagas is unfinished here. Tells whether it is gone.
 async fn drop_finished(owner: &mut PgConnection, day: u64, unfinished: Option<&'static str>) -> Result<bool, DbError> {
-    let name = partition(day)?;
+    let name = partition(GUARDS, day)?;
     let mut tx = owner.begin().await?;
     // Nobody writes a guard row between the question and the answer.
     let lock = format!("lock table saga.{name} in access exclusive mode");
@@ -212,7 +221,7 @@ async fn drop_finished(owner: &mut PgConnection, day: u64, unfinished: Option<&'
     let (from, to) = (floor_id(day * DAY_MS), floor_id((day + 1) * DAY_MS));
     let engine = "select exists (select 1 from saga.jobs where saga_id >= $1 and saga_id < $2)
                       or exists (select 1 from saga.announcements where saga_id >= $1 and saga_id < $2)
-                      or exists (select 1 from saga.outbox where saga_id >= $1 and saga_id < $2)
+                      or exists (select 1 from saga.unsent where saga_id >= $1 and saga_id < $2)
                       or exists (select 1 from saga.waiting where saga_id >= $1 and saga_id < $2 and state <> 'parked')";
     for query in [Some(engine), unfinished].into_iter().flatten() {
         let busy: bool = sqlx::query_scalar(query).bind(from).bind(to).fetch_one(&mut *tx).await?;
@@ -223,7 +232,9 @@ async fn drop_finished(owner: &mut PgConnection, day: u64, unfinished: Option<&'
     }
     // The fault directives of these sagas and of any before them.
     sqlx::query("delete from saga.faults where saga_id < $1").bind(to).execute(&mut *tx).await?;
-    let sql = format!("drop table saga.{name}");
+    // What was said on the day before belongs to sagas of that day and of those before it, give or take the clocks of hosts.
+    let said = partition(SAID, day.saturating_sub(1))?;
+    let sql = format!("drop table saga.{name}; drop table if exists saga.{said}");
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut *tx).await?;
     tx.commit().await?;
     tracing::info!(partition = name, "dropped: past retention");
@@ -237,8 +248,8 @@ mod tests {
     #[test]
     fn a_partition_is_named_after_its_day_and_bounded_by_ids_of_that_day() {
         let day = 20_000;
-        assert_eq!(partition(day).expect("a date"), "idempotency_keys_20241004");
-        assert_eq!(day_of("idempotency_keys_20241004"), Some(day));
+        assert_eq!(partition(GUARDS, day).expect("a date"), "idempotency_keys_20241004");
+        assert_eq!(day_of(GUARDS, "idempotency_keys_20241004"), Some(day));
         let next_midnight = SagaId::from(floor_id((day + 1) * DAY_MS)).as_uuid();
         assert!(floor_id((day + 1) * DAY_MS - 1) < next_midnight);
     }

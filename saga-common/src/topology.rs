@@ -72,6 +72,11 @@ impl Route {
             Self::Fanout => FAILURES,
         }
     }
+
+    /// The way that leads over this exchange.
+    pub(crate) fn over(exchange: &str) -> Self {
+        if exchange == FAILURES { Self::Fanout } else { Self::Direct }
+    }
 }
 
 /// One thing to declare; all are idempotent.

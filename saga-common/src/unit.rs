@@ -1,19 +1,21 @@
 //! A unit of work: one transaction with the engine's own rows, written set-wise at its end.
 //!
 //! Whatever changes business rows and says something goes through here: a batch of actions, undos, the end of a job, a
-//! placement, a cancellation. So the order of R5 is written once: outbox rows, announcements, then the verdicts, which
-//! must all hit; COMMIT; only then anything leaves the process. The database is asked as seldom as that allows: what begins
-//! a unit is one round trip, and so is what ends it.
+//! placement, a cancellation. So the order of R5 is written once: it must still be the transaction that the guard rows were
+//! inserted in; what is said, announcements, the verdicts that are others than expected, which must all hit; COMMIT; only
+//! then anything leaves the process. The database is asked as seldom as that allows: what begins a unit is one round trip, and
+//! so is what ends it.
 
 use crate::announcer;
-use crate::db::{Db, DbError, Statement, Trouble, Tx, trouble};
+use crate::db::{Db, DbError, Statement, Trouble, Tx, Xact, trouble};
 use crate::error::Error;
 use crate::event::{Event, EventType, Said};
 use crate::faults;
-use crate::guard::{self, Found, NewGuard, Recorded, Settled, Verdict};
-use crate::ids::{MessageId, SagaId};
+use crate::guard::{self, Expected, Found, NewGuard, Settled, Verdict, Words};
+use crate::ids::{MessageId, SagaId, UnitId};
 use crate::jobs::{self, NewJob};
 use crate::outbox::{self, Outbox, Outgoing};
+use crate::said::{self, Recorded};
 use crate::step::Retry;
 use crate::topology::Route;
 use crate::waiting::{self, WaitingKey};
@@ -50,7 +52,12 @@ pub struct Unit {
 /// What the end of a unit writes.
 #[derive(Default)]
 pub(crate) struct Ends {
+    pub(crate) unit: UnitId,
+    /// The transaction that guard rows were inserted in.
+    pub(crate) xact: Option<Xact>,
     pub(crate) outgoing: Vec<Outgoing>,
+    /// Recorded answers that are said again.
+    pub(crate) repeated: Vec<Outgoing>,
     pub(crate) verdicts: Vec<Settled>,
     pub(crate) announcements: Vec<Announcement>,
     pub(crate) withdrawn: Vec<SagaId>,
@@ -60,7 +67,7 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
-    /// What the first step of sagas writes and says, for the end of the unit; returns its guard rows, for the beginning.
+    /// What the first step of sagas says; returns its guard rows, for the beginning of the unit.
     fn start<E: Event>(&mut self, step: &str, sagas: &[(SagaId, E)]) -> Result<Vec<NewGuard>, Error> {
         let event_type = EventType::of::<E>()?;
         let mut guards = Vec::with_capacity(sagas.len());
@@ -69,18 +76,11 @@ impl Ends {
             let message = Outgoing::new(*saga_id, Route::Direct, event_type.as_str(), None, None, body);
             guards.push(NewGuard {
                 key: (*saga_id, step.to_owned()),
-                verdict: Verdict::Open,
+                expected: Expected { verdict: Verdict::Done, says: Some((message.id, event_type)) },
                 message_id: message.id,
                 causation_id: None,
                 body_hash: None,
                 waits_as: None,
-            });
-            self.verdicts.push(Settled {
-                key: (*saga_id, step.to_owned()),
-                was: Verdict::Open,
-                verdict: Verdict::Done,
-                said: Some(message.recorded()),
-                detail: None,
             });
             self.outgoing.push(message);
         }
@@ -101,10 +101,11 @@ impl Unit {
     }
 
     /// Begins with the guard rows (R1), in one round trip.
-    pub(crate) async fn open(db: &Db, guards: &[NewGuard]) -> Result<(Self, Found), DbError> {
-        let (tx, rows) = db.begin_with(&[guard::insert(guards)]).await?;
+    pub(crate) async fn open(db: &Db, mut ends: Ends, guards: &[NewGuard]) -> Result<(Self, Found), DbError> {
+        let (tx, rows) = db.begin_with(&[guard::insert(ends.unit, guards)]).await?;
         let found = rows.first().map_or_else(Found::default, |rows| guard::found(rows));
-        Ok((Self { tx, ends: Ends::default() }, found))
+        ends.xact.clone_from(&found.xact);
+        Ok((Self { tx, ends }, found))
     }
 
     pub(crate) fn with(tx: Tx, ends: Ends) -> Self {
@@ -125,9 +126,8 @@ impl Unit {
     pub(crate) async fn starting<E: Event>(db: &Db, step: &str, sagas: &[(SagaId, E)]) -> Result<Self, Error> {
         let mut ends = Ends::default();
         let guards = ends.start(step, sagas)?;
-        let (mut unit, Found { inserted, .. }) = Self::open(db, &guards).await?;
+        let (unit, Found { inserted, .. }) = Self::open(db, ends, &guards).await?;
         all_new(inserted.len(), sagas.len())?;
-        unit.ends = ends;
         Ok(unit)
     }
 
@@ -138,8 +138,10 @@ impl Unit {
     /// When a statement fails or an id is already taken.
     pub async fn start<E: Event>(&mut self, step: &str, sagas: &[(SagaId, E)]) -> Result<(), Error> {
         let guards = self.ends.start(step, sagas)?;
-        let rows = self.tx.send(&[guard::insert(&guards)]).await?;
-        Ok(all_new(rows.iter().map(Vec::len).sum(), sagas.len())?)
+        let rows = self.tx.send(&[guard::insert(self.ends.unit, &guards)]).await?;
+        let found = rows.first().map_or_else(Found::default, |rows| guard::found(rows));
+        self.ends.xact = found.xact;
+        Ok(all_new(found.inserted.len(), sagas.len())?)
     }
 
     /// Locks the guard rows of the sagas' first step, in key order, before a cancellation or a deadline touches
@@ -195,8 +197,8 @@ impl Unit {
             key: (saga_id, step.to_owned()),
             was: Verdict::Done,
             verdict: Verdict::Undone,
-            // The row keeps what the step said when it took effect.
-            said: None,
+            // What the step said when it took effect.
+            words: Words::Kept,
             detail: Some(format!("said {event_type}")),
         });
         Ok(Outgoing::new(saga_id, route, event_type.as_str(), None, None, event.encode()?))
@@ -206,20 +208,24 @@ impl Unit {
     pub(crate) async fn commit(self, outbox: &Outbox) -> Result<(), DbError> {
         let Self { tx, ends } = self;
         faults::BEFORE_COMMIT.reached().await?;
+        let xact = ends.xact.as_ref();
+        let recorded = ends.outgoing.len();
+        let messages = ends.outgoing.into_iter().chain(ends.repeated).collect();
         // In flight from before the commit on: the sweeper must not take what is about to be published from memory.
-        let in_flight = outbox.in_flight_until_known(ends.outgoing);
-        // What the broker has confirmed meanwhile is forgotten by the way: it needs no commit of its own. As late as that, because
-        // whoever says the same again waits for the row, and behind it nothing here waits any more (R7).
-        let confirmed = outbox.take_confirmed(in_flight.messages());
+        let in_flight = outbox.in_flight_until_known(ends.unit, messages);
+        // What the broker has confirmed meanwhile is forgotten by the way: it needs no commit of its own.
+        let confirmed = outbox.take_confirmed();
         let rows = [
-            outbox::insert(in_flight.messages(), outbox.instance(), outbox.lease()),
-            announcer::insert(&ends.announcements),
+            xact.map(Xact::check),
+            in_flight.row(xact),
+            said::insert(ends.unit, &in_flight.batch().messages[..recorded], xact),
+            announcer::insert(ends.unit, &ends.announcements),
             announcer::withdraw(&ends.withdrawn),
             jobs::insert(&ends.jobs),
             jobs::finish(&ends.finished_jobs),
             waiting::handled(&ends.handled),
-            (!confirmed.ids().is_empty()).then(|| outbox::delete(confirmed.ids())),
-            guard::settle(&ends.verdicts),
+            outbox::delete(confirmed.units()),
+            guard::settle(ends.unit, &ends.verdicts),
         ];
         let rows: Vec<Statement> = rows.into_iter().flatten().collect();
         let committed = match tx.commit(&rows).await {
@@ -251,9 +257,5 @@ impl Outgoing {
         let mut message = Self::new(saga_id, Route::Direct, &said.event_type, Some(cause), None, said.body.clone());
         message.id = said.id;
         message
-    }
-
-    pub(crate) fn recorded(&self) -> Recorded {
-        Recorded { id: self.id, event_type: self.event_type.clone(), body: self.body.clone() }
     }
 }

@@ -25,6 +25,13 @@ pub(crate) struct Report {
     pub(crate) returned: HashSet<MessageId>,
 }
 
+impl Report {
+    /// Has the broker this message? Of two copies that were published together, one may have come back.
+    pub(crate) fn has(&self, id: MessageId) -> bool {
+        self.confirmed.contains(&id) && !self.returned.contains(&id)
+    }
+}
+
 /// Publishes one batch at a time, on a channel that is made anew after any failure: what was unclear on the old one
 /// is published again, under the same ids.
 pub(crate) struct Publisher {
@@ -80,8 +87,8 @@ async fn publish_on(channel: &Channel, source: &str, parcels: &[Parcel<'_>]) -> 
     let sent = join_all(parcels.iter().filter_map(|parcel| {
         let first = parcel.events.first()?;
         Some(channel.basic_publish(
-            first.exchange.as_str().into(),
-            first.routing_key.as_str().into(),
+            first.route.exchange().into(),
+            first.routing_key().into(),
             options,
             parcel.bundle.as_ref().unwrap_or(&first.body),
             properties(parcel, first, source),

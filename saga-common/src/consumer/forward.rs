@@ -7,11 +7,12 @@ use crate::announcer;
 use crate::engine::Engine;
 use crate::envelope::Envelope;
 use crate::faults;
-use crate::guard::{self, Existing, Found, Key, NewGuard, Verdict};
+use crate::guard::{self, Existing, Expected, Found, Key, NewGuard, Verdict};
 use crate::ids::SagaId;
 use crate::outbox::Outgoing;
 use crate::participant::Step;
 use crate::retry::Patience;
+use crate::said::{self, Recorded};
 use crate::step::{Cx, StepError};
 use crate::topology::{QueueRole, Route};
 use crate::unit::{Ends, Unit};
@@ -29,6 +30,7 @@ struct Ready<'a, App> {
     envelope: Envelope,
     row: Option<WaitingKey>,
     event: AnyEvent,
+    expected: Expected,
 }
 
 /// Why an event cannot be run at all.
@@ -69,7 +71,7 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     }
     faults::BEFORE_GUARDS.reached().await?;
     let guards: Vec<NewGuard> = ready.iter().map(Ready::guard).collect();
-    let (mut unit, Found { inserted, held }) = Unit::open(&engine.db, &guards).await?;
+    let (mut unit, Found { inserted, held, .. }) = Unit::open(&engine.db, ends, &guards).await?;
     if !held.is_empty() {
         unit.rollback().await;
         return Err(Failed::Held(held));
@@ -78,9 +80,11 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     let met: BTreeSet<Key> = ready.iter().map(|r| r.key.clone()).filter(|key| !inserted.contains(key)).collect();
     let met = guard::lock(unit.tx(), &met).await?;
     let (new, old): (Vec<_>, Vec<_>) = ready.into_iter().partition(|r| inserted.contains(&r.key));
+    let asked = old.iter().filter(|known| known.envelope.announcement > 0).map(|known| known.key.clone()).collect();
+    let answers = said::read(unit.tx(), &asked).await?;
     for known in &old {
         let Some(existing) = met.get(&known.key) else { continue };
-        meet(engine, &mut ends, known, existing).await?;
+        meet(engine, &mut unit.ends, known, existing, answers.get(&known.key)).await?;
     }
     let lock_keys: Vec<String> = new.iter().flat_map(|r| r.step.lock_keys(&r.event)).collect();
     let sagas: Vec<SagaId> = new.iter().map(|r| r.saga_id).collect();
@@ -91,7 +95,6 @@ pub(super) async fn run<App: Send + Sync + 'static>(
         announcer::lock(unit.tx(), &counted).await?;
     }
     faults::AFTER_LOCKS.reached().await?;
-    unit.ends = ends;
     act(engine, unit, new).await
 }
 
@@ -117,12 +120,12 @@ async fn act<App: Send + Sync + 'static>(
         for ready in group {
             let message_id = ready.envelope.message_id;
             items.push(ActionItem { saga_id: ready.saga_id, message_id, event: ready.event });
-            metas.push((ready.key, message_id, ready.envelope.traceparent));
+            metas.push((ready.key, ready.expected, message_id, ready.envelope.traceparent));
         }
         let ended = action.run(&mut cx, items).await?;
-        for ((key, message_id, trace), ended) in metas.into_iter().zip(ended) {
+        for ((key, expected, message_id, trace), ended) in metas.into_iter().zip(ended) {
             tracing::debug!(saga.id = %key.0, message.id = %message_id, step = %step.name, ended = ?kind(&ended), "handled");
-            engine.end_step(&mut ends, key, Verdict::Open, ended, message_id, trace.as_deref(), step.saying)?;
+            engine.end_step(&mut ends, key, &expected, ended, message_id, trace.as_deref(), step.saying)?;
         }
     }
     faults::AFTER_STEPS.reached().await?;
@@ -151,7 +154,7 @@ impl<App> Ready<'_, App> {
     fn guard(&self) -> NewGuard {
         NewGuard {
             key: self.key.clone(),
-            verdict: Verdict::Open,
+            expected: self.expected.clone(),
             message_id: self.envelope.message_id,
             causation_id: self.envelope.causation_id,
             body_hash: Some(self.hash.clone()),
@@ -181,6 +184,7 @@ fn prepare<'a, App: Send + Sync + 'static>(
         key: (saga_id, step.guard_step(&event, envelope.message_id)),
         saga_id,
         hash: Sha256::digest(&envelope.body).to_vec(),
+        expected: step.expected(),
         step,
         envelope: envelope.clone(),
         row: None,
@@ -220,6 +224,7 @@ async fn meet<App: Send + Sync + 'static>(
     ends: &mut Ends,
     known: &Ready<'_, App>,
     existing: &Existing,
+    answer: Option<&Recorded>,
 ) -> Result<(), Failed> {
     if existing.body_hash.as_ref().is_some_and(|hash| *hash != known.hash) {
         ends.handled.retain(|key| key.0 != known.envelope.message_id);
@@ -228,11 +233,10 @@ async fn meet<App: Send + Sync + 'static>(
     metrics::counter!("saga_duplicates_total", "step" => known.step.name).increment(1);
     tracing::debug!(saga.id = %known.saga_id, message.id = %known.envelope.message_id, step = %known.step.name,
         verdict = existing.verdict.as_str(), "seen before");
-    if known.envelope.announcement > 0
-        && existing.verdict == Verdict::Done
-        && let Some(said) = &existing.said
+    if existing.verdict == Verdict::Done
+        && let Some(answer) = answer
     {
-        ends.outgoing.push(Outgoing::repeated(known.saga_id, said, known.envelope.message_id));
+        ends.repeated.push(Outgoing::repeated(known.saga_id, answer, known.envelope.message_id));
     }
     Ok(())
 }

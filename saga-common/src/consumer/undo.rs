@@ -13,10 +13,11 @@ use crate::engine::{Engine, count_verdict};
 use crate::envelope::Envelope;
 use crate::event::{EventType, Said};
 use crate::faults;
-use crate::guard::{self, Existing, Found, Key, NewGuard, Settled, Verdict};
+use crate::guard::{self, Existing, Expected, Found, Key, NewGuard, Settled, Verdict, Words};
 use crate::ids::{MessageId, SagaId};
 use crate::jobs::NewJob;
 use crate::outbox::Outgoing;
+use crate::said;
 use crate::step::{Cx, Failure, StepError};
 use crate::topology::{QueueRole, Route};
 use crate::unit::{Ends, Unit};
@@ -63,21 +64,29 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     faults::BEFORE_GUARDS.reached().await?;
     let fences = failures.iter().flat_map(|(saga_id, heard)| fences(engine, *saga_id, heard)).collect::<Vec<_>>();
     let keys: BTreeSet<Key> = fences.iter().map(|fence| fence.key.clone()).collect();
-    let (unit, Found { inserted: fenced, held }) = Unit::open(&engine.db, &fences).await?;
+    let (unit, Found { inserted: fenced, held, .. }) = Unit::open(&engine.db, ends, &fences).await?;
     if !held.is_empty() {
         unit.rollback().await;
         return Err(Failed::Held(held));
     }
     faults::AFTER_GUARDS.reached().await?;
     let met = guard::lock(unit.tx(), &keys.difference(&fenced).cloned().collect()).await?;
+    let asked = failures.iter().filter(|(_, heard)| heard.envelope.announcement > 0);
+    let asked =
+        asked.map(|(saga_id, _)| (*saga_id, COMPENSATE.to_owned())).filter(|key| met.contains_key(key)).collect();
+    let answers = said::read(unit.tx(), &asked).await?;
     let sagas: Vec<SagaId> = failures.keys().copied().collect();
     engine.lock_rows(unit.tx(), &[], &sagas).await?;
     faults::AFTER_LOCKS.reached().await?;
 
-    let (tx, _) = unit.into_parts();
+    let (tx, mut ends) = unit.into_parts();
     let mut cx = Cx::new(tx, Arc::clone(&engine.participant.app));
     for (saga_id, Heard { envelope, .. }) in &failures {
         undo_saga(engine, &mut cx, &mut ends, *saga_id, envelope, &fenced, &met).await?;
+        // Answered before: a repeated announcement asks for the recorded answer, under its recorded id.
+        if let Some(answer) = answers.get(&(*saga_id, COMPENSATE.to_owned())) {
+            ends.repeated.push(Outgoing::repeated(*saga_id, answer, envelope.message_id));
+        }
     }
     faults::AFTER_STEPS.reached().await?;
     ends.announcements.append(&mut cx.announcements);
@@ -95,7 +104,7 @@ fn fences<App: Send + Sync + 'static>(engine: &Engine<App>, saga_id: SagaId, hea
     let Heard { envelope, fresh } = heard;
     let guard = |step: &str, verdict| NewGuard {
         key: (saga_id, step.to_owned()),
-        verdict,
+        expected: Expected::silent(verdict),
         message_id: envelope.message_id,
         causation_id: envelope.causation_id,
         body_hash: None,
@@ -151,8 +160,8 @@ async fn undo_saga<App: Send + Sync + 'static>(
                 }
                 silent |= verdict == Verdict::Undoing;
                 outcome = CompensationOutcome::Undone;
-                let settled = Settled { key, was: existing.verdict, verdict, said: None, detail: Some(detail) };
-                count_verdict(&settled);
+                let settled = Settled { key, was: existing.verdict, verdict, words: Words::Kept, detail: Some(detail) };
+                count_verdict(step.name, verdict);
                 ends.verdicts.push(settled);
             }
             Verdict::Undoing => silent = true,
@@ -166,19 +175,12 @@ async fn undo_saga<App: Send + Sync + 'static>(
     }
     let compensate: Key = (saga_id, COMPENSATE.to_owned());
     match met.get(&compensate) {
-        // Answered before. A repeated announcement asks for the recorded answer, under its recorded id.
-        Some(existing) => {
-            if envelope.announcement > 0
-                && let Some(said) = &existing.said
-            {
-                ends.outgoing.push(Outgoing::repeated(saga_id, said, envelope.message_id));
-            }
-        }
+        Some(_) => {}
         None if fenced.contains(&compensate) && silent => ends.verdicts.push(Settled {
             key: compensate,
             was: Verdict::Open,
             verdict: Verdict::Undoing,
-            said: None,
+            words: Words::None,
             detail: Some(why(envelope)),
         }),
         None => answer(engine, ends, saga_id, Verdict::Open, outcome, envelope.message_id)?,
@@ -208,10 +210,9 @@ pub(crate) fn answer<App: Send + Sync + 'static>(
         CompensationOutcome::NothingToUndo => Verdict::NothingToUndo,
         CompensationOutcome::Fenced => Verdict::Fenced,
     };
-    let settled =
-        Settled { key: (saga_id, COMPENSATE.to_owned()), was, verdict, said: Some(message.recorded()), detail: None };
-    count_verdict(&settled);
-    ends.verdicts.push(settled);
+    let words = Words::New { id: message.id, event_type: message.event_type.clone() };
+    count_verdict(COMPENSATE, verdict);
+    ends.verdicts.push(Settled { key: (saga_id, COMPENSATE.to_owned()), was, verdict, words, detail: None });
     ends.outgoing.push(message);
     Ok(())
 }

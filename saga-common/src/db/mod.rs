@@ -8,6 +8,7 @@ pub use migrate::migrate;
 use statement::Bracket;
 pub(crate) use statement::Statement;
 pub use tx::Tx;
+pub(crate) use tx::Xact;
 
 use crate::faults::Fault;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};

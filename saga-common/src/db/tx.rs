@@ -14,6 +14,25 @@ pub struct Tx {
     client: Option<Object>,
 }
 
+/// Which transaction it is, as the database names it.
+#[derive(Debug, Clone)]
+pub(crate) struct Xact(String);
+
+impl Xact {
+    pub(crate) fn named(name: String) -> Self {
+        Self(name)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Fails in any other transaction, in one that is aborted, and in none.
+    pub(crate) fn check(&self) -> Statement<'_> {
+        Statement::new("select saga.must_be_in($1)").with(self.as_str())
+    }
+}
+
 const OPEN: &str = "a transaction has its connection until it ends";
 
 impl Tx {

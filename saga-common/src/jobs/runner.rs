@@ -8,7 +8,7 @@ use crate::db::DbError;
 use crate::engine::Engine;
 use crate::error::chain;
 use crate::faults::{self, Lane};
-use crate::guard::{self, Key, Settled, Verdict};
+use crate::guard::{self, Expected, Key, Settled, Verdict, Words};
 use crate::step::{Cx, Retry, StepError};
 use crate::unit::{Ends, Saying, Unit};
 use std::sync::Arc;
@@ -217,7 +217,8 @@ async fn settle<App: Send + Sync + 'static>(
                 // Its job must not end with this transaction.
                 return Err(Retry::because("the call is not settled: it is made again").into());
             }
-            engine.end_step(&mut ends, job.key(), expected, ended, job.message_id, None, Saying::Once)?;
+            let expected = Expected::silent(expected);
+            engine.end_step(&mut ends, job.key(), &expected, ended, job.message_id, None, Saying::Once)?;
         }
         Phase::Undo => {
             worker.settle_reversal(&mut cx, found).await?;
@@ -225,7 +226,7 @@ async fn settle<App: Send + Sync + 'static>(
                 key: job.key(),
                 was: expected,
                 verdict: Verdict::Undone,
-                said: None,
+                words: Words::Kept,
                 detail: None,
             });
             // The answer goes out with the last undo of the saga.

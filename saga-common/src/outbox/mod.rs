@@ -1,5 +1,6 @@
 //! The outbox: what is committed goes out, straight from memory; the table is what survives a crash.
 //!
+//! A unit of work has one row, with all that it says: writing and deleting it costs the same for one event and for a hundred.
 //! [`Outbox`] holds what this process has in flight. The relay publishes it and forgets it once confirmed; the sweeper
 //! republishes what is left over, from a crash or a failed publication. Nobody polls on the way of a message.
 
@@ -7,10 +8,12 @@ mod relay;
 mod store;
 
 pub(crate) use relay::{forget_confirmed, publish_batches, sweep};
-pub(crate) use store::{delete, insert};
+pub(crate) use store::delete;
+use store::insert;
 
+use crate::db::{Statement, Xact};
 use crate::faults::{Faults, Subject};
-use crate::ids::{MessageId, SagaId};
+use crate::ids::{MessageId, SagaId, UnitId};
 use crate::topology::Route;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,8 +26,7 @@ use uuid::Uuid;
 pub(crate) struct Outgoing {
     pub(crate) id: MessageId,
     pub(crate) saga_id: SagaId,
-    pub(crate) exchange: String,
-    pub(crate) routing_key: String,
+    pub(crate) route: Route,
     pub(crate) event_type: String,
     pub(crate) causation_id: Option<MessageId>,
     pub(crate) traceparent: Option<String>,
@@ -44,15 +46,10 @@ impl Outgoing {
         traceparent: Option<String>,
         body: Vec<u8>,
     ) -> Self {
-        let routing_key = match route {
-            Route::Direct => crate::event::routing_key(event_type).to_owned(),
-            Route::Fanout => String::new(),
-        };
         Self {
             id: MessageId::new(),
             saga_id,
-            exchange: route.exchange().to_owned(),
-            routing_key,
+            route,
             event_type: event_type.to_owned(),
             causation_id,
             traceparent,
@@ -61,6 +58,21 @@ impl Outgoing {
             body,
         }
     }
+
+    /// A fanout has none.
+    pub(crate) fn routing_key(&self) -> &str {
+        match self.route {
+            Route::Direct => crate::event::routing_key(&self.event_type),
+            Route::Fanout => "",
+        }
+    }
+}
+
+/// What a unit of work says: a row of the outbox.
+#[derive(Debug, Clone)]
+pub(crate) struct Batch {
+    pub(crate) unit: UnitId,
+    pub(crate) messages: Vec<Outgoing>,
 }
 
 /// What faults are looked for while these messages are on their way.
@@ -69,7 +81,7 @@ pub(crate) fn subjects(messages: &[Outgoing]) -> Vec<Subject> {
 }
 
 /// Confirmed rows that one transaction deletes at most.
-const DELETED_AT_ONCE: usize = 1_024;
+const DELETED_AT_ONCE: usize = 256;
 
 /// Batches that may wait for the broker in memory; beyond, rows are left to the sweeper.
 const BATCHES_WAITING: usize = 1_024;
@@ -84,15 +96,15 @@ struct Shared {
     instance: Uuid,
     lease: Duration,
     faults: Faults,
-    in_flight: Mutex<HashSet<MessageId>>,
-    batches: mpsc::Sender<Vec<Outgoing>>,
+    in_flight: Mutex<HashSet<UnitId>>,
+    batches: mpsc::Sender<Batch>,
     /// With the broker, but still in the table.
-    confirmed: Mutex<Vec<MessageId>>,
+    confirmed: Mutex<Vec<UnitId>>,
     newly_confirmed: Notify,
 }
 
 /// What units hand over to those who publish it.
-pub(crate) type Batches = mpsc::Receiver<Vec<Outgoing>>;
+pub(crate) type Batches = mpsc::Receiver<Batch>;
 
 impl Outbox {
     pub(crate) fn new(instance: Uuid, lease: Duration, faults: Faults) -> (Self, Batches) {
@@ -123,14 +135,16 @@ impl Outbox {
         &self.shared.faults
     }
 
-    /// Marks messages as in flight in this process, before their commit.
-    pub(crate) fn in_flight_until_known(&self, messages: Vec<Outgoing>) -> InFlight {
-        self.mark_in_flight(&messages);
-        InFlight { outbox: self.clone(), messages }
+    /// Marks what a unit says as in flight in this process, before its commit.
+    pub(crate) fn in_flight_until_known(&self, unit: UnitId, messages: Vec<Outgoing>) -> InFlight {
+        if !messages.is_empty() {
+            self.in_flight().insert(unit);
+        }
+        InFlight { outbox: self.clone(), batch: Batch { unit, messages } }
     }
 
-    fn mark_in_flight(&self, messages: &[Outgoing]) {
-        self.in_flight().extend(messages.iter().map(|m| m.id));
+    fn mark_in_flight(&self, batches: &[Batch]) {
+        self.in_flight().extend(batches.iter().map(|batch| batch.unit));
     }
 
     /// Is anything of this process on its way?
@@ -138,98 +152,99 @@ impl Outbox {
         self.in_flight().is_empty()
     }
 
-    pub(crate) fn in_flight_ids(&self) -> Vec<Uuid> {
-        self.in_flight().iter().map(MessageId::as_uuid).collect()
+    pub(crate) fn units_in_flight(&self) -> Vec<Uuid> {
+        self.in_flight().iter().map(UnitId::as_uuid).collect()
     }
 
     /// The broker is responsible for these now: their rows may go, with whatever commits next.
-    fn confirm(&self, ids: Vec<MessageId>) {
-        self.confirmed().extend(ids);
+    fn confirm(&self, units: Vec<UnitId>) {
+        self.confirmed().extend(units);
         self.shared.newly_confirmed.notify_one();
     }
 
-    /// Takes what may be deleted; what is not [forgotten](Confirmed::forget) is there again. What is about to be said `again`
-    /// stays in the table: it will be confirmed anew.
-    pub(crate) fn take_confirmed(&self, again: &[Outgoing]) -> Confirmed {
-        let mut ids = {
-            let mut confirmed = self.confirmed();
-            let rest = confirmed.len().saturating_sub(DELETED_AT_ONCE);
-            confirmed.split_off(rest)
-        };
-        let again: HashSet<MessageId> = again.iter().map(|message| message.id).collect();
-        ids.retain(|id| !again.contains(id));
-        Confirmed { outbox: self.clone(), ids }
+    /// Takes what may be deleted; what is not [forgotten](Confirmed::forget) is there again.
+    pub(crate) fn take_confirmed(&self) -> Confirmed {
+        let mut confirmed = self.confirmed();
+        let rest = confirmed.len().saturating_sub(DELETED_AT_ONCE);
+        Confirmed { outbox: self.clone(), units: confirmed.split_off(rest) }
     }
 
-    fn confirmed(&self) -> std::sync::MutexGuard<'_, Vec<MessageId>> {
+    fn confirmed(&self) -> std::sync::MutexGuard<'_, Vec<UnitId>> {
         self.shared.confirmed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn in_flight(&self) -> std::sync::MutexGuard<'_, HashSet<MessageId>> {
+    fn in_flight(&self) -> std::sync::MutexGuard<'_, HashSet<UnitId>> {
         // A panic while the set was held cannot leave it half-changed.
         self.shared.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn release(&self, ids: impl IntoIterator<Item = MessageId>) {
+    fn release(&self, units: impl IntoIterator<Item = UnitId>) {
         let mut in_flight = self.in_flight();
-        for id in ids {
-            in_flight.remove(&id);
+        for unit in units {
+            in_flight.remove(&unit);
         }
     }
 }
 
-/// Confirmed messages whose rows somebody is about to delete.
+/// Units whose messages the broker has, and whose rows somebody is about to delete.
 pub(crate) struct Confirmed {
     outbox: Outbox,
-    ids: Vec<MessageId>,
+    units: Vec<UnitId>,
 }
 
 impl Confirmed {
-    pub(crate) fn ids(&self) -> &[MessageId] {
-        &self.ids
+    pub(crate) fn units(&self) -> &[UnitId] {
+        &self.units
     }
 
     /// Their deletion is committed. Rows that another process had locked are its to delete.
     pub(crate) fn forget(mut self) {
-        self.outbox.release(std::mem::take(&mut self.ids));
+        self.outbox.release(std::mem::take(&mut self.units));
     }
 }
 
 impl Drop for Confirmed {
     fn drop(&mut self) {
-        if !self.ids.is_empty() {
-            self.outbox.confirm(std::mem::take(&mut self.ids));
+        if !self.units.is_empty() {
+            self.outbox.confirm(std::mem::take(&mut self.units));
         }
     }
 }
 
-/// Messages marked as in flight whose commit is not known yet. Dropped, they are the sweeper's.
+/// What a unit says, marked as in flight while its commit is not known yet. Dropped, it is the sweeper's.
 pub(crate) struct InFlight {
     outbox: Outbox,
-    messages: Vec<Outgoing>,
+    batch: Batch,
 }
 
 impl InFlight {
-    pub(crate) fn messages(&self) -> &[Outgoing] {
-        &self.messages
+    pub(crate) fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// The row of the outbox, for the transaction that makes it true; none if nothing is said.
+    pub(crate) fn row<'a>(&'a self, xact: Option<&'a Xact>) -> Option<Statement<'a>> {
+        insert(&self.batch, xact, self.outbox.shared.instance, self.outbox.shared.lease)
     }
 
     /// Hands the messages over to the relay.
     pub(crate) fn publish(mut self) {
-        let messages = std::mem::take(&mut self.messages);
+        let messages = std::mem::take(&mut self.batch.messages);
         if messages.is_empty() {
             return;
         }
-        if let Err(refused) = self.outbox.shared.batches.try_send(messages) {
-            // The broker takes nothing and memory is bounded: the rows are there for the sweeper.
-            let messages = refused.into_inner();
-            self.outbox.release(messages.iter().map(|m| m.id));
+        let unit = self.batch.unit;
+        if self.outbox.shared.batches.try_send(Batch { unit, messages }).is_err() {
+            // The broker takes nothing and memory is bounded: the row is there for the sweeper.
+            self.outbox.release([unit]);
         }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.outbox.release(self.messages.iter().map(|m| m.id));
+        if !self.batch.messages.is_empty() {
+            self.outbox.release([self.batch.unit]);
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! The tasks that serve the outbox: publish, forget what is confirmed while nothing commits, sweep up what is left over.
 
-use super::{Batches, Outbox, Outgoing, store, subjects};
+use super::{Batch, Batches, Outbox, Outgoing, store, subjects};
 use crate::broker::{BrokerError, Link, Publisher, Report};
 use crate::db::{Db, DbError};
 use crate::error::chain;
 use crate::faults::{self, Fault, Lane};
-use crate::ids::MessageId;
+use crate::ids::UnitId;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
@@ -24,47 +24,56 @@ pub(crate) async fn publish_batches(
     done: CancellationToken,
 ) {
     loop {
-        match tokio::select! { batch = next(&batches) => batch, () = done.cancelled() => None } {
-            Some(batch) => drop(publish(&outbox, &db, &mut publisher, batch).await),
+        match tokio::select! { next = next(&batches) => next, () = done.cancelled() => None } {
+            Some(batches) => drop(publish(&outbox, &db, &mut publisher, batches).await),
             None => return,
         }
     }
 }
 
-/// Waits for a unit's messages, and takes those of others that are there already: more for a bundle, and no wait.
-async fn next(batches: &Mutex<Batches>) -> Option<Vec<Outgoing>> {
+/// Waits for what a unit says, and takes what others have said that is there already: more for a bundle, and no wait.
+async fn next(batches: &Mutex<Batches>) -> Option<Vec<Batch>> {
     let mut batches = batches.lock().await;
-    let mut next = batches.recv().await?;
-    while next.len() < PUBLISHED_AT_ONCE
+    let mut next = vec![batches.recv().await?];
+    let mut events = next[0].messages.len();
+    while events < PUBLISHED_AT_ONCE
         && let Ok(more) = batches.try_recv()
     {
-        next.extend(more);
+        events += more.messages.len();
+        next.push(more);
     }
     Some(next)
 }
 
-/// Publishes a batch; `false` if that failed as a whole.
-async fn publish(outbox: &Outbox, db: &Db, publisher: &mut Publisher, mut batch: Vec<Outgoing>) -> bool {
-    outbox.faults().label(&mut batch).await;
-    let about = || subjects(&batch);
-    match outbox
-        .faults()
-        .scope_in(Some(Lane::Publications), about, publish_and_confirm(outbox, publisher, &batch))
-        .await
-    {
+/// Publishes what units have said; `false` if that failed as a whole.
+async fn publish(outbox: &Outbox, db: &Db, publisher: &mut Publisher, batches: Vec<Batch>) -> bool {
+    let of_units: Vec<(UnitId, usize)> = batches.iter().map(|batch| (batch.unit, batch.messages.len())).collect();
+    let mut messages: Vec<Outgoing> = batches.into_iter().flat_map(|batch| batch.messages).collect();
+    outbox.faults().label(&mut messages).await;
+    let about = || subjects(&messages);
+    let publishing = publish_and_confirm(outbox, publisher, &messages);
+    match outbox.faults().scope_in(Some(Lane::Publications), about, publishing).await {
         Ok(report) => {
-            let confirmed: Vec<MessageId> =
-                batch.iter().map(|m| m.id).filter(|id| report.confirmed.contains(id)).collect();
-            metrics::counter!("saga_published_total").increment(confirmed.len() as u64);
-            keep_unroutable(db, &batch, &report).await;
+            let (mut confirmed, mut others, mut rest) = (Vec::new(), Vec::new(), &messages[..]);
+            for (unit, count) in of_units {
+                let (its, behind) = rest.split_at(count.min(rest.len()));
+                rest = behind;
+                if its.iter().all(|message| report.has(message.id)) {
+                    confirmed.push(unit);
+                } else {
+                    others.push((unit, its));
+                }
+            }
+            metrics::counter!("saga_published_total").increment(report.confirmed.len() as u64);
+            keep_unroutable(db, &others, &report).await;
             // Those that were not confirmed stop being in flight here and are the sweeper's.
-            outbox.release(batch.iter().map(|m| m.id).filter(|id| !report.confirmed.contains(id)));
+            outbox.release(others.iter().map(|(unit, _)| *unit));
             outbox.confirm(confirmed);
             true
         }
         Err(error) => {
-            tracing::warn!(messages = batch.len(), error = %error, "a publication failed; the sweeper will repeat it");
-            outbox.release(batch.iter().map(|m| m.id));
+            tracing::warn!(messages = messages.len(), error = %error, "a publication failed; the sweeper will repeat it");
+            outbox.release(of_units.into_iter().map(|(unit, _)| unit));
             false
         }
     }
@@ -85,18 +94,23 @@ async fn publish_and_confirm(
 }
 
 /// What the broker has no queue for stays in the outbox, and is tried again after growing waits.
-async fn keep_unroutable(db: &Db, batch: &[Outgoing], report: &Report) {
-    let unroutable: Vec<&Outgoing> = batch.iter().filter(|m| report.returned.contains(&m.id)).collect();
-    if unroutable.is_empty() {
+async fn keep_unroutable(db: &Db, units: &[(UnitId, &[Outgoing])], report: &Report) {
+    let mut unsent = Vec::new();
+    for (unit, messages) in units {
+        let unroutable: Vec<&Outgoing> = messages.iter().filter(|m| report.returned.contains(&m.id)).collect();
+        for message in &unroutable {
+            metrics::counter!("saga_unroutable_total").increment(1);
+            tracing::warn!(message.id = %message.id, saga.id = %message.saga_id, r#type = %message.event_type,
+                "the broker has no queue for this message; it stays in the outbox");
+        }
+        if !unroutable.is_empty() {
+            unsent.extend(messages.iter().filter(|m| !report.has(m.id)).map(|m| (*unit, m.id)));
+        }
+    }
+    if unsent.is_empty() {
         return;
     }
-    for message in &unroutable {
-        metrics::counter!("saga_unroutable_total").increment(1);
-        tracing::warn!(message.id = %message.id, saga.id = %message.saga_id, r#type = %message.event_type,
-            "the broker has no queue for this message; it stays in the outbox");
-    }
-    let ids: Vec<MessageId> = unroutable.iter().map(|m| m.id).collect();
-    if let Err(error) = store::postpone(db, &ids).await {
+    if let Err(error) = store::postpone(db, &unsent).await {
         tracing::warn!(error = %chain(&error), "unroutable messages are tried again when their leases run out");
     }
 }
@@ -116,15 +130,13 @@ pub(crate) async fn forget_confirmed(outbox: Outbox, db: Db, done: CancellationT
         tokio::select! { () = newly_confirmed => {}, () = done.cancelled() => return }
         wait = FORGET_AFTER;
         loop {
-            let confirmed = outbox.take_confirmed(&[]);
-            if confirmed.ids().is_empty() {
-                break;
-            }
-            match db.run(&store::delete(confirmed.ids())).await {
+            let confirmed = outbox.take_confirmed();
+            let Some(deletion) = store::delete(confirmed.units()) else { break };
+            match db.run(&deletion).await {
                 Ok(_) => confirmed.forget(),
                 Err(error) => {
                     // They stay in flight here, so nobody but another process's sweeper repeats them, which is harmless.
-                    tracing::warn!(rows = confirmed.ids().len(), error = %chain(&error),
+                    tracing::warn!(rows = confirmed.units().len(), error = %chain(&error),
                         "confirmed outbox rows cannot be deleted yet");
                     wait = DATABASE_WAIT;
                     break;
@@ -135,14 +147,14 @@ pub(crate) async fn forget_confirmed(outbox: Outbox, db: Db, done: CancellationT
 }
 
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
-const SWEEP_ROWS: i64 = 256;
+const SWEEP_ROWS: i64 = 64;
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 
-async fn lease_left_over(outbox: &Outbox, db: &Db) -> Result<Vec<Outgoing>, DbError> {
+async fn lease_left_over(outbox: &Outbox, db: &Db) -> Result<Vec<Batch>, DbError> {
     faults::BEFORE_SWEEP.reached().await?;
-    let left = store::lease(db, outbox.instance(), &outbox.in_flight_ids(), outbox.lease(), SWEEP_ROWS).await?;
+    let left = store::lease(db, outbox.instance(), &outbox.units_in_flight(), outbox.lease(), SWEEP_ROWS).await?;
     if !left.is_empty() {
-        let about = || subjects(&left);
+        let about = || left.iter().flat_map(|batch| subjects(&batch.messages)).collect();
         outbox.faults().scope_in(Some(Lane::Publications), about, faults::AFTER_SWEEP.reached()).await?;
     }
     Ok(left)
@@ -169,9 +181,9 @@ pub(crate) async fn sweep(outbox: Outbox, db: Db, link: Arc<Link>, mut publisher
             continue;
         }
         loop {
-            let batch = match outbox.faults().scope(Vec::new, lease_left_over(&outbox, &db)).await {
-                Ok(batch) if batch.is_empty() => break,
-                Ok(batch) => batch,
+            let batches = match outbox.faults().scope(Vec::new, lease_left_over(&outbox, &db)).await {
+                Ok(batches) if batches.is_empty() => break,
+                Ok(batches) => batches,
                 Err(error) => {
                     tracing::warn!(error = %chain(&error), "the outbox cannot be swept");
                     if matches!(error, DbError::Injected(Fault::Dropped)) {
@@ -180,11 +192,12 @@ pub(crate) async fn sweep(outbox: Outbox, db: Db, link: Arc<Link>, mut publisher
                     break;
                 }
             };
-            metrics::counter!("saga_swept_total").increment(batch.len() as u64);
-            let full = batch.len() as i64 == SWEEP_ROWS;
-            outbox.mark_in_flight(&batch);
+            let events: usize = batches.iter().map(|batch| batch.messages.len()).sum();
+            metrics::counter!("saga_swept_total").increment(events as u64);
+            let full = batches.len() as i64 == SWEEP_ROWS;
+            outbox.mark_in_flight(&batches);
             // What the broker had no queue for is due later, so this is no circle; and it must not keep others waiting.
-            let published = publish(&outbox, &db, &mut publisher, batch).await;
+            let published = publish(&outbox, &db, &mut publisher, batches).await;
             if !full || !published || done.is_cancelled() {
                 break;
             }

@@ -1,54 +1,67 @@
 //! All SQL on `saga.outbox`.
 
-use super::Outgoing;
-use crate::db::{Db, DbError, Statement};
-use crate::ids::MessageId;
+use super::{Batch, Outgoing};
+use crate::db::{Db, DbError, Statement, Xact};
+use crate::ids::{MessageId, UnitId};
+use crate::topology::Route;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-/// Inserts the rows of a unit. A row that is there already (an answer being repeated) is left alone.
-pub(crate) fn insert(messages: &[Outgoing], owner: Uuid, lease: Duration) -> Option<Statement<'_>> {
+/// Inserts a unit's row, if it says anything; nothing if `xact` is another transaction than the one that runs.
+pub(super) fn insert<'a>(
+    batch: &'a Batch,
+    xact: Option<&'a Xact>,
+    owner: Uuid,
+    lease: Duration,
+) -> Option<Statement<'a>> {
+    let Batch { unit, messages } = batch;
     if messages.is_empty() {
         return None;
     }
     let ids: Vec<Uuid> = messages.iter().map(|m| m.id.as_uuid()).collect();
     let sagas: Vec<Uuid> = messages.iter().map(|m| m.saga_id.as_uuid()).collect();
-    let exchanges: Vec<&str> = messages.iter().map(|m| m.exchange.as_str()).collect();
-    let keys: Vec<&str> = messages.iter().map(|m| m.routing_key.as_str()).collect();
     let types: Vec<&str> = messages.iter().map(|m| m.event_type.as_str()).collect();
+    let fanned_out: Vec<bool> = messages.iter().map(|m| m.route == Route::Fanout).collect();
     let causes: Vec<Option<Uuid>> = messages.iter().map(|m| m.causation_id.map(|id| id.as_uuid())).collect();
     let traces: Vec<Option<&str>> = messages.iter().map(|m| m.traceparent.as_deref()).collect();
     let announcements: Vec<i32> = messages.iter().map(|m| i32::try_from(m.announcement).unwrap_or(i32::MAX)).collect();
     let bodies: Vec<&[u8]> = messages.iter().map(|m| m.body.as_slice()).collect();
     let statement = Statement::new(
-        "insert into saga.outbox (id, saga_id, exchange, routing_key, type, causation_id, traceparent, announcement, body,
+        "insert into saga.outbox (unit, ids, sagas, types, fanned_out, causations, traceparents, announcements, bodies,
                                   owner, leased_until)
-         select u.*, $10, clock_timestamp() + $11::float8 * interval '1 ms'
-         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::int4[],
-                     $9::bytea[]) u
-         on conflict do nothing",
+         select $1::uuid, $2::uuid[], $3::uuid[], $4::text[], $5::bool[], $6::uuid[], $7::text[], $8::int4[], $9::bytea[],
+                $10::uuid, clock_timestamp() + $11::float8 * interval '1 ms'
+         where $12::text is null or pg_current_xact_id_if_assigned() = $12::xid8",
     );
-    let statement = statement.with(ids).with(sagas).with(exchanges).with(keys).with(types).with(causes).with(traces);
-    Some(statement.with(announcements).with(bodies).with(owner).with(millis(lease)))
+    let statement = statement.with(unit.as_uuid()).with(ids).with(sagas).with(types).with(fanned_out).with(causes);
+    let statement = statement.with(traces).with(announcements).with(bodies).with(owner).with(millis(lease));
+    Some(statement.with(xact.map(Xact::as_str)))
 }
 
 /// Deletes what was confirmed. Rows that another process has locked are its to delete.
-pub(crate) fn delete(ids: &[MessageId]) -> Statement<'static> {
-    let ids: Vec<Uuid> = ids.iter().map(MessageId::as_uuid).collect();
-    let sql = "delete from saga.outbox where id in
-               (select id from saga.outbox where id = any($1) order by id for update skip locked)";
-    Statement::new(sql).with(ids)
+pub(crate) fn delete(units: &[UnitId]) -> Option<Statement<'static>> {
+    if units.is_empty() {
+        return None;
+    }
+    let units: Vec<Uuid> = units.iter().map(UnitId::as_uuid).collect();
+    let sql = "delete from saga.outbox where unit in
+               (select unit from saga.outbox where unit = any($1) order by unit for update skip locked)";
+    Some(Statement::new(sql).with(units))
 }
 
-/// Nobody's for a while: what the broker had no queue for. The waits double up to 10 s.
-pub(super) async fn postpone(db: &Db, ids: &[MessageId]) -> Result<u64, DbError> {
-    let ids: Vec<Uuid> = ids.iter().map(MessageId::as_uuid).collect();
+/// Nobody's for a while: what the broker had no queue for, given as the messages of each unit that are still to be sent. The
+/// waits double up to 10 s.
+pub(super) async fn postpone(db: &Db, unsent: &[(UnitId, MessageId)]) -> Result<u64, DbError> {
+    let (units, ids): (Vec<Uuid>, Vec<Uuid>) = unsent.iter().map(|(unit, id)| (unit.as_uuid(), id.as_uuid())).unzip();
     db.execute(
-        "update saga.outbox set returns = returns + 1, owner = $2,
-                                leased_until = clock_timestamp() + least(power(2, least(returns, 10)), 10) * interval '1 s'
-         where id in (select id from saga.outbox where id = any($1) order by id for update)",
-        &[&ids, &Uuid::nil()],
+        "update saga.outbox o set returns = o.returns + 1, owner = $3, unsent = left_over.ids,
+                leased_until = clock_timestamp() + least(power(2, least(o.returns, 10)), 10) * interval '1 s'
+         from (select unit, array_agg(id) ids from unnest($1::uuid[], $2::uuid[]) u(unit, id) group by unit) left_over,
+              (select unit from saga.outbox where unit = any($1) order by unit for update) locked
+         where o.unit = locked.unit and o.unit = left_over.unit",
+        &[&units, &ids, &Uuid::nil()],
     )
     .await
 }
@@ -62,37 +75,55 @@ pub(super) async fn lease(
     in_flight: &[Uuid],
     lease: Duration,
     limit: i64,
-) -> Result<Vec<Outgoing>, DbError> {
+) -> Result<Vec<Batch>, DbError> {
     let rows = db
         .query(
             "update saga.outbox o set owner = $1, leased_until = clock_timestamp() + $3::float8 * interval '1 ms'
-             from (select id from saga.outbox
-                   where id <> all($2)
+             from (select unit from saga.outbox
+                   where unit <> all($2)
                      and leased_until < clock_timestamp()
                          + case when owner = $1 then ($3::float8 - 1000) * interval '1 ms' else interval '0' end
-                   order by leased_until, id limit $4 for update skip locked) l
-             where o.id = l.id
-             returning o.id, o.saga_id, o.exchange, o.routing_key, o.type, o.causation_id, o.traceparent,
-                       o.announcement, o.body",
+                   order by leased_until, unit limit $4 for update skip locked) l
+             where o.unit = l.unit
+             returning o.unit, o.ids, o.sagas, o.types, o.fanned_out, o.causations, o.traceparents, o.announcements, o.bodies,
+                       o.unsent",
             &[&owner, &in_flight, &millis(lease), &limit],
         )
         .await?;
-    Ok(rows.iter().map(outgoing).collect())
+    rows.iter().map(batch).collect()
 }
 
-fn outgoing(row: &Row) -> Outgoing {
-    Outgoing {
-        id: row.get::<_, Uuid>(0).into(),
-        saga_id: row.get::<_, Uuid>(1).into(),
-        exchange: row.get(2),
-        routing_key: row.get(3),
-        event_type: row.get(4),
-        causation_id: row.get::<_, Option<Uuid>>(5).map(Into::into),
-        traceparent: row.get(6),
-        announcement: u32::try_from(row.get::<_, i32>(7)).unwrap_or(0),
-        fault: None,
-        body: row.get(8),
+/// What of a row is still to be sent.
+fn batch(row: &Row) -> Result<Batch, DbError> {
+    let unit: Uuid = row.get(0);
+    let uneven = || DbError::Broken(format!("the lists in the outbox row of unit {unit} are of different lengths"));
+    let unsent: Option<BTreeSet<Uuid>> = row.get::<_, Option<Vec<Uuid>>>(9).map(|ids| ids.into_iter().collect());
+    let ids: Vec<Uuid> = row.get(1);
+    let mut sagas = row.get::<_, Vec<Uuid>>(2).into_iter();
+    let mut types = row.get::<_, Vec<String>>(3).into_iter();
+    let mut fanned_out = row.get::<_, Vec<bool>>(4).into_iter();
+    let mut causes = row.get::<_, Vec<Option<Uuid>>>(5).into_iter();
+    let mut traces = row.get::<_, Vec<Option<String>>>(6).into_iter();
+    let mut announcements = row.get::<_, Vec<i32>>(7).into_iter();
+    let mut bodies = row.get::<_, Vec<Vec<u8>>>(8).into_iter();
+    let mut messages = Vec::with_capacity(ids.len());
+    for id in ids {
+        let message = Outgoing {
+            id: id.into(),
+            saga_id: sagas.next().ok_or_else(uneven)?.into(),
+            event_type: types.next().ok_or_else(uneven)?,
+            route: if fanned_out.next().ok_or_else(uneven)? { Route::Fanout } else { Route::Direct },
+            causation_id: causes.next().ok_or_else(uneven)?.map(Into::into),
+            traceparent: traces.next().ok_or_else(uneven)?,
+            announcement: u32::try_from(announcements.next().ok_or_else(uneven)?).unwrap_or(0),
+            fault: None,
+            body: bodies.next().ok_or_else(uneven)?,
+        };
+        if unsent.as_ref().is_none_or(|unsent| unsent.contains(&id)) {
+            messages.push(message);
+        }
     }
+    Ok(Batch { unit: unit.into(), messages })
 }
 
 #[allow(clippy::cast_precision_loss)]
@@ -100,11 +131,12 @@ fn millis(duration: Duration) -> f64 {
     duration.as_millis() as f64
 }
 
-/// How many rows wait, and for how long the oldest has, in seconds.
+/// How many messages wait, and for how long the oldest has, in seconds.
 pub(super) async fn backlog(db: &Db) -> Result<(i64, f64), DbError> {
     let rows = db
         .query(
-            "select count(*), coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8 from saga.outbox",
+            "select coalesce(sum(cardinality(coalesce(unsent, ids))), 0)::int8,
+                    coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8 from saga.outbox",
             &[],
         )
         .await?;

@@ -8,6 +8,8 @@ use crate::action::{Action, AnyEvent, UndoAction};
 use crate::answer::ANSWER;
 use crate::event::EventType;
 use crate::faults::FaultPoint;
+use crate::guard::{Expected, Verdict};
+use crate::ids::MessageId;
 use crate::jobs::Worker;
 use crate::unit::Saying;
 use serde::Serialize;
@@ -222,6 +224,14 @@ impl<App> Step<App> {
     /// The keys of shared rows this event will touch.
     pub(crate) fn lock_keys(&self, event: &AnyEvent) -> Vec<String> {
         self.locks.as_ref().and_then(|keys| keys(event)).unwrap_or_default()
+    }
+
+    /// What nearly always becomes of it.
+    pub(crate) fn expected(&self) -> Expected {
+        if self.worker.is_some() {
+            return Expected::silent(Verdict::Intent);
+        }
+        Expected { verdict: Verdict::Done, says: self.says.map(|event_type| (MessageId::new(), event_type)) }
     }
 
     /// Has it a guard row of its own for each key of its events?

@@ -90,9 +90,10 @@ impl WaitingLine {
 pub(super) async fn read(reads: &PgPool, participant: &str, saga_id: SagaId) -> Result<SagaPart, DbError> {
     let id = saga_id.as_uuid();
     let steps = sqlx::query!(
-        r#"select step, verdict, message_id, causation_id, said_type, said_id, said_body, detail,
-                  coalesce(settled_at, created_at) as "at!"
-           from saga.idempotency_keys where saga_id = $1 order by created_at, step"#,
+        r#"select k.step, k.verdict, k.message_id, k.causation_id, k.said_type, k.said_id, k.detail,
+                  s.bodies[array_position(s.ids, k.said_id)] as said_body, coalesce(k.settled_at, k.created_at) as "at!"
+           from saga.idempotency_keys k left join saga.said s on s.unit = k.said_unit
+           where k.saga_id = $1 order by k.created_at, k.step"#,
         id
     )
     .fetch_all(reads)

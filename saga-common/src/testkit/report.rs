@@ -68,8 +68,9 @@ impl<App: Send + Sync + 'static> Bench<App> {
     /// # Errors
     /// When the database fails.
     pub async fn guards(&self, saga_id: SagaId) -> Result<Vec<(String, Verdict, Option<Said>)>, Error> {
-        let sql = "select step, verdict, said_type, said_id, said_body, 0 from saga.idempotency_keys
-                   where saga_id = $1 order by created_at, step";
+        let sql = "select k.step, k.verdict, k.said_type, k.said_id, s.bodies[array_position(s.ids, k.said_id)], 0
+                   from saga.idempotency_keys k left join saga.said s on s.unit = k.said_unit
+                   where k.saga_id = $1 order by k.created_at, k.step";
         let rows = self.db().query(sql, &[&saga_id.as_uuid()]).await?;
         let guard = |row: &Row| {
             let said = row.get::<_, Option<String>>(2).map(|_| said(row, 2));
@@ -83,7 +84,7 @@ impl<App: Send + Sync + 'static> Bench<App> {
     /// # Errors
     /// When the database fails.
     pub async fn outbox(&self, saga_id: SagaId) -> Result<Vec<Said>, Error> {
-        let sql = "select type, id, body, announcement from saga.outbox where saga_id = $1 order by created_at, id";
+        let sql = "select type, id, body, announcement from saga.unsent where saga_id = $1 order by created_at, id";
         let rows = self.db().query(sql, &[&saga_id.as_uuid()]).await?;
         Ok(rows.iter().map(|row| said(row, 0)).collect())
     }

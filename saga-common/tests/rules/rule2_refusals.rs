@@ -17,7 +17,7 @@ async fn a_refusal_is_committed_with_its_rejected_verdict() -> Outcome {
     assert_eq!(report.verdict, Some(Verdict::Rejected));
     assert_eq!(report.said.ok_or("nothing was said")?.event_type, "test.refused.v1");
     assert_eq!(transactions(&bench, saga).await?, 1, "verdict and refusal");
-    let fanned_out = "select 1 from saga.outbox where saga_id = $1 and exchange = 'saga.failures'";
+    let fanned_out = "select 1 from saga.unsent where saga_id = $1 and fanned_out";
     assert_eq!(bench.db().query(fanned_out, &[&saga.as_uuid()]).await?.len(), 1);
 
     // Its own refusal comes round, too: there is nothing to undo, and it is not said again.

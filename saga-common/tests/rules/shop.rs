@@ -188,7 +188,7 @@ pub(crate) async fn transactions(shop: &Shop, saga: SagaId) -> Fallible<i64> {
     let sql = "select count(distinct x) from (
                    select xmin::text x from effects where saga_id = $1
                    union all select xmin::text from saga.idempotency_keys where saga_id = $1
-                   union all select xmin::text from saga.outbox where saga_id = $1) t";
+                   union all select xmin::text from saga.outbox where $1 = any(sagas)) t";
     Ok(shop.db().query(sql, &[&saga.as_uuid()]).await?.first().ok_or("a count")?.get(0))
 }
 

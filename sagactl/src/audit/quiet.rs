@@ -12,7 +12,7 @@ use super::{AuditConfig, AuditError, AuditReport, Auditor, Database, queues};
 /// shows only by what it changes, unless queues are looked at, and not even then while somebody is handling it.
 const PAUSE: Duration = Duration::from_millis(500);
 
-const ENGINE: &str = "SELECT 'unsent messages', count(*), true FROM saga.outbox
+const ENGINE: &str = "SELECT 'unsent messages', count(*), true FROM saga.unsent
     UNION ALL SELECT 'jobs', count(*), true FROM saga.jobs
     UNION ALL SELECT 'open announcements', count(*), true FROM saga.announcements
     UNION ALL SELECT 'waiting messages', count(*), true FROM saga.waiting WHERE state <> 'parked'

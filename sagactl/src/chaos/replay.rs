@@ -63,8 +63,10 @@ pub async fn replay(rig: &Rig) -> Result<Replayed, ReplayError> {
     Ok(Replayed { messages: said.into_iter().sum(), parked: parked.redriven + parked.refused })
 }
 
-const SAID: &str = "select said_id, said_type, saga_id, causation_id, said_body, 0 as repeat from saga.idempotency_keys
-                    where said_id is not null";
+const SAID: &str =
+    "select k.said_id, k.said_type, k.saga_id, k.causation_id, s.bodies[array_position(s.ids, k.said_id)],
+                           0 as repeat
+                    from saga.idempotency_keys k join saga.said s on s.unit = k.said_unit";
 
 /// The owner's own failure, once as new and once as a repeat.
 const CANCELLING: &str = "

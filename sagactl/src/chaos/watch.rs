@@ -32,8 +32,9 @@ pub async fn settled(stack: &Stack) -> Result<Settled, ReadError> {
     for service in Service::ALL {
         let database = connect(stack, service).await?;
         let ahead_ms = clock_ahead_ms(&database).await?;
-        let sql = "select (extract(epoch from settled_at) * 1000)::int8 from saga.idempotency_keys
-                   where settled_at is not null order by settled_at";
+        let sql =
+            "select (extract(epoch from coalesce(settled_at, created_at)) * 1000)::int8 from saga.idempotency_keys
+                   order by coalesce(settled_at, created_at)";
         let rows = database.query(sql, &[]).await?;
         all.push((service, rows.iter().map(|row| row.get::<_, i64>(0) - ahead_ms).collect()));
     }

@@ -15,7 +15,7 @@ use crate::stack::{StackRecord, session};
 
 const EVERY: Duration = Duration::from_secs(1);
 
-const OUTBOX: &str = "select count(*), coalesce((extract(epoch from clock_timestamp() - min(created_at)) * 1000)::int8, 0) from saga.outbox";
+const OUTBOX: &str = "select count(*), coalesce((extract(epoch from clock_timestamp() - min(created_at)) * 1000)::int8, 0) from saga.unsent";
 
 /// One look.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -43,8 +43,10 @@ async fn a_ledger_of_many_pages_is_read_to_its_end() {
 async fn what_is_younger_than_the_grace_is_under_way() {
     let mut system = System::new().await;
     system.restore().await;
-    let fresh = "insert into saga.outbox (id, saga_id, exchange, routing_key, type, body, owner, leased_until)
-        values (gen_random_uuid(), gen_random_uuid(), 'saga.events', 'x', 'x.v1', '', gen_random_uuid(), now())";
+    let fresh = "insert into saga.outbox (unit, ids, sagas, types, fanned_out, causations, traceparents, announcements, bodies,
+                                          owner, leased_until)
+        values (gen_random_uuid(), array[gen_random_uuid()], array[gen_random_uuid()], '{x.v1}', '{f}', '{null}', '{null}', '{0}',
+                array[''::bytea], gen_random_uuid(), now())";
     system.sql(Orders, fresh).await;
     assert!(!system.audit().await.is_clean());
     system.config.grace = Duration::from_secs(60);

@@ -7,5 +7,5 @@ LEFT JOIN saga.idempotency_keys g ON g.saga_id = o.id AND g.step = 'confirm-orde
 CROSS JOIN LATERAL (SELECT CASE
     WHEN o.status IN ('pending', 'cancelling') THEN now()
     WHEN o.status = 'cancelled' THEN o.updated_at
-    ELSE coalesce(g.settled_at, o.updated_at) END AS ended_at) e
+    ELSE coalesce(g.settled_at, g.created_at, o.updated_at) END AS ended_at) e
 WHERE ended_at > greatest(o.deadline_at, $3::timestamptz) + interval '30 s'

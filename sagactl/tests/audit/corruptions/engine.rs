@@ -87,8 +87,10 @@ pub(super) const ALL: &[Corruption] = &[
         "a message that was not sent",
         (
             Notification,
-            "insert into saga.outbox (id, saga_id, exchange, routing_key, type, body, owner, leased_until)
-             values (gen_random_uuid(), '{wallet}', 'saga.events', 'x', 'x.v1', '', gen_random_uuid(), now())",
+            "insert into saga.outbox (unit, ids, sagas, types, fanned_out, causations, traceparents, announcements, bodies,
+                                      owner, leased_until)
+             values (gen_random_uuid(), array[gen_random_uuid()], array['{wallet}'::uuid], array['x.v1'], array[false],
+                     array[null::uuid], array[null::text], array[0], array[''::bytea], gen_random_uuid(), now())",
         ),
         &["outbox-drains"],
     ),
