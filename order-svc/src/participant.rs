@@ -23,7 +23,7 @@ pub(crate) fn participant(app: App) -> Result<Participant<App>, ChoreographyErro
         .pivot("confirm-order", set(confirm))
         .announced()
         .retriable("close-order", set(close))
-        .retriable("collect-answers", collect)
+        .retriable("collect-answers", set(collect))
         .keyed_by(answering)
         // Several steps touch an order's row, in different batches of different replicas: they take it in one order.
         .locking("select id from orders where id = any($2) and $1::text[] is not null order by id for no key update")

@@ -88,37 +88,42 @@ pub(crate) async fn close(tx: &Tx, orders: &[OrderId]) -> Result<HashSet<OrderId
     Ok(rows.iter().map(|row| OrderId(row.get(0))).collect())
 }
 
-/// What an answer came to.
-pub(crate) enum Answered {
-    All { customer_id: CustomerId, reason: String },
-    Noted,
-    NoSuchOrder,
+/// An order after answers have been noted.
+pub(crate) struct Answered {
+    /// By these answers: everybody has answered an order that was cancelling.
+    pub(crate) cancelled: bool,
+    pub(crate) required: Vec<String>,
+    pub(crate) customer_id: CustomerId,
+    pub(crate) reason: String,
 }
 
-/// Sets a participant's bit by one UPDATE, whatever the status, which also tests whether all are set. Runs once for each
-/// participant (its guard row), so only the last answer can return `All`.
-pub(crate) async fn answer(tx: &Tx, order_id: OrderId, participant: &str) -> Result<Answered, DbError> {
-    let row = tx
-        .query_opt(
-            "update orders
-             set answers = answers | bit.mask,
-                 status = case when status = 'cancelling' and answers | bit.mask = (1 << cardinality(required_answers)) - 1
-                               then 'cancelled' else status end,
+/// Sets the bits of participants by one UPDATE, whatever the status, which also tests whether all are set; tells of the orders
+/// there are. Each participant answers an order once (its guard row), so only the last answers can cancel it.
+pub(crate) async fn answer(tx: &Tx, answers: &[(OrderId, &str)]) -> Result<HashMap<OrderId, Answered>, DbError> {
+    let (ids, participants): (Vec<Uuid>, Vec<&str>) = answers.iter().map(|(order, name)| (order.0, *name)).unzip();
+    let rows = tx
+        .query(
+            "update orders o
+             set answers = o.answers | given.mask,
+                 status = case when o.status = 'cancelling'
+                                    and o.answers | given.mask = (1 << cardinality(o.required_answers)) - 1
+                               then 'cancelled' else o.status end,
                  updated_at = clock_timestamp()
-             from (select id as bit_of, coalesce(1 << (array_position(required_answers, $2) - 1), 0) as mask
-                   from orders where id = $1) bit
-             where id = bit_of returning status, customer_id, reason, bit.mask",
-            &[&order_id.0, &participant],
+             from (select a.id, bit_or(coalesce(1 << (array_position(a.required_answers, u.participant) - 1), 0)) as mask
+                   from unnest($1::uuid[], $2::text[]) u(id, participant) join orders a on a.id = u.id
+                   group by a.id) given
+             where o.id = given.id
+             returning o.id, o.status = 'cancelled' and given.mask <> 0, o.required_answers, o.customer_id, o.reason",
+            &[&ids, &participants],
         )
         .await?;
-    Ok(match row {
-        None => Answered::NoSuchOrder,
-        Some(row) if row.get::<_, &str>(0) == "cancelled" && row.get::<_, i32>(3) != 0 => Answered::All {
-            customer_id: CustomerId(row.get(1)),
-            reason: row.get::<_, Option<String>>(2).unwrap_or_default(),
-        },
-        Some(_) => Answered::Noted,
-    })
+    let answered = |row: &Row| Answered {
+        cancelled: row.get(1),
+        required: row.get(2),
+        customer_id: CustomerId(row.get(3)),
+        reason: row.get::<_, Option<String>>(4).unwrap_or_default(),
+    };
+    Ok(rows.iter().map(|row| (OrderId(row.get(0)), answered(row))).collect())
 }
 
 /// An earlier request under the same key.

@@ -89,6 +89,9 @@ impl<App: Send + Sync + 'static> Engine<App> {
 
     /// Locks the shared rows of a batch, all of them before any handler (R7).
     pub(crate) async fn lock_rows(&self, tx: &Tx, keys: &[String], sagas: &[SagaId]) -> Result<(), DbError> {
+        if keys.is_empty() && sagas.is_empty() {
+            return Ok(());
+        }
         let sagas: Vec<Uuid> = sagas.iter().map(SagaId::as_uuid).collect();
         let statements = self.participant.lock_statements.iter();
         let statements: Vec<_> = statements.map(|sql| Statement::new(sql).with(keys).with(&sagas)).collect();

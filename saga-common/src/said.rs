@@ -1,13 +1,13 @@
 //! What steps have said, for those who ask again: an announcement that is repeated is answered with the recorded words (R4).
-//! All SQL on `saga.said`, which has one row for each unit of work that said anything, and is only ever inserted into.
+//! `saga.said` has one row for each unit of work that said anything, and is only ever inserted into: by the statement that writes
+//! the unit's outbox row (`outbox/store.rs`).
 //!
 //! The id of a unit is made by this process's clock; a clock that is days off finds no partition for it, as it finds none
 //! for the sagas it starts, and the unit fails as a whole.
 
-use crate::db::{DbError, Statement, Tx, Xact};
+use crate::db::{DbError, Tx};
 use crate::guard::Key;
-use crate::ids::{MessageId, UnitId};
-use crate::outbox::Outgoing;
+use crate::ids::MessageId;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -17,18 +17,6 @@ pub(crate) struct Recorded {
     pub(crate) id: MessageId,
     pub(crate) event_type: String,
     pub(crate) body: Vec<u8>,
-}
-
-/// Records what the steps of a unit say.
-pub(crate) fn insert<'a>(unit: UnitId, messages: &'a [Outgoing], xact: Option<&'a Xact>) -> Option<Statement<'a>> {
-    if messages.is_empty() {
-        return None;
-    }
-    let ids: Vec<Uuid> = messages.iter().map(|m| m.id.as_uuid()).collect();
-    let bodies: Vec<&[u8]> = messages.iter().map(|m| m.body.as_slice()).collect();
-    let sql = "insert into saga.said (unit, ids, bodies) select $1::uuid, $2::uuid[], $3::bytea[]
-               where $4::text is null or pg_current_xact_id_if_assigned() = $4::xid8";
-    Some(Statement::new(sql).with(unit.as_uuid()).with(ids).with(bodies).with(xact.map(Xact::as_str)))
 }
 
 /// What these steps have said, as far as they have said anything.

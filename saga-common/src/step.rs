@@ -233,8 +233,8 @@ impl<App> Cx<App> {
     ///
     /// # Errors
     /// When a statement fails.
-    pub async fn all_have_run(&self, steps: &[String]) -> Result<bool, DbError> {
-        guard::all_run(&self.tx, self.saga_id, steps).await
+    pub async fn all_have_run(&self, saga_id: SagaId, steps: &[String]) -> Result<bool, DbError> {
+        guard::all_run(&self.tx, saga_id, steps).await
     }
 
     /// Ends the saga's open announcement: everybody has answered.

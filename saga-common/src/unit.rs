@@ -15,7 +15,7 @@ use crate::guard::{self, Expected, Found, NewGuard, Settled, Verdict, Words};
 use crate::ids::{MessageId, SagaId, UnitId};
 use crate::jobs::{self, NewJob};
 use crate::outbox::{self, Outbox, Outgoing};
-use crate::said::{self, Recorded};
+use crate::said::Recorded;
 use crate::step::Retry;
 use crate::topology::Route;
 use crate::waiting::{self, WaitingKey};
@@ -215,16 +215,16 @@ impl Unit {
         let in_flight = outbox.in_flight_until_known(ends.unit, messages);
         // What the broker has confirmed meanwhile is forgotten by the way: it needs no commit of its own.
         let confirmed = outbox.take_confirmed();
+        let said = in_flight.row(recorded, &confirmed, xact);
+        let forgotten = if said.is_none() { outbox::delete(confirmed.units()) } else { None };
         let rows = [
-            xact.map(Xact::check),
-            in_flight.row(xact),
-            said::insert(ends.unit, &in_flight.batch().messages[..recorded], xact),
+            said.or_else(|| xact.map(Xact::check)),
             announcer::insert(ends.unit, &ends.announcements),
             announcer::withdraw(&ends.withdrawn),
             jobs::insert(&ends.jobs),
             jobs::finish(&ends.finished_jobs),
             waiting::handled(&ends.handled),
-            outbox::delete(confirmed.units()),
+            forgotten,
             guard::settle(ends.unit, &ends.verdicts),
         ];
         let rows: Vec<Statement> = rows.into_iter().flatten().collect();

@@ -1,9 +1,10 @@
 //! `collect-answers`: an order is cancelled when everybody has answered (R4).
 
 use crate::App;
-use crate::store::{self, Answered};
+use crate::store;
 use order_contracts::{OrderCancelled, OrderId};
-use saga_common::{Cx, Outcome, SagaCompensated, StepResult, say};
+use saga_common::{Cx, Outcome, Received, SagaCompensated, SetResult};
+use std::collections::HashMap;
 
 /// One answer a participant: the guard key.
 pub(crate) fn answering(answer: &SagaCompensated) -> String {
@@ -14,26 +15,40 @@ fn step_of(participant: &str) -> String {
     format!("answer:{participant}")
 }
 
-/// Sets the participant's bit, whatever the status; the last one cancels the order.
-pub(crate) async fn collect(cx: &mut Cx<App>, answer: SagaCompensated) -> StepResult<OrderCancelled> {
-    let order_id = OrderId(cx.saga_id().as_uuid());
-    if answer.participant.contains('\0') {
-        // PostgreSQL would refuse the name, and this step would be tried for ever.
-        return Ok(Outcome::Superseded("no participant has such a name"));
-    }
-    match store::answer(cx.tx(), order_id, &answer.participant).await? {
-        Answered::All { customer_id, reason } => {
-            cx.withdraw_announcement(cx.saga_id());
-            say(OrderCancelled { order_id, customer_id, reason })
+/// Sets the participants' bits, whatever the status; of the answers of an order that complete it, the last one cancels it.
+pub(crate) async fn collect(cx: &mut Cx<App>, answers: &[Received<SagaCompensated>]) -> SetResult<OrderCancelled> {
+    let order = |answer: &Received<SagaCompensated>| OrderId(answer.saga_id.as_uuid());
+    // PostgreSQL would refuse a name with a zero byte, and this step would be tried for ever.
+    let named = |answer: &&Received<SagaCompensated>| !answer.event.participant.contains('\0');
+    let given: Vec<_> = answers.iter().filter(named).map(|it| (order(it), it.event.participant.as_str())).collect();
+    let orders = store::answer(cx.tx(), &given).await?;
+    let mut last: HashMap<OrderId, usize> = HashMap::new();
+    for (n, answer) in answers.iter().enumerate() {
+        let required = orders.get(&order(answer)).filter(|it| it.cancelled).map(|it| &it.required);
+        if required.is_some_and(|required| required.contains(&answer.event.participant)) {
+            last.insert(order(answer), n);
         }
-        Answered::Noted => Ok(Outcome::Quiet),
-        Answered::NoSuchOrder => {
-            // A charge without an order was fanned out as cancelling: its announcement ends with the last answer too.
-            let required: Vec<String> = cx.app().required_answers.iter().map(|name| step_of(name)).collect();
-            if cx.all_have_run(&required).await? {
-                cx.withdraw_announcement(cx.saga_id());
+    }
+    let mut outcomes = Vec::with_capacity(answers.len());
+    for (n, answer) in answers.iter().enumerate() {
+        let order_id = order(answer);
+        outcomes.push(match orders.get(&order_id) {
+            _ if !named(&answer) => Outcome::Superseded("no participant has such a name"),
+            Some(order) if last.get(&order_id) == Some(&n) => {
+                cx.withdraw_announcement(answer.saga_id);
+                let (customer_id, reason) = (order.customer_id.clone(), order.reason.clone());
+                Outcome::Say(OrderCancelled { order_id, customer_id, reason })
             }
-            Ok(Outcome::Superseded("there is no such order"))
-        }
+            Some(_) => Outcome::Quiet,
+            None => {
+                // A charge without an order was fanned out as cancelling: its announcement ends with the last answer too.
+                let required: Vec<String> = cx.app().required_answers.iter().map(|name| step_of(name)).collect();
+                if cx.all_have_run(answer.saga_id, &required).await? {
+                    cx.withdraw_announcement(answer.saga_id);
+                }
+                Outcome::Superseded("there is no such order")
+            }
+        });
     }
+    Ok(outcomes)
 }

@@ -1,6 +1,6 @@
 //! What becomes of an event that could not be run: it waits, or it is parked (R8). All of it is written down before the ack.
 
-use super::settle::Inbound;
+use super::settle::{Delivery, Inbound};
 use crate::answer::COMPENSATE;
 use crate::db::DbError;
 use crate::engine::Engine;
@@ -95,17 +95,17 @@ fn entry<App: Send + Sync + 'static>(
         Some((_, step)) => step.clone(),
         None => waiting_step(engine, role, &inbound.envelope),
     };
-    Entry { step, queue: role, envelope: inbound.envelope.clone(), state, reason, redrivable: true, due_in }
+    Entry { step, queue: role, envelope: Arc::clone(&inbound.envelope), state, reason, redrivable: true, due_in }
 }
 
 /// A row for what was delivered again: suspect, and due if nobody settles it.
 pub(super) fn suspect_entry<App: Send + Sync + 'static>(
     engine: &Engine<App>,
     role: QueueRole,
-    envelope: &Envelope,
+    envelope: &Arc<Envelope>,
 ) -> Entry {
     let reason = "delivered again after a connection or process ended".to_owned();
-    let inbound = Inbound { envelope: envelope.clone(), row: None };
+    let inbound = Inbound { envelope: Arc::clone(envelope), row: None };
     entry(engine, role, &inbound, State::Suspect, reason, SUSPECT_AGAIN)
 }
 
@@ -149,13 +149,13 @@ fn saga(envelope: &Envelope) -> String {
 /// The backstop: what the broker itself gave up becomes parked rows, which are the truth.
 pub(super) async fn dead_letters<App: Send + Sync + 'static>(
     engine: &Arc<Engine<App>>,
-    events: &[(Envelope, bool)],
+    events: &[Delivery],
 ) -> Result<(), String> {
     for (envelope, _) in events {
         // Only what died in the failures queue may undo: a stray event must not.
         let failed = envelope.died_in.as_deref() == Some(&QueueRole::Failures.queue(&engine.participant.name));
         let role = if failed { QueueRole::Failures } else { QueueRole::Events };
-        let inbound = Inbound { envelope: envelope.clone(), row: None };
+        let inbound = Inbound { envelope: Arc::clone(envelope), row: None };
         park(engine, role, &inbound, "the broker gave the message up".to_owned(), Redrive::Allowed).await?;
     }
     Ok(())

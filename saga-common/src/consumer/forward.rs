@@ -27,7 +27,9 @@ struct Ready<'a, App> {
     key: Key,
     saga_id: SagaId,
     hash: Vec<u8>,
-    envelope: Envelope,
+    envelope: Arc<Envelope>,
+    /// 0, or what the highest of its copies in the batch says.
+    announcement: u32,
     row: Option<WaitingKey>,
     event: AnyEvent,
     expected: Expected,
@@ -57,7 +59,7 @@ pub(super) async fn run<App: Send + Sync + 'static>(
                         conflict(engine, &inbound).await?;
                         continue;
                     }
-                    first.envelope.announcement = first.envelope.announcement.max(new.envelope.announcement);
+                    first.announcement = first.announcement.max(new.announcement);
                 } else {
                     by_key.insert(new.key.clone(), ready.len());
                     ready.push(Ready { row: inbound.row.clone(), ..new });
@@ -80,14 +82,15 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     let met: BTreeSet<Key> = ready.iter().map(|r| r.key.clone()).filter(|key| !inserted.contains(key)).collect();
     let met = guard::lock(unit.tx(), &met).await?;
     let (new, old): (Vec<_>, Vec<_>) = ready.into_iter().partition(|r| inserted.contains(&r.key));
-    let asked = old.iter().filter(|known| known.envelope.announcement > 0).map(|known| known.key.clone()).collect();
+    let asked = old.iter().filter(|known| known.announcement > 0).map(|known| known.key.clone()).collect();
     let answers = said::read(unit.tx(), &asked).await?;
     for known in &old {
         let Some(existing) = met.get(&known.key) else { continue };
         meet(engine, &mut unit.ends, known, existing, answers.get(&known.key)).await?;
     }
     let lock_keys: Vec<String> = new.iter().flat_map(|r| r.step.lock_keys(&r.event)).collect();
-    let sagas: Vec<SagaId> = new.iter().map(|r| r.saga_id).collect();
+    // Of a step that declares its keys these are all it touches.
+    let sagas: Vec<SagaId> = new.iter().filter(|r| !r.step.declares_locks()).map(|r| r.saga_id).collect();
     if !new.is_empty() {
         engine.lock_rows(unit.tx(), &lock_keys, &sagas).await?;
         // What `Cx::all_have_run` takes turns on; its count is a statement after this wait.
@@ -120,12 +123,13 @@ async fn act<App: Send + Sync + 'static>(
         for ready in group {
             let message_id = ready.envelope.message_id;
             items.push(ActionItem { saga_id: ready.saga_id, message_id, event: ready.event });
-            metas.push((ready.key, ready.expected, message_id, ready.envelope.traceparent));
+            metas.push((ready.key, ready.expected, message_id, ready.envelope));
         }
         let ended = action.run(&mut cx, items).await?;
-        for ((key, expected, message_id, trace), ended) in metas.into_iter().zip(ended) {
+        for ((key, expected, message_id, envelope), ended) in metas.into_iter().zip(ended) {
             tracing::debug!(saga.id = %key.0, message.id = %message_id, step = %step.name, ended = ?kind(&ended), "handled");
-            engine.end_step(&mut ends, key, &expected, ended, message_id, trace.as_deref(), step.saying)?;
+            let trace = envelope.traceparent.as_deref();
+            engine.end_step(&mut ends, key, &expected, ended, message_id, trace, step.saying)?;
         }
     }
     faults::AFTER_STEPS.reached().await?;
@@ -165,7 +169,7 @@ impl<App> Ready<'_, App> {
 
 fn prepare<'a, App: Send + Sync + 'static>(
     engine: &'a Engine<App>,
-    envelope: &Envelope,
+    envelope: &Arc<Envelope>,
 ) -> Result<Ready<'a, App>, Unfit> {
     let redrivable = |reason: String| Unfit { reason, redrive: Redrive::Allowed };
     let saga_id = envelope.saga_id.clone().map_err(|e| Unfit { reason: e.to_string(), redrive: Redrive::Refused })?;
@@ -186,7 +190,8 @@ fn prepare<'a, App: Send + Sync + 'static>(
         hash: Sha256::digest(&envelope.body).to_vec(),
         expected: step.expected(),
         step,
-        envelope: envelope.clone(),
+        envelope: Arc::clone(envelope),
+        announcement: envelope.announcement,
         row: None,
         event,
     })
@@ -228,7 +233,7 @@ async fn meet<App: Send + Sync + 'static>(
 ) -> Result<(), Failed> {
     if existing.body_hash.as_ref().is_some_and(|hash| *hash != known.hash) {
         ends.handled.retain(|key| key.0 != known.envelope.message_id);
-        return conflict(engine, &Inbound { envelope: known.envelope.clone(), row: known.row.clone() }).await;
+        return conflict(engine, &Inbound { envelope: Arc::clone(&known.envelope), row: known.row.clone() }).await;
     }
     metrics::counter!("saga_duplicates_total", "step" => known.step.name).increment(1);
     tracing::debug!(saga.id = %known.saga_id, message.id = %known.envelope.message_id, step = %known.step.name,

@@ -14,12 +14,12 @@ mod settle;
 pub(crate) mod undo;
 
 pub(crate) use scheduler::run_due;
+use settle::Delivery;
 #[cfg(feature = "testkit")]
 pub(crate) use {scheduler::run_what_is_due, settle::settle};
 
 use crate::broker::{BrokerError, Link, Subscription};
 use crate::engine::Engine;
-use crate::envelope::Envelope;
 use crate::error::chain;
 use crate::faults::{self, Fault, Lane};
 use crate::topology::{QueueRole, Topology};
@@ -91,13 +91,13 @@ async fn subscribe(source: &Source, prefetch: u16) -> Result<Subscription, Broke
 async fn settle_all<App: Send + Sync + 'static>(
     engine: &Arc<Engine<App>>,
     role: QueueRole,
-    events: &[(Envelope, bool)],
+    events: &[Delivery],
     stop: &CancellationToken,
 ) -> bool {
     if !settle::settle(engine, role, events.to_vec(), stop).await {
         return false;
     }
-    let of_saga = |(envelope, _): &(Envelope, bool)| envelope.saga_id.as_ref().ok().copied();
+    let of_saga = |(envelope, _): &Delivery| envelope.saga_id.as_ref().ok().copied();
     let again = engine.faults().take_duplicates(Lane::Deliveries, events, of_saga);
     again.is_empty() || settle::settle(engine, role, again, stop).await
 }
@@ -117,7 +117,8 @@ async fn work<App: Send + Sync + 'static>(
         };
         let mut deliveries = next?;
         let events = std::mem::take(&mut deliveries.events);
-        engine.faults().learn(events.iter().map(|(envelope, _)| envelope)).await;
+        let events: Vec<Delivery> = events.into_iter().map(|(envelope, again)| (Arc::new(envelope), again)).collect();
+        engine.faults().learn(events.iter().map(|(envelope, _)| &**envelope)).await;
         let about = || events.iter().filter_map(|(envelope, _)| settle::subject(envelope)).collect();
         let settled = engine.faults().scope_in(Some(Lane::Deliveries), about, async {
             faults::AFTER_DELIVERY.reached().await?;

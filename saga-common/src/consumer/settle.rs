@@ -19,10 +19,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+/// An event as it came, and whether the broker says that it was delivered before.
+pub(crate) type Delivery = (Arc<Envelope>, bool);
+
 /// One event on its way to a verdict.
 #[derive(Debug, Clone)]
 pub(crate) struct Inbound {
-    pub(crate) envelope: Envelope,
+    /// Shared: a batch is handed on many times, and may be tried again.
+    pub(crate) envelope: Arc<Envelope>,
     /// Its row in `saga.waiting`, which goes with the transaction that settles it. Carried, not worked out again: a newer
     /// version of the service may give the message to another step.
     pub(crate) row: Option<WaitingKey>,
@@ -78,7 +82,7 @@ const DATABASE_WAIT: Duration = Duration::from_millis(300);
 pub(crate) async fn settle<App: Send + Sync + 'static>(
     engine: &Arc<Engine<App>>,
     role: QueueRole,
-    events: Vec<(Envelope, bool)>,
+    events: Vec<Delivery>,
     stop: &CancellationToken,
 ) -> bool {
     if role == QueueRole::Parked {
@@ -125,10 +129,10 @@ struct Sorted {
 async fn sort<App: Send + Sync + 'static>(
     engine: &Arc<Engine<App>>,
     role: QueueRole,
-    events: &[(Envelope, bool)],
+    events: &[Delivery],
 ) -> Result<Sorted, String> {
     let (redelivered, fresh): (Vec<_>, Vec<_>) = events.iter().partition(|(_, redelivered)| *redelivered);
-    let inbound = |envelope: &Envelope, row| Inbound { envelope: envelope.clone(), row };
+    let inbound = |envelope: &Arc<Envelope>, row| Inbound { envelope: Arc::clone(envelope), row };
     let mut together: Vec<Inbound> = fresh.into_iter().map(|(envelope, _)| inbound(envelope, None)).collect();
     let mut alone = Vec::new();
     if !redelivered.is_empty() {
@@ -207,7 +211,8 @@ pub(super) async fn run<App: Send + Sync + 'static>(
 ) -> Result<(), Failed> {
     let (shared, lane) = (Arc::clone(engine), faults::lane());
     let mut unit = tokio::spawn(async move {
-        let about: Vec<Subject> = batch.iter().filter_map(|inbound| subject(&inbound.envelope)).collect();
+        let about = batch.iter().map(|inbound| Arc::clone(&inbound.envelope)).collect::<Vec<_>>();
+        let about = || about.iter().filter_map(|envelope| subject(envelope)).collect();
         let work = async {
             faults::BEFORE_BEGIN.reached().await?;
             match role {
@@ -215,7 +220,7 @@ pub(super) async fn run<App: Send + Sync + 'static>(
                 _ => forward::run(&shared, batch).await,
             }
         };
-        shared.faults().scope_in(lane, || about, work).await
+        shared.faults().scope_in(lane, about, work).await
     });
     let own = |why: String| Err(Failed::Own(StepError::Retry(crate::step::Retry::because(why))));
     let database_answers = async || engine.db.execute("select 1", &[]).await.is_ok();

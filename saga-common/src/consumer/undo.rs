@@ -26,7 +26,8 @@ use std::sync::Arc;
 
 /// A failure that is being handled.
 struct Heard {
-    envelope: Envelope,
+    envelope: Arc<Envelope>,
+    announcement: u32,
     /// It has no row in `saga.waiting`.
     fresh: bool,
 }
@@ -50,10 +51,12 @@ pub(super) async fn run<App: Send + Sync + 'static>(
                 park(engine, QueueRole::Failures, &inbound, reason, Redrive::Refused).await.map_err(Failed::Gone)?
             }
             Ok(saga_id) => {
-                let first = failures
-                    .entry(saga_id)
-                    .or_insert_with(|| Heard { envelope: envelope.clone(), fresh: inbound.row.is_none() });
-                first.envelope.announcement = first.envelope.announcement.max(envelope.announcement);
+                let first = failures.entry(saga_id).or_insert_with(|| Heard {
+                    envelope: Arc::clone(envelope),
+                    announcement: 0,
+                    fresh: inbound.row.is_none(),
+                });
+                first.announcement = first.announcement.max(envelope.announcement);
                 ends.handled.extend(inbound.row);
             }
         }
@@ -71,7 +74,7 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     }
     faults::AFTER_GUARDS.reached().await?;
     let met = guard::lock(unit.tx(), &keys.difference(&fenced).cloned().collect()).await?;
-    let asked = failures.iter().filter(|(_, heard)| heard.envelope.announcement > 0);
+    let asked = failures.iter().filter(|(_, heard)| heard.announcement > 0);
     let asked =
         asked.map(|(saga_id, _)| (*saga_id, COMPENSATE.to_owned())).filter(|key| met.contains_key(key)).collect();
     let answers = said::read(unit.tx(), &asked).await?;
@@ -101,7 +104,7 @@ pub(super) async fn run<App: Send + Sync + 'static>(
 
 /// The rows an undo inserts first: the keys of the actions it undoes, fenced, and the line of its own answer.
 fn fences<App: Send + Sync + 'static>(engine: &Engine<App>, saga_id: SagaId, heard: &Heard) -> Vec<NewGuard> {
-    let Heard { envelope, fresh } = heard;
+    let Heard { envelope, fresh, .. } = heard;
     let guard = |step: &str, verdict| NewGuard {
         key: (saga_id, step.to_owned()),
         expected: Expected::silent(verdict),

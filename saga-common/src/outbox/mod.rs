@@ -218,13 +218,16 @@ pub(crate) struct InFlight {
 }
 
 impl InFlight {
-    pub(crate) fn batch(&self) -> &Batch {
-        &self.batch
-    }
-
-    /// The row of the outbox, for the transaction that makes it true; none if nothing is said.
-    pub(crate) fn row<'a>(&'a self, xact: Option<&'a Xact>) -> Option<Statement<'a>> {
-        insert(&self.batch, xact, self.outbox.shared.instance, self.outbox.shared.lease)
+    /// The row of the outbox, for the transaction that makes it true; none if nothing is said. Of the first `recorded` messages
+    /// is also kept what they say; rows of `confirmed` units go.
+    pub(crate) fn row<'a>(
+        &'a self,
+        recorded: usize,
+        confirmed: &Confirmed,
+        xact: Option<&'a Xact>,
+    ) -> Option<Statement<'a>> {
+        let shared = &self.outbox.shared;
+        insert(&self.batch, recorded, &confirmed.units, xact, (shared.instance, shared.lease))
     }
 
     /// Hands the messages over to the relay.

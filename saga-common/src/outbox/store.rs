@@ -9,12 +9,15 @@ use std::time::Duration;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-/// Inserts a unit's row, if it says anything; nothing if `xact` is another transaction than the one that runs.
+/// Inserts a unit's row and, of its first `recorded` messages, what [`said`](crate::said) keeps; forgets units that were
+/// confirmed; and fails if `xact` is not the transaction that runs. All in one statement, so that none of it is there without the
+/// others, whatever has become of the transaction. None if there is nothing to do.
 pub(super) fn insert<'a>(
     batch: &'a Batch,
+    recorded: usize,
+    confirmed: &[UnitId],
     xact: Option<&'a Xact>,
-    owner: Uuid,
-    lease: Duration,
+    (owner, lease): (Uuid, Duration),
 ) -> Option<Statement<'a>> {
     let Batch { unit, messages } = batch;
     if messages.is_empty() {
@@ -28,16 +31,24 @@ pub(super) fn insert<'a>(
     let traces: Vec<Option<&str>> = messages.iter().map(|m| m.traceparent.as_deref()).collect();
     let announcements: Vec<i32> = messages.iter().map(|m| i32::try_from(m.announcement).unwrap_or(i32::MAX)).collect();
     let bodies: Vec<&[u8]> = messages.iter().map(|m| m.body.as_slice()).collect();
+    let confirmed: Vec<Uuid> = confirmed.iter().map(UnitId::as_uuid).collect();
+    let recorded = i32::try_from(recorded).unwrap_or(i32::MAX);
     let statement = Statement::new(
-        "insert into saga.outbox (unit, ids, sagas, types, fanned_out, causations, traceparents, announcements, bodies,
+        "with said as (
+             insert into saga.said (unit, ids, bodies) select $1::uuid, ($2::uuid[])[:$13::int4], ($9::bytea[])[:$13::int4]
+             where $13::int4 > 0),
+         forgotten as (
+             delete from saga.outbox where unit in
+                 (select unit from saga.outbox where unit = any($14::uuid[]) order by unit for update skip locked))
+         insert into saga.outbox (unit, ids, sagas, types, fanned_out, causations, traceparents, announcements, bodies,
                                   owner, leased_until)
          select $1::uuid, $2::uuid[], $3::uuid[], $4::text[], $5::bool[], $6::uuid[], $7::text[], $8::int4[], $9::bytea[],
                 $10::uuid, clock_timestamp() + $11::float8 * interval '1 ms'
-         where $12::text is null or pg_current_xact_id_if_assigned() = $12::xid8",
+         where $12::text is null or saga.must_be_in($12::text)",
     );
     let statement = statement.with(unit.as_uuid()).with(ids).with(sagas).with(types).with(fanned_out).with(causes);
     let statement = statement.with(traces).with(announcements).with(bodies).with(owner).with(millis(lease));
-    Some(statement.with(xact.map(Xact::as_str)))
+    Some(statement.with(xact.map(Xact::as_str)).with(recorded).with(confirmed))
 }
 
 /// Deletes what was confirmed. Rows that another process has locked are its to delete.

@@ -105,7 +105,8 @@ impl<App: Send + Sync + 'static> Builder<App> {
         self.acting(name, StepKind::Listener, action, None)
     }
 
-    /// Of the step before: the keys of rows that other sagas touch too, passed to the statements of [`locking`].
+    /// Of the step before: the keys of rows that other sagas touch too, passed to the statements of [`locking`]. They must be
+    /// all such rows that its action touches.
     ///
     /// [`locking`]: Builder::locking
     #[must_use]
@@ -148,8 +149,8 @@ impl<App: Send + Sync + 'static> Builder<App> {
     }
 
     /// A statement that locks shared rows in one fixed order, run before any handler of a batch (R7). `$1::text[]` are
-    /// the keys that [`locks`](Builder::locks) declared for the batch's events, `$2::uuid[]` the batch's sagas. Several
-    /// are run in the order given.
+    /// the keys that [`locks`](Builder::locks) declared for the batch's events, `$2::uuid[]` the sagas of its other events
+    /// and of undos. Several are run in the order given.
     #[must_use]
     pub fn locking(mut self, statement: &'static str) -> Self {
         self.participant.lock_statements.push(statement);

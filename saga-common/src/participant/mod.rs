@@ -226,11 +226,13 @@ impl<App> Step<App> {
         self.locks.as_ref().and_then(|keys| keys(event)).unwrap_or_default()
     }
 
-    /// What nearly always becomes of it.
+    /// Does it say which shared rows it touches?
+    pub(crate) fn declares_locks(&self) -> bool {
+        self.locks.is_some()
+    }
+
+    /// What nearly always becomes of it: success. (What calls outside can do with one more row.)
     pub(crate) fn expected(&self) -> Expected {
-        if self.worker.is_some() {
-            return Expected::silent(Verdict::Intent);
-        }
         Expected { verdict: Verdict::Done, says: self.says.map(|event_type| (MessageId::new(), event_type)) }
     }
 

@@ -110,8 +110,8 @@ impl Message {
     }
 
     /// What a subscription hands to the consumer.
-    pub(super) fn delivery(&self) -> (Envelope, bool) {
-        (self.envelope.clone(), self.redelivered)
+    pub(super) fn delivery(&self) -> (Arc<Envelope>, bool) {
+        (Arc::new(self.envelope.clone()), self.redelivered)
     }
 }
 

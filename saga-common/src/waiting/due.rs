@@ -5,6 +5,7 @@ use crate::db::{Db, DbError};
 use crate::envelope::{Envelope, Malformed};
 use crate::ids::MessageId;
 use crate::topology::QueueRole;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 pub(crate) struct Due {
     pub(crate) key: WaitingKey,
     pub(crate) queue: QueueRole,
-    pub(crate) envelope: Envelope,
+    pub(crate) envelope: Arc<Envelope>,
     pub(crate) suspect: bool,
 }
 
@@ -58,7 +59,7 @@ fn due(row: &Row) -> Due {
     Due {
         key: (message_id, row.get(1)),
         queue,
-        envelope: Envelope {
+        envelope: Arc::new(Envelope {
             message_id,
             saga_id: row.get::<_, Option<Uuid>>(3).map(Into::into).ok_or(Malformed::NoSaga),
             event_type: row.get(4),
@@ -70,7 +71,7 @@ fn due(row: &Row) -> Due {
             fault: None,
             died_in: None,
             body: row.get(9),
-        },
+        }),
         suspect: row.get::<_, &str>(10) == "suspect",
     }
 }

@@ -12,6 +12,7 @@ use crate::envelope::{Envelope, storable};
 use crate::ids::{MessageId, SagaId};
 use crate::topology::QueueRole;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -45,7 +46,7 @@ impl State {
 pub(crate) struct Entry {
     pub(crate) step: String,
     pub(crate) queue: QueueRole,
-    pub(crate) envelope: Envelope,
+    pub(crate) envelope: Arc<Envelope>,
     pub(crate) state: State,
     pub(crate) reason: String,
     pub(crate) redrivable: bool,

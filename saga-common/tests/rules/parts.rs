@@ -56,7 +56,7 @@ fn answer_of(by: &str) -> String {
 }
 
 async fn count(cx: &mut Cx<Arc<Script>>, _: Answer) -> StepResult<Counted, Never> {
-    let all = cx.all_have_run(&["one", "other"].map(answer_of)).await?;
+    let all = cx.all_have_run(cx.saga_id(), &["one", "other"].map(answer_of)).await?;
     cx.app().reach("counted").await?;
     say(Counted { all })
 }

@@ -57,7 +57,7 @@ pub(crate) fn shop(script: &Arc<Script>) -> Fallible<Participant<App>> {
         .external("charge", charge, refund, Till)
         .retriable("ship", ship)
         .listener("watch", watch)
-        .locking("select 1 from stock where sku = any($1) and cardinality($2::uuid[]) > 0 order by sku for update")
+        .locking("select 1 from stock where sku = any($1) and $2::uuid[] is not null order by sku for update")
         .build()?)
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A sleep shorter than this is none.
 const SHORTEST_PAUSE_US: u64 = 200;
-const LONGEST_PAUSE_US: u64 = 5_000;
+const LONGEST_PAUSE_US: u64 = 15_000;
 /// A look is at most this part of a typical saga late.
 const LOOKS_A_SAGA: u64 = 16;
 /// Nobody is taken for young for longer: what a system that suddenly becomes faster has ended is not seen later than this.

@@ -10,7 +10,7 @@
 //!
 //! So this asks the database, set-wise, by primary key, on one session: which of these orders have ended? A closed loop needs to
 //! know while it runs anyway. [`Rhythm`] keeps it cheap: nobody is asked about who is too young to have ended, the oldest come first, and
-//! the pause between two looks is a sixteenth of a typical saga, from 0.2 to 5 ms. An end is thus seen up to that much *late* (20 ms for
+//! the pause between two looks is a sixteenth of a typical saga, from 0.2 to 15 ms. An end is thus seen up to that much *late* (20 ms for
 //! a moment when the system suddenly becomes faster), never early: what is printed is never better than it was, and there are
 //! no two clocks to be compared. What the looks cost shows in the report in a line of its own.
 //!
