@@ -95,9 +95,10 @@ async fn reserve(cx: &mut Cx<App>, placed: Placed) -> StepResult<Reserved, Refus
         "panic" => panic!("told to panic"),
         // An error of the client's own: the server never sees the statement.
         "mistype" => drop(cx.tx().execute("insert into effects (step) values ($1)", &[&1_i64]).await?),
-        // The next two break the transaction behind the engine's back.
+        // The next three break the transaction behind the engine's back.
         "swallow" => drop(cx.tx().execute("insert into nowhere values (1)", &[]).await),
         "roll-back" => drop(cx.tx().execute("rollback and chain", &[]).await?),
+        "end" => drop(cx.tx().execute("rollback", &[]).await?),
         _ => {}
     }
     say(Reserved {})
