@@ -71,3 +71,36 @@ async fn read(reads: &PgPool, skus: &[String]) -> Result<BTreeMap<String, Price>
     });
     Ok(price.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sagactl::stack::Servers;
+
+    #[tokio::test]
+    async fn requests_that_wait_are_priced_by_one_answer() -> Result<(), Box<dyn std::error::Error>> {
+        let servers = Servers::shared().await?;
+        let url = servers.create_database(&format!("prices_{}", uuid::Uuid::now_v7().simple())).await?;
+        let reads = PgPool::connect(&url).await?;
+        crate::MIGRATOR.run(&reads).await?;
+        let (prices, waiting) = queue();
+        let ask = |sku: &str| {
+            let (prices, sku) = (prices.clone(), sku.to_owned());
+            tokio::spawn(async move { prices.of(vec![sku]).await })
+        };
+        let asked = ["MUG-STONE", "SCALE-01", "MUG-STONE", "NO-SUCH"].map(ask);
+        // Nobody answers yet, so all of them wait by the time somebody does.
+        while waiting.len() < asked.len() {
+            tokio::task::yield_now().await;
+        }
+        let answering = tokio::spawn(answer_together(reads, waiting));
+        let mut answers = Vec::new();
+        for answer in asked {
+            answers.push(answer.await?.map_err(|problem| format!("{problem:?}"))?);
+        }
+        assert!(answers.iter().all(|answer| Arc::ptr_eq(answer, &answers[0])), "they were answered one by one");
+        assert_eq!(answers[0].keys().collect::<Vec<_>>(), ["MUG-STONE", "SCALE-01"]);
+        drop(prices);
+        Ok(answering.await?)
+    }
+}

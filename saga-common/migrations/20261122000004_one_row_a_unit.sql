@@ -10,34 +10,61 @@ create table saga.said (
 ) partition by range (unit);
 alter table saga.said alter column ids set storage external, alter column bodies set storage external;
 
--- What was said before is a unit of its own.
+-- The guard rows anew, not with a column dropped: rows would have to be converted on their way to partitions made later.
+alter table saga.idempotency_keys rename to guards_of_before;
+alter index saga.idempotency_keys_pkey rename to guards_of_before_pkey;
+create table saga.idempotency_keys (
+    saga_id      uuid        not null,
+    step         text        not null,
+    verdict      text        not null check (verdict in ('open', 'done', 'rejected', 'superseded', 'intent', 'undoing',
+                                                         'undone', 'fenced', 'nothing-to-undo')),
+    message_id   uuid        not null,
+    causation_id uuid,
+    body_hash    bytea,
+    said_type    text,
+    said_id      uuid,
+    said_unit    uuid,
+    detail       text,
+    created_at   timestamptz not null default clock_timestamp(),
+    -- When the verdict was written, if that was after the row.
+    settled_at   timestamptz,
+    primary key (saga_id, step)
+) partition by range (saga_id);
+
 do $$
 declare
-    day date;
-    first_id text := $f$rpad(lpad(to_hex((extract(epoch from %L::date) * 1000)::bigint), 12, '0'), 32, '0')::uuid$f$;
+    day record;
     from_id uuid;
     to_id uuid;
 begin
     for day in
-        select to_date(right(c.relname, 8), 'YYYYMMDD') from pg_inherits i join pg_class c on c.oid = i.inhrelid
-        where i.inhparent = 'saga.idempotency_keys'::regclass
+        select c.relname old, to_date(right(c.relname, 8), 'YYYYMMDD') date, true guards
+        from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'saga.guards_of_before'::regclass
         union
-        select (timestamp '1970-01-01' + ('x' || left(replace(said_id::text, '-', ''), 12))::bit(48)::bigint
-                                         * interval '1 ms')::date
-        from saga.idempotency_keys where said_id is not null
+        select null, (timestamp '1970-01-01' + ('x' || left(replace(said_id::text, '-', ''), 12))::bit(48)::bigint
+                                               * interval '1 ms')::date, false
+        from saga.guards_of_before where said_id is not null
     loop
-        execute 'select ' || format(first_id, day) into from_id;
-        execute 'select ' || format(first_id, day + 1) into to_id;
-        execute format('create table saga.%I partition of saga.said for values from (%L) to (%L)',
-                       'said_' || to_char(day, 'YYYYMMDD'), from_id, to_id);
+        from_id := rpad(lpad(to_hex((extract(epoch from day.date) * 1000)::bigint), 12, '0'), 32, '0')::uuid;
+        to_id := rpad(lpad(to_hex((extract(epoch from day.date + 1) * 1000)::bigint), 12, '0'), 32, '0')::uuid;
+        if day.guards then
+            execute format('alter table saga.%I rename to %I', day.old, 'guards_of_before_' || to_char(day.date, 'YYYYMMDD'));
+            execute format('create table saga.%I partition of saga.idempotency_keys for values from (%L) to (%L)', day.old,
+                           from_id, to_id);
+        end if;
+        execute format('create table if not exists saga.%I partition of saga.said for values from (%L) to (%L)',
+                       'said_' || to_char(day.date, 'YYYYMMDD'), from_id, to_id);
     end loop;
 end $$;
+-- What was said before is a unit of its own.
 insert into saga.said (unit, ids, bodies)
-select said_id, array[said_id], array[said_body] from saga.idempotency_keys where said_id is not null
+select said_id, array[said_id], array[said_body] from saga.guards_of_before where said_id is not null
 on conflict do nothing;
-alter table saga.idempotency_keys add column said_unit uuid;
-update saga.idempotency_keys set said_unit = said_id where said_id is not null;
-alter table saga.idempotency_keys drop column said_body;
+insert into saga.idempotency_keys (saga_id, step, verdict, message_id, causation_id, body_hash, said_type, said_id, said_unit,
+                                   detail, created_at, settled_at)
+select saga_id, step, verdict, message_id, causation_id, body_hash, said_type, said_id, said_id, detail, created_at, settled_at
+from saga.guards_of_before;
+drop table saga.guards_of_before;
 
 alter table saga.outbox rename to outbox_of_events;
 create table saga.outbox (
@@ -76,6 +103,18 @@ where o.unsent is null or m.id = any(o.unsent);
 
 -- Which unit has said an announcement last: until the broker has that, it is not said again.
 alter table saga.announcements add column unit uuid;
+
+-- BEGIN and the guard rows leave together: had BEGIN failed (a statement can be cancelled at any moment), the rows would be committed
+-- by themselves. The engine's transactions, and nothing else here, are begun as deferrable, which has no other effect in them.
+create function saga.must_have_begun() returns boolean
+    language plpgsql stable
+as $$
+begin
+    if current_setting('transaction_deferrable') <> 'on' then
+        raise exception 'the transaction of these guard rows has not begun: nothing is written';
+    end if;
+    return true;
+end $$;
 
 -- An event's step may have ended the transaction that its guard row was inserted in: then nothing more may be written.
 create function saga.must_be_in(xact text) returns boolean

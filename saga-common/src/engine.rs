@@ -7,7 +7,7 @@ use crate::db::{self, Db, DbError, Statement, Tx};
 use crate::error::{Error, chain};
 use crate::event::EventType;
 use crate::faults::Faults;
-use crate::guard::{Expected, Key, Settled, Verdict, Words};
+use crate::guard::{Copies, Expected, Key, Settled, Verdict, Words};
 use crate::ids::{MessageId, SagaId};
 use crate::jobs::NewJob;
 use crate::outbox::{self, Outbox, Outgoing};
@@ -21,6 +21,7 @@ use crate::unit::{Announcement, Ends, Saying};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -36,6 +37,7 @@ pub(crate) struct Engine<App> {
     pub(crate) settings: Settings,
     pub(crate) retry: RetryPolicy,
     pub(crate) window: Window,
+    pub(crate) copies: Wary,
     /// A job was committed by this process.
     pub(crate) new_jobs: Notify,
     /// A row was set due by this process.
@@ -66,6 +68,7 @@ impl<App: Send + Sync + 'static> Engine<App> {
             settings,
             retry: RetryPolicy::default(),
             window: Window::default(),
+            copies: Wary::default(),
             new_jobs: Notify::new(),
             new_due: Notify::new(),
         };
@@ -89,14 +92,17 @@ impl<App: Send + Sync + 'static> Engine<App> {
 
     /// Locks the shared rows of a batch, all of them before any handler (R7).
     pub(crate) async fn lock_rows(&self, tx: &Tx, keys: &[String], sagas: &[SagaId]) -> Result<(), DbError> {
-        if keys.is_empty() && sagas.is_empty() {
-            return Ok(());
-        }
         let sagas: Vec<Uuid> = sagas.iter().map(SagaId::as_uuid).collect();
-        let statements = self.participant.lock_statements.iter();
-        let statements: Vec<_> = statements.map(|sql| Statement::new(sql).with(keys).with(&sagas)).collect();
-        tx.send(&statements).await?;
+        tx.send(&self.locks(keys, &sagas)).await?;
         Ok(())
+    }
+
+    /// The participant's statements that lock shared rows.
+    pub(crate) fn locks<'a>(&self, keys: &'a [String], sagas: &'a [Uuid]) -> Vec<Statement<'a>> {
+        if keys.is_empty() && sagas.is_empty() {
+            return Vec::new();
+        }
+        self.participant.lock_statements.iter().map(|sql| Statement::new(sql).with(keys).with(sagas)).collect()
     }
 
     /// Turns how a step ended into the rows its unit will write.
@@ -137,7 +143,7 @@ impl<App: Send + Sync + 'static> Engine<App> {
                 Verdict::Intent
             }
         };
-        count_verdict(&key.1, verdict);
+        ends.count(&key.1, verdict);
         let as_expected = verdict == expected.verdict && said == expected.says && detail.is_none();
         if !as_expected {
             let new = |(id, event_type): (MessageId, EventType)| Words::New { id, event_type: event_type.to_string() };
@@ -145,6 +151,26 @@ impl<App: Send + Sync + 'static> Engine<App> {
             ends.verdicts.push(Settled { key, was: expected.verdict, verdict, words, detail });
         }
         Ok(())
+    }
+}
+
+/// So many batches after a copy was met, more are likely: they come in swarms, after a restart or an outage.
+const WARY_BATCHES: u32 = 64;
+
+/// Whether to expect copies of what was handled before.
+#[derive(Debug, Default)]
+pub(crate) struct Wary(AtomicU32);
+
+impl Wary {
+    /// What the next batch has to expect; of one with messages that say so themselves, copies.
+    pub(crate) fn expected(&self, told: bool) -> Copies {
+        let wary = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+        if told || wary { Copies::Likely } else { Copies::Unlikely }
+    }
+
+    /// A batch has met a copy.
+    pub(crate) fn met(&self) {
+        self.0.store(WARY_BATCHES, Ordering::Relaxed);
     }
 }
 
@@ -162,10 +188,4 @@ async fn wait_for_database(url: &str) -> Result<(), Error> {
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-}
-
-/// Counts a verdict under its step's name (without the message id or participant some guard keys end in).
-pub(crate) fn count_verdict(step: &str, verdict: Verdict) {
-    let step = step.split(':').next().unwrap_or_default().to_owned();
-    metrics::counter!("saga_steps_total", "step" => step, "verdict" => verdict.as_str()).increment(1);
 }

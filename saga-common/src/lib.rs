@@ -7,6 +7,8 @@
 //! Read in this order: [`event`], [`step`], [`participant`]. `ARCHITECTURE.md` has the map and the proofs.
 
 #![forbid(unsafe_code)]
+// What only its endpoints ask for.
+#![cfg_attr(not(feature = "http"), allow(dead_code))]
 
 pub mod action;
 pub mod answer;

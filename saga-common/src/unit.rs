@@ -11,7 +11,7 @@ use crate::db::{Db, DbError, Statement, Trouble, Tx, Xact, trouble};
 use crate::error::Error;
 use crate::event::{Event, EventType, Said};
 use crate::faults;
-use crate::guard::{self, Expected, Found, NewGuard, Settled, Verdict, Words};
+use crate::guard::{self, Copies, Expected, Found, NewGuard, Settled, Verdict, Words};
 use crate::ids::{MessageId, SagaId, UnitId};
 use crate::jobs::{self, NewJob};
 use crate::outbox::{self, Outbox, Outgoing};
@@ -19,6 +19,7 @@ use crate::said::Recorded;
 use crate::step::Retry;
 use crate::topology::Route;
 use crate::waiting::{self, WaitingKey};
+use std::iter;
 
 /// How a step's word goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,9 +65,20 @@ pub(crate) struct Ends {
     pub(crate) jobs: Vec<NewJob>,
     pub(crate) finished_jobs: Vec<guard::Key>,
     pub(crate) handled: Vec<WaitingKey>,
+    /// Verdicts by step, for the metrics.
+    pub(crate) counted: Vec<(String, Verdict, u64)>,
 }
 
 impl Ends {
+    /// Counts a verdict under its step's name (without the message id or participant some guard keys end in).
+    pub(crate) fn count(&mut self, step: &str, verdict: Verdict) {
+        let step = step.split(':').next().unwrap_or_default();
+        match self.counted.iter_mut().find(|(name, counted, _)| name == step && *counted == verdict) {
+            Some((_, _, times)) => *times += 1,
+            None => self.counted.push((step.to_owned(), verdict, 1)),
+        }
+    }
+
     /// What the first step of sagas says; returns its guard rows, for the beginning of the unit.
     fn start<E: Event>(&mut self, step: &str, sagas: &[(SagaId, E)]) -> Result<Vec<NewGuard>, Error> {
         let event_type = EventType::of::<E>()?;
@@ -88,11 +100,8 @@ impl Ends {
     }
 }
 
-fn all_new(inserted: usize, sagas: usize) -> Result<(), DbError> {
-    if inserted == sagas {
-        return Ok(());
-    }
-    Err(DbError::Broken("a saga with one of these ids has been started before".to_owned()))
+fn taken() -> DbError {
+    DbError::Broken("a saga with one of these ids has been started before".to_owned())
 }
 
 impl Unit {
@@ -102,10 +111,31 @@ impl Unit {
 
     /// Begins with the guard rows (R1), in one round trip.
     pub(crate) async fn open(db: &Db, mut ends: Ends, guards: &[NewGuard]) -> Result<(Self, Found), DbError> {
-        let (tx, rows) = db.begin_with(&[guard::insert(ends.unit, guards)]).await?;
+        let (tx, rows) = db.begin_with(&[guard::insert(ends.unit, guards, Copies::Likely)]).await?;
         let found = rows.first().map_or_else(Found::default, |rows| guard::found(rows));
         ends.xact.clone_from(&found.xact);
         Ok((Self { tx, ends }, found))
+    }
+
+    /// The same where no copies are likely: the `locks` on shared rows are in the same round trip. If a copy is met after all,
+    /// nothing has happened, and the unit's end comes back.
+    pub(crate) async fn open_new(
+        db: &Db,
+        mut ends: Ends,
+        guards: &[NewGuard],
+        locks: Vec<Statement<'_>>,
+    ) -> Result<Result<(Self, Found), Ends>, DbError> {
+        let first: Vec<Statement> =
+            iter::once(guard::insert(ends.unit, guards, Copies::Unlikely)).chain(locks).collect();
+        match db.begin_with(&first).await {
+            Ok((tx, rows)) => {
+                let found = rows.first().map_or_else(Found::default, |rows| guard::found(rows));
+                ends.xact.clone_from(&found.xact);
+                Ok(Ok((Self { tx, ends }, found)))
+            }
+            Err(error) if guard::met_a_copy(&error) => Ok(Err(ends)),
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) fn with(tx: Tx, ends: Ends) -> Self {
@@ -126,8 +156,9 @@ impl Unit {
     pub(crate) async fn starting<E: Event>(db: &Db, step: &str, sagas: &[(SagaId, E)]) -> Result<Self, Error> {
         let mut ends = Ends::default();
         let guards = ends.start(step, sagas)?;
-        let (unit, Found { inserted, .. }) = Self::open(db, ends, &guards).await?;
-        all_new(inserted.len(), sagas.len())?;
+        let Ok((unit, _)) = Self::open_new(db, ends, &guards, Vec::new()).await? else {
+            return Err(taken().into());
+        };
         Ok(unit)
     }
 
@@ -138,10 +169,13 @@ impl Unit {
     /// When a statement fails or an id is already taken.
     pub async fn start<E: Event>(&mut self, step: &str, sagas: &[(SagaId, E)]) -> Result<(), Error> {
         let guards = self.ends.start(step, sagas)?;
-        let rows = self.tx.send(&[guard::insert(self.ends.unit, &guards)]).await?;
+        let rows = self.tx.send(&[guard::insert(self.ends.unit, &guards, Copies::Likely)]).await?;
         let found = rows.first().map_or_else(Found::default, |rows| guard::found(rows));
+        if !found.all {
+            return Err(taken().into());
+        }
         self.ends.xact = found.xact;
-        Ok(all_new(found.inserted.len(), sagas.len())?)
+        Ok(())
     }
 
     /// Locks the guard rows of the sagas' first step, in key order, before a cancellation or a deadline touches
@@ -237,6 +271,10 @@ impl Unit {
             Ok(()) => {
                 in_flight.publish();
                 confirmed.forget();
+                for (step, verdict, times) in ends.counted {
+                    let verdict = verdict.as_str();
+                    metrics::counter!("saga_steps_total", "step" => step, "verdict" => verdict).increment(times);
+                }
             }
             Err(error) => {
                 drop(in_flight);

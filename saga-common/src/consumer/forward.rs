@@ -7,7 +7,7 @@ use crate::announcer;
 use crate::engine::Engine;
 use crate::envelope::Envelope;
 use crate::faults;
-use crate::guard::{self, Existing, Expected, Found, Key, NewGuard, Verdict};
+use crate::guard::{self, Copies, Existing, Expected, Found, Key, NewGuard, Verdict};
 use crate::ids::SagaId;
 use crate::outbox::Outgoing;
 use crate::participant::Step;
@@ -20,6 +20,7 @@ use crate::waiting::WaitingKey;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// An event whose step is known and whose body has been read.
 struct Ready<'a, App> {
@@ -73,32 +74,70 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     }
     faults::BEFORE_GUARDS.reached().await?;
     let guards: Vec<NewGuard> = ready.iter().map(Ready::guard).collect();
-    let (mut unit, Found { inserted, held, .. }) = Unit::open(&engine.db, ends, &guards).await?;
-    if !held.is_empty() {
+    let (mut unit, found, locked) = open(engine, ends, &ready, &guards).await?;
+    if !found.held.is_empty() {
         unit.rollback().await;
-        return Err(Failed::Held(held));
+        return Err(Failed::Held(found.held));
     }
     faults::AFTER_GUARDS.reached().await?;
-    let met: BTreeSet<Key> = ready.iter().map(|r| r.key.clone()).filter(|key| !inserted.contains(key)).collect();
+    let met: BTreeSet<Key> = ready.iter().map(|r| &r.key).filter(|key| !found.has(key)).cloned().collect();
     let met = guard::lock(unit.tx(), &met).await?;
-    let (new, old): (Vec<_>, Vec<_>) = ready.into_iter().partition(|r| inserted.contains(&r.key));
+    let (new, old): (Vec<_>, Vec<_>) = ready.into_iter().partition(|r| found.has(&r.key));
     let asked = old.iter().filter(|known| known.announcement > 0).map(|known| known.key.clone()).collect();
     let answers = said::read(unit.tx(), &asked).await?;
     for known in &old {
-        let Some(existing) = met.get(&known.key) else { continue };
+        let Some(existing) = met.get(&known.key) else {
+            return Err(Failed::Passing("a guard row is neither new nor there".to_owned()));
+        };
         meet(engine, &mut unit.ends, known, existing, answers.get(&known.key)).await?;
     }
-    let lock_keys: Vec<String> = new.iter().flat_map(|r| r.step.lock_keys(&r.event)).collect();
-    // Of a step that declares its keys these are all it touches.
-    let sagas: Vec<SagaId> = new.iter().filter(|r| !r.step.declares_locks()).map(|r| r.saga_id).collect();
     if !new.is_empty() {
-        engine.lock_rows(unit.tx(), &lock_keys, &sagas).await?;
+        if !locked {
+            let (keys, sagas) = shared(&new);
+            unit.tx().send(&engine.locks(&keys, &sagas)).await?;
+        }
         // What `Cx::all_have_run` takes turns on; its count is a statement after this wait.
         let counted: Vec<SagaId> = new.iter().filter(|r| r.step.is_keyed()).map(|r| r.saga_id).collect();
         announcer::lock(unit.tx(), &counted).await?;
     }
     faults::AFTER_LOCKS.reached().await?;
     act(engine, unit, new).await
+}
+
+/// Begins with the guard rows, and where no copies are likely with the locks on shared rows as well; tells whether it has those.
+/// (Behind copies they would come before the locks on the rows of those.)
+async fn open<App: Send + Sync + 'static>(
+    engine: &Engine<App>,
+    ends: Ends,
+    ready: &[Ready<'_, App>],
+    guards: &[NewGuard],
+) -> Result<(Unit, Found, bool), Failed> {
+    let told = ready.iter().any(|r| r.row.is_some() || r.announcement > 0);
+    let ends = match engine.copies.expected(told) {
+        Copies::Likely => ends,
+        Copies::Unlikely => {
+            let (keys, sagas) = shared(ready);
+            match Unit::open_new(&engine.db, ends, guards, engine.locks(&keys, &sagas)).await? {
+                Ok((unit, found)) => return Ok((unit, found, true)),
+                Err(ends) => {
+                    engine.copies.met();
+                    ends
+                }
+            }
+        }
+    };
+    let (unit, found) = Unit::open(&engine.db, ends, guards).await?;
+    if !found.all {
+        engine.copies.met();
+    }
+    Ok((unit, found, false))
+}
+
+/// The rows that these events share with other sagas: by the keys that their steps declare, or else by their sagas.
+fn shared<App>(ready: &[Ready<'_, App>]) -> (Vec<String>, Vec<Uuid>) {
+    let keys = ready.iter().flat_map(|r| r.step.lock_keys(&r.event)).collect();
+    let sagas = ready.iter().filter(|r| !r.step.declares_locks()).map(|r| r.saga_id.as_uuid()).collect();
+    (keys, sagas)
 }
 
 /// Runs the actions, step by step in the order of delivery, and commits.

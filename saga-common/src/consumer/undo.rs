@@ -9,7 +9,7 @@ use super::fate::{Redrive, is_held, park};
 use super::settle::{Failed, Inbound};
 use crate::action::{Ended, Reversed};
 use crate::answer::{COMPENSATE, CompensationOutcome, SagaCompensated};
-use crate::engine::{Engine, count_verdict};
+use crate::engine::Engine;
 use crate::envelope::Envelope;
 use crate::event::{EventType, Said};
 use crate::faults;
@@ -67,13 +67,17 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     faults::BEFORE_GUARDS.reached().await?;
     let fences = failures.iter().flat_map(|(saga_id, heard)| fences(engine, *saga_id, heard)).collect::<Vec<_>>();
     let keys: BTreeSet<Key> = fences.iter().map(|fence| fence.key.clone()).collect();
-    let (unit, Found { inserted: fenced, held, .. }) = Unit::open(&engine.db, ends, &fences).await?;
-    if !held.is_empty() {
+    let (unit, found) = Unit::open(&engine.db, ends, &fences).await?;
+    if !found.held.is_empty() {
         unit.rollback().await;
-        return Err(Failed::Held(held));
+        return Err(Failed::Held(found.held));
     }
     faults::AFTER_GUARDS.reached().await?;
-    let met = guard::lock(unit.tx(), &keys.difference(&fenced).cloned().collect()).await?;
+    let keys_met: BTreeSet<Key> = keys.into_iter().filter(|key| !found.has(key)).collect();
+    let met = guard::lock(unit.tx(), &keys_met).await?;
+    if keys_met.len() > met.len() {
+        return Err(Failed::Passing("a guard row is neither new nor there".to_owned()));
+    }
     let asked = failures.iter().filter(|(_, heard)| heard.announcement > 0);
     let asked =
         asked.map(|(saga_id, _)| (*saga_id, COMPENSATE.to_owned())).filter(|key| met.contains_key(key)).collect();
@@ -85,7 +89,7 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     let (tx, mut ends) = unit.into_parts();
     let mut cx = Cx::new(tx, Arc::clone(&engine.participant.app));
     for (saga_id, Heard { envelope, .. }) in &failures {
-        undo_saga(engine, &mut cx, &mut ends, *saga_id, envelope, &fenced, &met).await?;
+        undo_saga(engine, &mut cx, &mut ends, *saga_id, envelope, &found, &met).await?;
         // Answered before: a repeated announcement asks for the recorded answer, under its recorded id.
         if let Some(answer) = answers.get(&(*saga_id, COMPENSATE.to_owned())) {
             ends.repeated.push(Outgoing::repeated(*saga_id, answer, envelope.message_id));
@@ -128,7 +132,7 @@ async fn undo_saga<App: Send + Sync + 'static>(
     ends: &mut Ends,
     saga_id: SagaId,
     envelope: &Envelope,
-    fenced: &BTreeSet<Key>,
+    found: &Found,
     met: &BTreeMap<Key, Existing>,
 ) -> Result<(), StepError> {
     cx.saga_id = saga_id;
@@ -164,7 +168,7 @@ async fn undo_saga<App: Send + Sync + 'static>(
                 silent |= verdict == Verdict::Undoing;
                 outcome = CompensationOutcome::Undone;
                 let settled = Settled { key, was: existing.verdict, verdict, words: Words::Kept, detail: Some(detail) };
-                count_verdict(step.name, verdict);
+                ends.count(step.name, verdict);
                 ends.verdicts.push(settled);
             }
             Verdict::Undoing => silent = true,
@@ -179,7 +183,7 @@ async fn undo_saga<App: Send + Sync + 'static>(
     let compensate: Key = (saga_id, COMPENSATE.to_owned());
     match met.get(&compensate) {
         Some(_) => {}
-        None if fenced.contains(&compensate) && silent => ends.verdicts.push(Settled {
+        None if found.has(&compensate) && silent => ends.verdicts.push(Settled {
             key: compensate,
             was: Verdict::Open,
             verdict: Verdict::Undoing,
@@ -214,7 +218,7 @@ pub(crate) fn answer<App: Send + Sync + 'static>(
         CompensationOutcome::Fenced => Verdict::Fenced,
     };
     let words = Words::New { id: message.id, event_type: message.event_type.clone() };
-    count_verdict(COMPENSATE, verdict);
+    ends.count(COMPENSATE, verdict);
     ends.verdicts.push(Settled { key: (saga_id, COMPENSATE.to_owned()), was, verdict, words, detail: None });
     ends.outgoing.push(message);
     Ok(())

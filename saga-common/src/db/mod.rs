@@ -143,7 +143,8 @@ impl Db {
         config
             .options(
                 "-c statement_timeout=15s -c lock_timeout=10s -c idle_in_transaction_session_timeout=30s \
-                 -c default_transaction_isolation=read\\ committed -c jit=off -c plan_cache_mode=force_generic_plan \
+                 -c default_transaction_isolation=read\\ committed -c default_transaction_deferrable=off -c jit=off \
+                 -c plan_cache_mode=force_generic_plan \
                  -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off",
             )
             .connect_timeout(Duration::from_secs(5))

@@ -24,6 +24,10 @@ impl<'a> Statement<'a> {
     }
 }
 
+/// How the engine begins a transaction. Deferrable makes no difference to one that may write and is not serialisable; but it can
+/// be seen in SQL, so that a statement that was sent together with this one knows whether this one has succeeded.
+const BEGIN: &str = "BEGIN DEFERRABLE";
+
 /// What stands before and behind a series of statements, without values or rows of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bracket {
@@ -52,7 +56,7 @@ pub(super) async fn send(
     };
     // A request leaves when its future is first polled, and they are polled in this order.
     let (begun, answers, committed) = futures::join!(
-        bare(Bracket::Begin, "BEGIN"),
+        bare(Bracket::Begin, BEGIN),
         join_all(prepared.iter().zip(&values).map(|(statement, values)| client.query(statement, values))),
         bare(Bracket::Commit, "COMMIT"),
     );

@@ -1,7 +1,7 @@
 //! An open transaction that cannot leak: dropped without an end, it takes its connection with it.
 
 use super::statement::{self, Bracket, Statement};
-use super::{DbError, answered};
+use super::{DbError, Trouble, answered, trouble};
 use deadpool_postgres::Object;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -36,11 +36,18 @@ impl Xact {
 const OPEN: &str = "a transaction has its connection until it ends";
 
 impl Tx {
-    /// Begins, and runs the first statements in the same round trip.
+    /// Begins, and runs the first statements in the same round trip. What they refuse does not cost the connection.
     pub(super) async fn begin(client: Object, first: &[Statement<'_>]) -> Result<(Self, Vec<Vec<Row>>), DbError> {
         let tx = Self { client: Some(client) };
-        let rows = answered(statement::send(tx.client(), first, Bracket::Begin)).await?;
-        Ok((tx, rows))
+        match answered(statement::send(tx.client(), first, Bracket::Begin)).await {
+            Ok(rows) => Ok((tx, rows)),
+            Err(error) => {
+                if trouble(&error) != Trouble::Gone {
+                    tx.rollback().await;
+                }
+                Err(error)
+            }
+        }
     }
 
     #[allow(clippy::expect_used)]

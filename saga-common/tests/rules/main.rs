@@ -9,6 +9,7 @@ mod owner;
 mod parts;
 mod proxy;
 mod raw;
+mod rule1_begin;
 mod rule1_guards;
 mod rule2_refusals;
 mod rule3_money_outside;

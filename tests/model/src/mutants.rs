@@ -88,7 +88,7 @@ mutants! {
     NoSweeper "R5" DRAINED "nobody takes up what a dead process has left in the outbox"
     ReturnIgnored "R5" ALL_DECIDED "a message that no queue took passes for published"
     ReturnMisattributed "R5" ALL_DECIDED "a return is believed to belong to the confirm it rides on"
-    AbortedCommitBelieved "R5" ALL_DECIDED "nobody looks whether the last statement before COMMIT has hit"
+    AbortedCommitBelieved "R5" ALL_DECIDED "nobody looks whether the transaction can still be committed"
     AcksNeighbours "R5" ALL_DECIDED "an ack is multiple above deliveries that are not settled"
     DropsUnfinished "R6" ALL_DECIDED "guard rows of unfinished sagas are dropped"
     DropsByOwnRows "R6" ALL_DECIDED "a participant drops guard rows of sagas that are unfinished elsewhere"

@@ -2,7 +2,7 @@
 
 use crate::message::{Message, Queue, Service};
 
-/// What a guard row says (R1). The words of `saga-common/src/guard.rs`.
+/// What a guard row says (R1). The words of `saga-common/src/guard`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum Verdict {
     /// There is no row.
@@ -184,7 +184,7 @@ pub enum Leaving {
     Sent,
 }
 
-/// A row of `saga.outbox`.
+/// One of the events in `saga.outbox`, where those of a unit share a row; each is published, and is forgotten, as if it had its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Row {
     /// In whose database.

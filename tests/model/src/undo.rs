@@ -1,5 +1,5 @@
 //! What a failure does in a service: fence or undo, and one answer (R1, R3, R4). And the guard rows of all steps.
-//! Mirrors `saga-common/src/{guard.rs,consumer/undo.rs,consumer/forward.rs}`.
+//! Mirrors `saga-common/src/{guard,consumer/undo.rs,consumer/forward.rs}`.
 
 use crate::message::{Event, Message, Service};
 use crate::mutants::Mutant;

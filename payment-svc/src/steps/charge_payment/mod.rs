@@ -41,8 +41,8 @@ pub(crate) async fn charge(
         payments.push(payment);
         outcomes.push(outcome);
     }
-    store::record(cx.tx(), &payments).await?;
-    store::book(cx.tx(), &movements).await?;
+    // Sent together: the connection runs them in this order.
+    tokio::try_join!(store::record(cx.tx(), &payments), store::book(cx.tx(), &movements))?;
     Ok(outcomes)
 }
 

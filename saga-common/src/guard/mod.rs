@@ -8,74 +8,21 @@
 //! The barrier is dtm's (insert the action's key from the undo); that it is written first, by one unique index, and
 //! never deleted eagerly is what makes it hold (see ARCHITECTURE.md).
 
+mod verdict;
+
+pub use verdict::Verdict;
+
 use crate::db::{DbError, Statement, Tx, Xact};
 use crate::event::EventType;
 use crate::ids::{MessageId, SagaId, UnitId};
 use crate::waiting::{Suspicion, WaitingKey};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 /// `(saga, step)`.
 pub(crate) type Key = (SagaId, String);
-
-/// What a guard row says of its step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Inserted by a transaction that is still running: never seen by another.
-    Open,
-    /// The action took effect.
-    Done,
-    /// The action refused.
-    Rejected,
-    /// The action came too late to matter.
-    Superseded,
-    /// A call outside is to be made or under way.
-    Intent,
-    /// A call outside that reverses the action is to be made or under way.
-    Undoing,
-    /// The action took effect and was reversed.
-    Undone,
-    /// The action never ran and never will.
-    Fenced,
-    /// Of the line `compensate`: there was nothing to reverse.
-    NothingToUndo,
-}
-
-impl Verdict {
-    /// The word in the row, the timeline and the metrics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Done => "done",
-            Self::Rejected => "rejected",
-            Self::Superseded => "superseded",
-            Self::Intent => "intent",
-            Self::Undoing => "undoing",
-            Self::Undone => "undone",
-            Self::Fenced => "fenced",
-            Self::NothingToUndo => "nothing-to-undo",
-        }
-    }
-
-    pub(crate) fn parse(word: &str) -> Result<Self, DbError> {
-        let all = [
-            Self::Open,
-            Self::Done,
-            Self::Rejected,
-            Self::Superseded,
-            Self::Intent,
-            Self::Undoing,
-            Self::Undone,
-            Self::Fenced,
-            Self::NothingToUndo,
-        ];
-        all.into_iter()
-            .find(|v| v.as_str() == word)
-            .ok_or_else(|| DbError::Broken(format!("a guard row has the unknown verdict `{word}`")))
-    }
-}
 
 /// What is nearly always true of a step in the end: its guard row says so from the beginning, and is written but once. Nobody
 /// sees the row before the transaction ends; what turns out otherwise is [settled](settle) by then.
@@ -134,10 +81,57 @@ pub(crate) struct Settled {
     pub(crate) detail: Option<String>,
 }
 
+/// Are there likely to be rows under some of the keys?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Copies {
+    /// Undos, what was delivered before, announcements that are repeated, and all for a while after a copy was met.
+    Likely,
+    /// Then the rows are inserted as any others, which takes the database half as long. A row that is there after all fails the
+    /// statement as a whole.
+    Unlikely,
+}
+
+/// Has [`insert`] met a row after all, where that was [unlikely](Copies::Unlikely)?
+pub(crate) fn met_a_copy(error: &DbError) -> bool {
+    matches!(error, DbError::Postgres(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION))
+}
+
+/// BEGIN is on its way before it, and may fail: then this fails too. One statement, one snapshot: no message is passed over because of a row that is gone when it is looked for. Which rows were
+/// inserted is told only if some were not.
+macro_rules! insert_guards {
+    ($on_conflict:literal) => {
+        concat!(
+            "with inserted as (
+             insert into saga.idempotency_keys (saga_id, step, verdict, message_id, causation_id, body_hash, said_id, said_type,
+                                                said_unit)
+             select g.saga_id, g.step, g.verdict, g.message_id, g.causation_id, g.body_hash, g.said_id, g.said_type,
+                    case when g.said_id is not null then $10::uuid end
+             from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bytea[], $7::text[], $8::uuid[],
+                         $9::text[])
+                  with ordinality g(saga_id, step, verdict, message_id, causation_id, body_hash, waits_as, said_id, said_type, n)
+             where saga.must_have_begun()
+                   and not exists (select 1 from saga.waiting w where w.message_id = g.message_id and w.step = g.waits_as)
+             order by g.n ",
+            $on_conflict,
+            " returning saga_id, step)
+         select i.all_of_them, pg_current_xact_id()::text,
+                case when not i.all_of_them then (select array_agg(saga_id) from inserted) end,
+                case when not i.all_of_them then (select array_agg(step) from inserted) end,
+                case when not i.all_of_them then h.messages end, case when not i.all_of_them then h.steps end,
+                case when not i.all_of_them then h.states end
+         from (select count(*) = cardinality($1) all_of_them from inserted) i
+         left join lateral (
+             select array_agg(w.message_id) messages, array_agg(w.step) steps, array_agg(w.state) states
+             from (select distinct c.message_id, c.step from unnest($4, $7) c(message_id, step)) c
+             join saga.waiting w on w.message_id = c.message_id and w.step = c.step) h on not i.all_of_them"
+        )
+    };
+}
+
 /// Inserts what is not there yet, but for messages of which a copy has a row in `saga.waiting`: whoever runs that may hold
 /// the guard for long, or end its process. [`found`] tells what came of it. Waits for a transaction that is inserting the
 /// same key. The keys must be unique.
-pub(crate) fn insert(unit: UnitId, guards: &[NewGuard]) -> Statement<'_> {
+pub(crate) fn insert(unit: UnitId, guards: &[NewGuard], copies: Copies) -> Statement<'_> {
     let mut guards: Vec<&NewGuard> = guards.iter().collect();
     guards.sort_by(|a, b| a.key.cmp(&b.key));
     let sagas: Vec<Uuid> = guards.iter().map(|g| g.key.0.as_uuid()).collect();
@@ -146,64 +140,52 @@ pub(crate) fn insert(unit: UnitId, guards: &[NewGuard]) -> Statement<'_> {
     let messages: Vec<Uuid> = guards.iter().map(|g| g.message_id.as_uuid()).collect();
     let causes: Vec<Option<Uuid>> = guards.iter().map(|g| g.causation_id.map(|id| id.as_uuid())).collect();
     let hashes: Vec<Option<&[u8]>> = guards.iter().map(|g| g.body_hash.as_deref()).collect();
-    let copies: Vec<Option<&str>> = guards.iter().map(|g| g.waits_as.as_deref()).collect();
+    let copies_of: Vec<Option<&str>> = guards.iter().map(|g| g.waits_as.as_deref()).collect();
     let said = |g: &&NewGuard| g.expected.says.as_ref().map(|(id, _)| id.as_uuid());
     let said_ids: Vec<Option<Uuid>> = guards.iter().map(said).collect();
     let said_types: Vec<Option<&str>> =
         guards.iter().map(|g| g.expected.says.as_ref().map(|(_, event_type)| event_type.as_str())).collect();
-    // One statement, one snapshot: no message is passed over because of a row that is gone when it is looked for.
-    let statement = Statement::new(
-        "with guards as materialized (
-             select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bytea[], $7::text[],
-                                  $8::uuid[], $9::text[])
-                  with ordinality u(saga_id, step, verdict, message_id, causation_id, body_hash, waits_as, said_id, said_type, n)),
-         held as materialized (
-             select distinct w.message_id, w.step, w.state
-             from guards g join saga.waiting w on w.message_id = g.message_id and w.step = g.waits_as),
-         inserted as (
-             insert into saga.idempotency_keys (saga_id, step, verdict, message_id, causation_id, body_hash, said_id, said_type,
-                                                said_unit)
-             select g.saga_id, g.step, g.verdict, g.message_id, g.causation_id, g.body_hash, g.said_id, g.said_type,
-                    case when g.said_id is not null then $10::uuid end
-             from guards g
-             where not exists (select 1 from held h where h.message_id = g.message_id and h.step = g.waits_as)
-             order by g.n
-             on conflict do nothing returning saga_id, step)
-         select saga_id, step, null, null from inserted
-         union all select message_id, step, state, null from held
-         union all select null, null, null, pg_current_xact_id()::text",
-    );
+    let statement = Statement::new(match copies {
+        Copies::Likely => insert_guards!("on conflict do nothing"),
+        Copies::Unlikely => insert_guards!(""),
+    });
     let statement = statement.with(sagas).with(steps).with(verdicts).with(messages).with(causes).with(hashes);
-    statement.with(copies).with(said_ids).with(said_types).with(unit.as_uuid())
+    statement.with(copies_of).with(said_ids).with(said_types).with(unit.as_uuid())
 }
 
 /// What [`insert`] came to.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// The rows that were not there before.
-    pub(crate) inserted: BTreeSet<Key>,
+    /// None of the rows was there before.
+    pub(crate) all: bool,
+    /// If some were: those that were not.
+    inserted: BTreeSet<Key>,
     /// Messages of which a copy waits, is parked or suspect, and what that row says.
     pub(crate) held: BTreeMap<WaitingKey, Suspicion>,
     /// The transaction they were inserted in.
     pub(crate) xact: Option<Xact>,
 }
 
-/// Reads the rows of [`insert`].
-pub(crate) fn found(rows: &[Row]) -> Found {
-    let mut found = Found::default();
-    for row in rows {
-        if let Some(name) = row.get(3) {
-            found.xact = Some(Xact::named(name));
-            continue;
-        }
-        let (id, step): (Uuid, String) = (row.get(0), row.get(1));
-        if let Some(state) = row.get::<_, Option<&str>>(2) {
-            found.held.insert((id.into(), step), Suspicion::of_copy(state));
-        } else {
-            found.inserted.insert((id.into(), step));
-        }
+impl Found {
+    /// Was this row, of those that were to be inserted, not there before?
+    pub(crate) fn has(&self, key: &Key) -> bool {
+        self.all || self.inserted.contains(key)
     }
-    found
+}
+
+/// Reads the row of [`insert`].
+pub(crate) fn found(rows: &[Row]) -> Found {
+    let Some(row) = rows.first() else { return Found::default() };
+    let xact = Some(Xact::named(row.get(1)));
+    if row.get(0) {
+        return Found { all: true, xact, ..Found::default() };
+    }
+    let ids = |column| row.get::<_, Option<Vec<Uuid>>>(column).unwrap_or_default();
+    let texts = |column| row.get::<_, Option<Vec<String>>>(column).unwrap_or_default();
+    let inserted = ids(2).into_iter().map(SagaId::from).zip(texts(3)).collect();
+    let held = ids(4).into_iter().map(MessageId::from).zip(texts(5));
+    let held = held.zip(texts(6)).map(|(key, state)| (key, Suspicion::of_copy(&state))).collect();
+    Found { all: false, inserted, held, xact }
 }
 
 /// Locks and reads rows that are there, in key order. A new statement: it sees what the insert waited for.
