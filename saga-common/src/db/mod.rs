@@ -11,7 +11,7 @@ pub use tx::Tx;
 pub(crate) use tx::Xact;
 
 use crate::faults::Fault;
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime};
 use std::future::Future;
 use std::time::Duration;
 use tokio_postgres::error::SqlState;
@@ -154,6 +154,8 @@ impl Db {
         let bound = Some(Duration::from_secs(10));
         let pool = Pool::builder(manager)
             .max_size(connections)
+            // The connection that was used last: its server process has its plans, and its pages, still in the processor's caches.
+            .queue_mode(QueueMode::Lifo)
             .wait_timeout(bound)
             .create_timeout(bound)
             .recycle_timeout(bound)
