@@ -16,7 +16,7 @@ alter index saga.idempotency_keys_pkey rename to guards_of_before_pkey;
 create table saga.idempotency_keys (
     saga_id      uuid        not null,
     step         text        not null,
-    verdict      text        not null check (verdict in ('open', 'done', 'rejected', 'superseded', 'intent', 'undoing',
+    verdict      text        not null constraint idempotency_keys_verdict_check check (verdict in ('open', 'done', 'rejected', 'superseded', 'intent', 'undoing',
                                                          'undone', 'fenced', 'nothing-to-undo')),
     message_id   uuid        not null,
     causation_id uuid,
@@ -91,6 +91,7 @@ select id, array[id], array[saga_id], array[type], array[exchange = 'saga.failur
        array[announcement], array[body], returns, owner, leased_until, created_at
 from saga.outbox_of_events;
 drop table saga.outbox_of_events;
+alter index saga.outbox_pkey1 rename to outbox_pkey;
 
 -- The outbox, event by event: for people, audits and tests.
 create view saga.unsent as
@@ -105,24 +106,24 @@ where o.unsent is null or m.id = any(o.unsent);
 alter table saga.announcements add column unit uuid;
 
 -- BEGIN and the guard rows leave together: had BEGIN failed (a statement can be cancelled at any moment), the rows would be committed
--- by themselves. The engine's transactions, and nothing else here, are begun as deferrable, which has no other effect in them.
+-- by themselves; and so would what ends a unit, had a step ended the transaction. The engine's transactions, and nothing else here, are begun as deferrable, which has no other effect in them.
 create function saga.must_have_begun() returns boolean
     language plpgsql stable
 as $$
 begin
     if current_setting('transaction_deferrable') <> 'on' then
-        raise exception 'the transaction of these guard rows has not begun: nothing is written';
+        raise exception 'there is no transaction that these rows belong to: they are not written';
     end if;
     return true;
 end $$;
 
--- An event's step may have ended the transaction that its guard row was inserted in: then nothing more may be written.
+-- A step may have put another transaction in the place of the one that its guard row was inserted in.
 create function saga.must_be_in(xact text) returns boolean
     language plpgsql
 as $$
 begin
     if pg_current_xact_id_if_assigned() is distinct from xact::xid8 then
-        raise exception 'this is not the transaction that the guard rows were inserted in: nothing more is written';
+        raise exception 'this is not the transaction that the guard rows were inserted in';
     end if;
     return true;
 end $$;

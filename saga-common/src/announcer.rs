@@ -39,6 +39,7 @@ pub(crate) fn insert(unit: UnitId, announcements: &[Announcement]) -> Option<Sta
         "insert into saga.announcements (saga_id, message_id, exchange, routing_key, type, causation_id, body, due_at, unit)
          select u.*, clock_timestamp() + $8::float8 * interval '1 ms', $9::uuid
          from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::bytea[]) u
+         where saga.must_have_begun()
          on conflict do nothing",
     );
     let statement = statement.with(sagas).with(ids).with(exchanges).with(keys).with(types).with(causes).with(bodies);
@@ -63,7 +64,7 @@ pub(crate) fn withdraw(sagas: &[SagaId]) -> Option<Statement<'static>> {
     let sagas: Vec<Uuid> = sagas.iter().map(SagaId::as_uuid).collect();
     let sql = "delete from saga.announcements a
                using (select saga_id from saga.announcements where saga_id = any($1) order by saga_id for update) l
-               where a.saga_id = l.saga_id";
+               where saga.must_have_begun() and a.saga_id = l.saga_id";
     Some(Statement::new(sql).with(sagas))
 }
 

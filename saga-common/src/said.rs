@@ -2,8 +2,8 @@
 //! `saga.said` has one row for each unit of work that said anything, and is only ever inserted into: by the statement that writes
 //! the unit's outbox row (`outbox/store.rs`).
 //!
-//! The id of a unit is made by this process's clock; a clock that is days off finds no partition for it, as it finds none
-//! for the sagas it starts, and the unit fails as a whole.
+//! The id of a unit is made by this process's clock. One that is weeks ahead finds no partition for it, and the unit fails as a
+//! whole; with one that is days behind, the words are dropped so many days before the guard rows are.
 
 use crate::db::{DbError, Tx};
 use crate::guard::Key;

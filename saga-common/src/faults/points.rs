@@ -19,7 +19,7 @@ points! {
     AFTER_COUNT "after-count" Delivery "the attempt at a suspect or waiting message is counted, its handler has not started"
     BEFORE_BEGIN "before-begin" Database "a batch is about to be handled, nothing is done with it yet"
     BEFORE_GUARDS "before-guards" Database "the batch is read, its transaction and guard rows are about to be asked for"
-    AFTER_GUARDS "after-guards" Database "the guard rows are inserted, no other row is locked"
+    AFTER_GUARDS "after-guards" Database "the guard rows are inserted, no step has run; shared rows are locked if no copies of the messages were likely"
     AFTER_LOCKS "after-locks" Database "shared rows are locked, no step has run"
     AFTER_STEPS "after-steps" Database "the steps (or undos) have run, what ends the unit is being made"
     BEFORE_COMMIT "before-commit" Database "the engine's last rows and COMMIT are about to be sent, in one go"

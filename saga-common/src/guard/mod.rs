@@ -250,7 +250,7 @@ pub(crate) fn settle(unit: UnitId, settled: &[Settled]) -> Option<Statement<'_>>
                  said_unit = case when u.kept then k.said_unit when u.said_id is not null then $9::uuid end
              from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::uuid[], $7::text[], $8::text[])
                   u(saga_id, step, was, verdict, kept, said_id, said_type, detail)
-             where k.saga_id = u.saga_id and k.step = u.step and k.verdict = u.was
+             where saga.must_have_begun() and k.saga_id = u.saga_id and k.step = u.step and k.verdict = u.was
              returning 1
          )
          select saga.must_all_be_hit(count(*), $10) from hit",

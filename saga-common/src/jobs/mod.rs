@@ -187,6 +187,7 @@ pub(crate) fn insert(jobs: &[NewJob]) -> Option<Statement<'_>> {
          select u.saga_id, u.step, u.message_id, u.phase, coalesce(u.data, '{}'),
                 (extract(epoch from clock_timestamp()) * 1000000)::bigint
          from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::jsonb[]) u(saga_id, step, message_id, phase, data)
+         where saga.must_have_begun()
          order by u.saga_id, u.step
          on conflict (saga_id, step) do update
          set phase = excluded.phase, epoch = j.epoch + 1, attempts = 0, last_error = null, leased_until = null,
@@ -206,6 +207,6 @@ pub(crate) fn finish(keys: &[Key]) -> Option<Statement<'_>> {
                    select f.saga_id, f.step from saga.jobs f
                    join unnest($1::uuid[], $2::text[]) u(saga_id, step) on f.saga_id = u.saga_id and f.step = u.step
                    order by f.saga_id, f.step for update of f
-               ) l where j.saga_id = l.saga_id and j.step = l.step";
+               ) l where saga.must_have_begun() and j.saga_id = l.saga_id and j.step = l.step";
     Some(Statement::new(sql).with(sagas).with(steps))
 }

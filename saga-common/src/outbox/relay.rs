@@ -103,7 +103,8 @@ async fn keep_unroutable(db: &Db, units: &[(UnitId, &[Outgoing])], report: &Repo
             tracing::warn!(message.id = %message.id, saga.id = %message.saga_id, r#type = %message.event_type,
                 "the broker has no queue for this message; it stays in the outbox");
         }
-        if !unroutable.is_empty() {
+        // Also where something else went wrong with a part of them: the others need not be published again.
+        if !unroutable.is_empty() || messages.iter().any(|m| report.has(m.id)) {
             unsent.extend(messages.iter().filter(|m| !report.has(m.id)).map(|m| (*unit, m.id)));
         }
     }
@@ -160,6 +161,22 @@ async fn lease_left_over(outbox: &Outbox, db: &Db) -> Result<Vec<Batch>, DbError
     Ok(left)
 }
 
+/// Units in groups that are published together: as the relay does, no more than [`PUBLISHED_AT_ONCE`] events if several.
+fn few_at_once(batches: Vec<Batch>) -> Vec<Vec<Batch>> {
+    let mut groups: Vec<(usize, Vec<Batch>)> = Vec::new();
+    for batch in batches {
+        let count = batch.messages.len();
+        match groups.last_mut() {
+            Some((events, group)) if *events + count <= PUBLISHED_AT_ONCE => {
+                *events += count;
+                group.push(batch);
+            }
+            _ => groups.push((count, vec![batch])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
 /// Republishes left-over rows. Rests while the broker blocks publishers: publishing then would only fill its buffers.
 pub(crate) async fn sweep(outbox: Outbox, db: Db, link: Arc<Link>, mut publisher: Publisher, done: CancellationToken) {
     let mut counted = Instant::now();
@@ -197,7 +214,10 @@ pub(crate) async fn sweep(outbox: Outbox, db: Db, link: Arc<Link>, mut publisher
             let full = batches.len() as i64 == SWEEP_ROWS;
             outbox.mark_in_flight(&batches);
             // What the broker had no queue for is due later, so this is no circle; and it must not keep others waiting.
-            let published = publish(&outbox, &db, &mut publisher, batches).await;
+            let mut published = true;
+            for together in few_at_once(batches) {
+                published &= publish(&outbox, &db, &mut publisher, together).await;
+            }
             if !full || !published || done.is_cancelled() {
                 break;
             }

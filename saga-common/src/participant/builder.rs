@@ -150,7 +150,8 @@ impl<App: Send + Sync + 'static> Builder<App> {
 
     /// A statement that locks shared rows in one fixed order, run before any handler of a batch (R7). `$1::text[]` are
     /// the keys that [`locks`](Builder::locks) declared for the batch's events, `$2::uuid[]` the sagas of its other events
-    /// and of undos. Several are run in the order given.
+    /// and of undos. Several are run in the order given. One that writes must write what may stand by itself: it is sent
+    /// together with BEGIN, before it is known whether that succeeds.
     #[must_use]
     pub fn locking(mut self, statement: &'static str) -> Self {
         self.participant.lock_statements.push(statement);

@@ -194,7 +194,7 @@ pub(crate) fn handled(keys: &[WaitingKey]) -> Option<Statement<'_>> {
                    join unnest($1::uuid[], $2::text[]) u(message_id, step)
                         on h.message_id = u.message_id and h.step = u.step
                    order by h.message_id, h.step for update of h
-               ) l where w.message_id = l.message_id and w.step = l.step";
+               ) l where saga.must_have_begun() and w.message_id = l.message_id and w.step = l.step";
     Some(Statement::new(sql).with(ids).with(steps))
 }
 

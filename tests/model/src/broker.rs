@@ -7,8 +7,8 @@ use crate::protocol::Protocol;
 use crate::state::{Leaving, Row, State, add, take};
 
 impl Protocol {
-    /// The end of a unit (`Unit::commit`): what it says becomes outbox rows, in its own transaction. A row that is there
-    /// already under the same id, an answer being repeated, is left alone.
+    /// The end of a unit (`Unit::commit`): what it says becomes outbox rows, in its own transaction. An answer that
+    /// is said again while it is still there would be one message twice, as any that is published again; it is left out.
     pub(crate) fn commit(&self, state: &mut State, service: Service, said: &[Message], leaving: Leaving) {
         for &message in said {
             let altered = message.altered || message.event.is_failure() && self.config.strange_failures;

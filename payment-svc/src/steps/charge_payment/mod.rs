@@ -41,8 +41,8 @@ pub(crate) async fn charge(
         payments.push(payment);
         outcomes.push(outcome);
     }
-    // Sent together: the connection runs them in this order.
-    tokio::try_join!(store::record(cx.tx(), &payments), store::book(cx.tx(), &movements))?;
+    // Sent together, in this order; of two errors the first one says why.
+    tokio::try_join!(biased; store::record(cx.tx(), &payments), store::book(cx.tx(), &movements))?;
     Ok(outcomes)
 }
 
