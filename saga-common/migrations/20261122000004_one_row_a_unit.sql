@@ -16,8 +16,7 @@ alter index saga.idempotency_keys_pkey rename to guards_of_before_pkey;
 create table saga.idempotency_keys (
     saga_id      uuid        not null,
     step         text        not null,
-    verdict      text        not null constraint idempotency_keys_verdict_check check (verdict in ('open', 'done', 'rejected', 'superseded', 'intent', 'undoing',
-                                                         'undone', 'fenced', 'nothing-to-undo')),
+    verdict      text        not null,
     message_id   uuid        not null,
     causation_id uuid,
     body_hash    bytea,
@@ -28,7 +27,10 @@ create table saga.idempotency_keys (
     created_at   timestamptz not null default clock_timestamp(),
     -- When the verdict was written, if that was after the row.
     settled_at   timestamptz,
-    primary key (saga_id, step)
+    primary key (saga_id, step),
+    -- Named, because the table of before still has a check of the name it would be given.
+    constraint idempotency_keys_verdict_check check (verdict in ('open', 'done', 'rejected', 'superseded', 'intent', 'undoing',
+                                                                 'undone', 'fenced', 'nothing-to-undo'))
 ) partition by range (saga_id);
 
 do $$
@@ -84,7 +86,10 @@ create table saga.outbox (
     leased_until  timestamptz   not null,
     created_at    timestamptz   not null default clock_timestamp()
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
-alter table saga.outbox alter column bodies set storage external;
+-- What lives for moments is not worth compressing.
+alter table saga.outbox alter column ids set storage external, alter column sagas set storage external,
+    alter column types set storage external, alter column causations set storage external,
+    alter column traceparents set storage external, alter column bodies set storage external;
 insert into saga.outbox (unit, ids, sagas, types, fanned_out, causations, traceparents, announcements, bodies, returns, owner,
                          leased_until, created_at)
 select id, array[id], array[saga_id], array[type], array[exchange = 'saga.failures'], array[causation_id], array[traceparent],
@@ -106,7 +111,8 @@ where o.unsent is null or m.id = any(o.unsent);
 alter table saga.announcements add column unit uuid;
 
 -- BEGIN and the guard rows leave together: had BEGIN failed (a statement can be cancelled at any moment), the rows would be committed
--- by themselves; and so would what ends a unit, had a step ended the transaction. The engine's transactions, and nothing else here, are begun as deferrable, which has no other effect in them.
+-- by themselves; and so would what ends a unit, had a step ended the transaction. The engine's
+-- transactions, and nothing else here, are begun as deferrable, which has no other effect in them.
 create function saga.must_have_begun() returns boolean
     language plpgsql stable
 as $$

@@ -92,17 +92,17 @@ impl<App: Send + Sync + 'static> Engine<App> {
 
     /// Locks the shared rows of a batch, all of them before any handler (R7).
     pub(crate) async fn lock_rows(&self, tx: &Tx, keys: &[String], sagas: &[SagaId]) -> Result<(), DbError> {
-        let sagas: Vec<Uuid> = sagas.iter().map(SagaId::as_uuid).collect();
-        tx.send(&self.locks(keys, &sagas)).await?;
+        tx.send(&self.locks(keys, sagas)).await?;
         Ok(())
     }
 
     /// The participant's statements that lock shared rows.
-    pub(crate) fn locks<'a>(&self, keys: &'a [String], sagas: &'a [Uuid]) -> Vec<Statement<'a>> {
+    pub(crate) fn locks<'a>(&self, keys: &'a [String], sagas: &[SagaId]) -> Vec<Statement<'a>> {
         if keys.is_empty() && sagas.is_empty() {
             return Vec::new();
         }
-        self.participant.lock_statements.iter().map(|sql| Statement::new(sql).with(keys).with(sagas)).collect()
+        let sagas: Vec<Uuid> = sagas.iter().map(SagaId::as_uuid).collect();
+        self.participant.lock_statements.iter().map(|sql| Statement::new(sql).with(keys).with(sagas.clone())).collect()
     }
 
     /// Turns how a step ended into the rows its unit will write.

@@ -20,6 +20,7 @@ use crate::step::Retry;
 use crate::topology::Route;
 use crate::waiting::{self, WaitingKey};
 use std::iter;
+use tokio_postgres::Row;
 
 /// How a step's word goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,29 +111,29 @@ impl Unit {
     }
 
     /// Begins with the guard rows (R1), in one round trip.
-    pub(crate) async fn open(db: &Db, mut ends: Ends, guards: &[NewGuard]) -> Result<(Self, Found), DbError> {
+    pub(crate) async fn open(db: &Db, ends: Ends, guards: &[NewGuard]) -> Result<(Self, Found), DbError> {
         let (tx, rows) = db.begin_with(&[guard::insert(ends.unit, guards, Copies::Likely)]).await?;
+        Ok(Self::opened(tx, ends, &rows))
+    }
+
+    fn opened(tx: Tx, mut ends: Ends, rows: &[Vec<Row>]) -> (Self, Found) {
         let found = rows.first().map_or_else(Found::default, |rows| guard::found(rows));
         ends.xact.clone_from(&found.xact);
-        Ok((Self { tx, ends }, found))
+        (Self { tx, ends }, found)
     }
 
     /// The same where no copies are likely: the `locks` on shared rows are in the same round trip. If a copy is met after all,
     /// nothing has happened, and the unit's end comes back.
     pub(crate) async fn open_new(
         db: &Db,
-        mut ends: Ends,
+        ends: Ends,
         guards: &[NewGuard],
         locks: Vec<Statement<'_>>,
     ) -> Result<Result<(Self, Found), Ends>, DbError> {
         let first: Vec<Statement> =
             iter::once(guard::insert(ends.unit, guards, Copies::Unlikely)).chain(locks).collect();
         match db.begin_with(&first).await {
-            Ok((tx, rows)) => {
-                let found = rows.first().map_or_else(Found::default, |rows| guard::found(rows));
-                ends.xact.clone_from(&found.xact);
-                Ok(Ok((Self { tx, ends }, found)))
-            }
+            Ok((tx, rows)) => Ok(Ok(Self::opened(tx, ends, &rows))),
             Err(error) if guard::met_a_copy(&error) => Ok(Err(ends)),
             Err(error) => Err(error),
         }

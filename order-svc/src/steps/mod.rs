@@ -4,3 +4,5 @@ pub(crate) mod close_order;
 pub(crate) mod collect_answers;
 pub(crate) mod confirm_order;
 pub(crate) mod place_order;
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,6 @@ use crate::waiting::WaitingKey;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// An event whose step is known and whose body has been read.
 struct Ready<'a, App> {
@@ -94,7 +93,7 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     if !new.is_empty() {
         if !locked {
             let (keys, sagas) = shared(&new);
-            unit.tx().send(&engine.locks(&keys, &sagas)).await?;
+            engine.lock_rows(unit.tx(), &keys, &sagas).await?;
         }
         // What `Cx::all_have_run` takes turns on; its count is a statement after this wait.
         let counted: Vec<SagaId> = new.iter().filter(|r| r.step.is_keyed()).map(|r| r.saga_id).collect();
@@ -134,9 +133,9 @@ async fn open<App: Send + Sync + 'static>(
 }
 
 /// The rows that these events share with other sagas: by the keys that their steps declare, or else by their sagas.
-fn shared<App>(ready: &[Ready<'_, App>]) -> (Vec<String>, Vec<Uuid>) {
+fn shared<App>(ready: &[Ready<'_, App>]) -> (Vec<String>, Vec<SagaId>) {
     let keys = ready.iter().flat_map(|r| r.step.lock_keys(&r.event)).collect();
-    let sagas = ready.iter().filter(|r| !r.step.declares_locks()).map(|r| r.saga_id.as_uuid()).collect();
+    let sagas = ready.iter().filter(|r| !r.step.declares_locks()).map(|r| r.saga_id).collect();
     (keys, sagas)
 }
 
@@ -162,10 +161,11 @@ async fn act<App: Send + Sync + 'static>(
         for ready in group {
             let message_id = ready.envelope.message_id;
             items.push(ActionItem { saga_id: ready.saga_id, message_id, event: ready.event });
-            metas.push((ready.key, ready.expected, message_id, ready.envelope));
+            metas.push((ready.key, ready.expected, ready.envelope));
         }
         let ended = action.run(&mut cx, items).await?;
-        for ((key, expected, message_id, envelope), ended) in metas.into_iter().zip(ended) {
+        for ((key, expected, envelope), ended) in metas.into_iter().zip(ended) {
+            let message_id = envelope.message_id;
             tracing::debug!(saga.id = %key.0, message.id = %message_id, step = %step.name, ended = ?kind(&ended), "handled");
             let trace = envelope.traceparent.as_deref();
             engine.end_step(&mut ends, key, &expected, ended, message_id, trace, step.saying)?;

@@ -65,7 +65,7 @@ async fn publish(outbox: &Outbox, db: &Db, publisher: &mut Publisher, batches: V
                 }
             }
             metrics::counter!("saga_published_total").increment(report.confirmed.len() as u64);
-            keep_unroutable(db, &others, &report).await;
+            keep_unsent(db, &others, &report).await;
             // Those that were not confirmed stop being in flight here and are the sweeper's.
             outbox.release(others.iter().map(|(unit, _)| *unit));
             outbox.confirm(confirmed);
@@ -93,8 +93,9 @@ async fn publish_and_confirm(
     Ok(report)
 }
 
-/// What the broker has no queue for stays in the outbox, and is tried again after growing waits.
-async fn keep_unroutable(db: &Db, units: &[(UnitId, &[Outgoing])], report: &Report) {
+/// What the broker has no queue for, or has not taken with the others of its unit, stays in the outbox, and is tried again after
+/// growing waits.
+async fn keep_unsent(db: &Db, units: &[(UnitId, &[Outgoing])], report: &Report) {
     let mut unsent = Vec::new();
     for (unit, messages) in units {
         let unroutable: Vec<&Outgoing> = messages.iter().filter(|m| report.returned.contains(&m.id)).collect();
@@ -103,7 +104,6 @@ async fn keep_unroutable(db: &Db, units: &[(UnitId, &[Outgoing])], report: &Repo
             tracing::warn!(message.id = %message.id, saga.id = %message.saga_id, r#type = %message.event_type,
                 "the broker has no queue for this message; it stays in the outbox");
         }
-        // Also where something else went wrong with a part of them: the others need not be published again.
         if !unroutable.is_empty() || messages.iter().any(|m| report.has(m.id)) {
             unsent.extend(messages.iter().filter(|m| !report.has(m.id)).map(|m| (*unit, m.id)));
         }
@@ -112,7 +112,7 @@ async fn keep_unroutable(db: &Db, units: &[(UnitId, &[Outgoing])], report: &Repo
         return;
     }
     if let Err(error) = store::postpone(db, &unsent).await {
-        tracing::warn!(error = %chain(&error), "unroutable messages are tried again when their leases run out");
+        tracing::warn!(error = %chain(&error), "what is left of these units is tried again when their leases run out");
     }
 }
 
@@ -214,10 +214,12 @@ pub(crate) async fn sweep(outbox: Outbox, db: Db, link: Arc<Link>, mut publisher
             let full = batches.len() as i64 == SWEEP_ROWS;
             outbox.mark_in_flight(&batches);
             // What the broker had no queue for is due later, so this is no circle; and it must not keep others waiting.
+            let mut groups = few_at_once(batches).into_iter();
             let mut published = true;
-            for together in few_at_once(batches) {
-                published &= publish(&outbox, &db, &mut publisher, together).await;
+            while published && let Some(together) = groups.next() {
+                published = publish(&outbox, &db, &mut publisher, together).await;
             }
+            outbox.release(groups.flatten().map(|batch| batch.unit));
             if !full || !published || done.is_cancelled() {
                 break;
             }

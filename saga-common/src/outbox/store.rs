@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 /// Inserts a unit's row and, of its first `recorded` messages, what [`said`](crate::said) keeps; forgets units that were
-/// confirmed; and fails if `xact` is not the transaction that runs. All in one statement, so that none of it is there without the
+/// confirmed; and fails if no transaction runs, or another one than `xact`. All in one statement, so that none of it is there without the
 /// others, whatever has become of the transaction. None if there is nothing to do.
 pub(super) fn insert<'a>(
     batch: &'a Batch,
@@ -44,7 +44,7 @@ pub(super) fn insert<'a>(
                                   owner, leased_until)
          select $1::uuid, $2::uuid[], $3::uuid[], $4::text[], $5::bool[], $6::uuid[], $7::text[], $8::int4[], $9::bytea[],
                 $10::uuid, clock_timestamp() + $11::float8 * interval '1 ms'
-         where $12::text is null or saga.must_be_in($12::text)",
+         where saga.must_have_begun() and ($12::text is null or saga.must_be_in($12::text))",
     );
     let statement = statement.with(unit.as_uuid()).with(ids).with(sagas).with(types).with(fanned_out).with(causes);
     let statement = statement.with(traces).with(announcements).with(bodies).with(owner).with(millis(lease));

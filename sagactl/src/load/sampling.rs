@@ -15,7 +15,8 @@ use crate::stack::{StackRecord, session};
 
 const EVERY: Duration = Duration::from_secs(1);
 
-const OUTBOX: &str = "select count(*), coalesce((extract(epoch from clock_timestamp() - min(created_at)) * 1000)::int8, 0) from saga.unsent";
+const OUTBOX: &str = "select coalesce(sum(cardinality(coalesce(unsent, ids))), 0)::int8,
+           coalesce((extract(epoch from clock_timestamp() - min(created_at)) * 1000)::int8, 0) from saga.outbox";
 
 /// One look.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -24,7 +25,7 @@ pub struct Sample {
     pub second: f64,
     /// Messages in all queues, by the broker's own count, which may be some seconds old; `None` if it did not say.
     pub queued: Option<u64>,
-    /// Rows in all outboxes: unpublished, or published and not yet deleted.
+    /// Messages in all outboxes: unpublished, or published and not yet deleted.
     pub outbox_rows: u64,
     /// Age of the oldest of them, in milliseconds.
     pub outbox_age_ms: u64,
