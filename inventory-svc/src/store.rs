@@ -2,7 +2,7 @@
 
 use crate::domain::{Count, Shelf, Wanted, is_sku};
 use saga_common::{DbError, SagaId, Tx};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// Locks the stock that a batch will touch, in one order for everybody: of the articles `$1`, and of those that the
@@ -32,7 +32,7 @@ pub(crate) async fn shelf(tx: &Tx, orders: &[Wanted]) -> Result<Shelf, DbError> 
     Ok(rows.iter().map(|row| (row.get::<_, &str>(0).into(), row.get(1))).collect())
 }
 
-/// Writes down what the orders took off the shelf.
+/// Writes down what the orders took off the shelf, in one round trip.
 ///
 /// # Errors
 /// The database's, also when there is less than they took.
@@ -40,6 +40,11 @@ pub(crate) async fn hold(tx: &Tx, orders: &[(SagaId, &Wanted)]) -> Result<(), Db
     if orders.is_empty() {
         return Ok(());
     }
+    tokio::try_join!(biased; reserve(tx, orders), take(tx, orders))?;
+    Ok(())
+}
+
+async fn reserve(tx: &Tx, orders: &[(SagaId, &Wanted)]) -> Result<(), DbError> {
     let (mut ids, mut skus, mut quantities) = (Vec::<Uuid>::new(), Vec::<&str>::new(), Vec::<i64>::new());
     for (saga_id, wanted) in orders {
         for (sku, quantity) in wanted.lines() {
@@ -49,17 +54,33 @@ pub(crate) async fn hold(tx: &Tx, orders: &[(SagaId, &Wanted)]) -> Result<(), Db
         }
     }
     tx.execute(
-        "with held as (
-             insert into reservations (order_id, sku, quantity, state)
-             select order_id, sku, quantity, 'held'
-             from unnest($1::uuid[], $2::text[], $3::bigint[]) u(order_id, sku, quantity)
-             returning sku, quantity)
-         update stock s set available = s.available - t.quantity, reserved = s.reserved + t.quantity
-         from (select sku, sum(quantity)::bigint as quantity from held group by sku) t where s.sku = t.sku",
+        "insert into reservations (order_id, sku, quantity, state)
+         select order_id, sku, quantity, 'held' from unnest($1::uuid[], $2::text[], $3::bigint[]) u(order_id, sku, quantity)",
         &[&ids, &skus, &quantities],
     )
     .await?;
     Ok(())
+}
+
+async fn take(tx: &Tx, orders: &[(SagaId, &Wanted)]) -> Result<(), DbError> {
+    let mut taken = BTreeMap::<&str, i64>::new();
+    for (sku, quantity) in orders.iter().flat_map(|(_, wanted)| wanted.lines()) {
+        // All of it was on the shelf, which counts no further.
+        let all = taken.entry(sku.as_str()).or_default();
+        *all = all.saturating_add(quantity);
+    }
+    let (skus, quantities): (Vec<&str>, Vec<i64>) = taken.into_iter().unzip();
+    let changed = tx
+        .execute(
+            "update stock s set available = s.available - t.quantity, reserved = s.reserved + t.quantity
+             from unnest($1::text[], $2::bigint[]) t(sku, quantity) where s.sku = t.sku",
+            &[&skus, &quantities],
+        )
+        .await?;
+    if changed == skus.len() as u64 {
+        return Ok(());
+    }
+    Err(DbError::Broken(format!("{changed} of {} articles could be taken off the shelf", skus.len())))
 }
 
 /// Puts back what an order holds. Holding nothing is no error.

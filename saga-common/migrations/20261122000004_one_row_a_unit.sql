@@ -110,26 +110,27 @@ where o.unsent is null or m.id = any(o.unsent);
 -- Which unit has said an announcement last: until the broker has that, it is not said again.
 alter table saga.announcements add column unit uuid;
 
--- BEGIN and the guard rows leave together: had BEGIN failed (a statement can be cancelled at any moment), the rows would be committed
--- by themselves; and so would what ends a unit, had a step ended the transaction. The engine's
--- transactions, and nothing else here, are begun as deferrable, which has no other effect in them.
-create function saga.must_have_begun() returns boolean
-    language plpgsql stable
+-- BEGIN and the guard rows leave together. Had BEGIN failed (a statement can be cancelled at any moment), the rows would be committed
+-- by themselves. The engine's transactions, and nothing else here, are begun as deferrable, which has no other effect in them; a unit
+-- gives its transaction its name, which ends with it.
+create function saga.begin_unit(unit uuid) returns boolean
+    language plpgsql
 as $$
 begin
     if current_setting('transaction_deferrable') <> 'on' then
         raise exception 'there is no transaction that these rows belong to: they are not written';
     end if;
+    perform set_config('saga.unit', unit::text, true);
     return true;
 end $$;
 
--- A step may have put another transaction in the place of the one that its guard row was inserted in.
-create function saga.must_be_in(xact text) returns boolean
-    language plpgsql
+-- A step may have ended the transaction, or put another one in its place: what ends a unit must then be written nowhere.
+create function saga.must_be(unit uuid) returns boolean
+    language plpgsql stable
 as $$
 begin
-    if pg_current_xact_id_if_assigned() is distinct from xact::xid8 then
-        raise exception 'this is not the transaction that the guard rows were inserted in';
+    if current_setting('saga.unit', true) is distinct from unit::text then
+        raise exception 'this is not the transaction that the unit began in';
     end if;
     return true;
 end $$;

@@ -39,7 +39,7 @@ pub(crate) fn insert(unit: UnitId, announcements: &[Announcement]) -> Option<Sta
         "insert into saga.announcements (saga_id, message_id, exchange, routing_key, type, causation_id, body, due_at, unit)
          select u.*, clock_timestamp() + $8::float8 * interval '1 ms', $9::uuid
          from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::bytea[]) u
-         where saga.must_have_begun()
+         where saga.must_be($9::uuid)
          on conflict do nothing",
     );
     let statement = statement.with(sagas).with(ids).with(exchanges).with(keys).with(types).with(causes).with(bodies);
@@ -57,15 +57,15 @@ pub(crate) async fn lock(tx: &Tx, sagas: &[SagaId]) -> Result<(), DbError> {
     Ok(())
 }
 
-pub(crate) fn withdraw(sagas: &[SagaId]) -> Option<Statement<'static>> {
+pub(crate) fn withdraw(unit: UnitId, sagas: &[SagaId]) -> Option<Statement<'static>> {
     if sagas.is_empty() {
         return None;
     }
     let sagas: Vec<Uuid> = sagas.iter().map(SagaId::as_uuid).collect();
     let sql = "delete from saga.announcements a
                using (select saga_id from saga.announcements where saga_id = any($1) order by saga_id for update) l
-               where saga.must_have_begun() and a.saga_id = l.saga_id";
-    Some(Statement::new(sql).with(sagas))
+               where saga.must_be($2) and a.saga_id = l.saga_id";
+    Some(Statement::new(sql).with(sagas).with(unit.as_uuid()))
 }
 
 /// Repeats what is due, once a second.
@@ -90,7 +90,7 @@ async fn commit(tx: Tx, outbox: &Outbox, unit: UnitId, messages: Vec<Outgoing>) 
     faults::BEFORE_ANNOUNCE.reached().await?;
     let in_flight = outbox.in_flight_until_known(unit, messages);
     let confirmed = outbox.take_confirmed();
-    let row = in_flight.row(0, &confirmed, None);
+    let row = in_flight.row(0, &confirmed);
     tx.commit(row.as_slice()).await?;
     drop(row);
     confirmed.forget();
@@ -102,7 +102,7 @@ async fn commit(tx: Tx, outbox: &Outbox, unit: UnitId, messages: Vec<Outgoing>) 
 /// last time.
 pub(crate) async fn repeat_due(db: &Db, outbox: &Outbox) -> Result<usize, DbError> {
     let unit = UnitId::new();
-    let tx = db.begin().await?;
+    let tx = db.begin_unit(unit).await?;
     let rows = tx
         .query(
             "update saga.announcements a

@@ -1,17 +1,17 @@
 //! A unit of work: one transaction with the engine's own rows, written set-wise at its end.
 //!
 //! Whatever changes business rows and says something goes through here: a batch of actions, undos, the end of a job, a
-//! placement, a cancellation. So the order of R5 is written once: it must still be the transaction that the guard rows were
-//! inserted in; what is said, announcements, the verdicts that are others than expected, which must all hit; COMMIT; only
-//! then anything leaves the process. The database is asked as seldom as that allows: what begins a unit is one round trip, and
+//! placement, a cancellation. So the order of R5 is written once: what is said, announcements, the verdicts that are
+//! others than expected, which must all hit; COMMIT; only then anything leaves the process. Each of these statements fails in any
+//! other transaction than the one the unit began in, and outside of any. The database is asked as seldom as that allows: what begins a unit is one round trip, and
 //! so is what ends it.
 
 use crate::announcer;
-use crate::db::{Db, DbError, Statement, Trouble, Tx, Xact, trouble};
+use crate::db::{Answer, Db, DbError, Statement, Trouble, Tx, trouble};
 use crate::error::Error;
 use crate::event::{Event, EventType, Said};
 use crate::faults;
-use crate::guard::{self, Copies, Expected, Found, NewGuard, Settled, Verdict, Words};
+use crate::guard::{self, Expected, Found, NewGuard, Settled, Verdict, Words};
 use crate::ids::{MessageId, SagaId, UnitId};
 use crate::jobs::{self, NewJob};
 use crate::outbox::{self, Outbox, Outgoing};
@@ -20,7 +20,6 @@ use crate::step::Retry;
 use crate::topology::Route;
 use crate::waiting::{self, WaitingKey};
 use std::iter;
-use tokio_postgres::Row;
 
 /// How a step's word goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +54,6 @@ pub struct Unit {
 #[derive(Default)]
 pub(crate) struct Ends {
     pub(crate) unit: UnitId,
-    /// The transaction that guard rows were inserted in.
-    pub(crate) xact: Option<Xact>,
     pub(crate) outgoing: Vec<Outgoing>,
     /// Recorded answers that are said again.
     pub(crate) repeated: Vec<Outgoing>,
@@ -101,25 +98,24 @@ impl Ends {
     }
 }
 
+fn found(answers: &[Answer]) -> Found {
+    answers.first().map_or_else(Found::default, |answer| guard::found(&answer.rows))
+}
+
 fn taken() -> DbError {
     DbError::Broken("a saga with one of these ids has been started before".to_owned())
 }
 
 impl Unit {
     pub(crate) async fn begin(db: &Db) -> Result<Self, DbError> {
-        Ok(Self { tx: db.begin().await?, ends: Ends::default() })
+        let ends = Ends::default();
+        Ok(Self { tx: db.begin_unit(ends.unit).await?, ends })
     }
 
     /// Begins with the guard rows (R1), in one round trip.
     pub(crate) async fn open(db: &Db, ends: Ends, guards: &[NewGuard]) -> Result<(Self, Found), DbError> {
-        let (tx, rows) = db.begin_with(&[guard::insert(ends.unit, guards, Copies::Likely)]).await?;
-        Ok(Self::opened(tx, ends, &rows))
-    }
-
-    fn opened(tx: Tx, mut ends: Ends, rows: &[Vec<Row>]) -> (Self, Found) {
-        let found = rows.first().map_or_else(Found::default, |rows| guard::found(rows));
-        ends.xact.clone_from(&found.xact);
-        (Self { tx, ends }, found)
+        let (tx, answers) = db.begin_with(&[guard::insert(ends.unit, guards)]).await?;
+        Ok((Self { tx, ends }, found(&answers)))
     }
 
     /// The same where no copies are likely: the `locks` on shared rows are in the same round trip. If a copy is met after all,
@@ -129,11 +125,16 @@ impl Unit {
         ends: Ends,
         guards: &[NewGuard],
         locks: Vec<Statement<'_>>,
-    ) -> Result<Result<(Self, Found), Ends>, DbError> {
-        let first: Vec<Statement> =
-            iter::once(guard::insert(ends.unit, guards, Copies::Unlikely)).chain(locks).collect();
+    ) -> Result<Result<Self, Ends>, DbError> {
+        let first: Vec<Statement> = iter::once(guard::insert_new(ends.unit, guards)).chain(locks).collect();
         match db.begin_with(&first).await {
-            Ok((tx, rows)) => Ok(Ok(Self::opened(tx, ends, &rows))),
+            Ok((tx, answers)) if answers.first().is_some_and(|inserted| inserted.hit == guards.len() as u64) => {
+                Ok(Ok(Self { tx, ends }))
+            }
+            Ok((tx, _)) => {
+                tx.rollback().await;
+                Ok(Err(ends))
+            }
             Err(error) if guard::met_a_copy(&error) => Ok(Err(ends)),
             Err(error) => Err(error),
         }
@@ -157,10 +158,7 @@ impl Unit {
     pub(crate) async fn starting<E: Event>(db: &Db, step: &str, sagas: &[(SagaId, E)]) -> Result<Self, Error> {
         let mut ends = Ends::default();
         let guards = ends.start(step, sagas)?;
-        let Ok((unit, _)) = Self::open_new(db, ends, &guards, Vec::new()).await? else {
-            return Err(taken().into());
-        };
-        Ok(unit)
+        Self::open_new(db, ends, &guards, Vec::new()).await?.map_err(|_| taken().into())
     }
 
     /// Starts sagas: writes the guard rows of their first step and what it says. Call it before touching business
@@ -170,13 +168,8 @@ impl Unit {
     /// When a statement fails or an id is already taken.
     pub async fn start<E: Event>(&mut self, step: &str, sagas: &[(SagaId, E)]) -> Result<(), Error> {
         let guards = self.ends.start(step, sagas)?;
-        let rows = self.tx.send(&[guard::insert(self.ends.unit, &guards, Copies::Likely)]).await?;
-        let found = rows.first().map_or_else(Found::default, |rows| guard::found(rows));
-        if !found.all {
-            return Err(taken().into());
-        }
-        self.ends.xact = found.xact;
-        Ok(())
+        let answers = self.tx.send(&[guard::insert(self.ends.unit, &guards)]).await?;
+        if found(&answers).all { Ok(()) } else { Err(taken().into()) }
     }
 
     /// Locks the guard rows of the sagas' first step, in key order, before a cancellation or a deadline touches
@@ -243,24 +236,23 @@ impl Unit {
     pub(crate) async fn commit(self, outbox: &Outbox) -> Result<(), DbError> {
         let Self { tx, ends } = self;
         faults::BEFORE_COMMIT.reached().await?;
-        let xact = ends.xact.as_ref();
-        let recorded = ends.outgoing.len();
+        let (unit, recorded) = (ends.unit, ends.outgoing.len());
         let messages = ends.outgoing.into_iter().chain(ends.repeated).collect();
         // In flight from before the commit on: the sweeper must not take what is about to be published from memory.
-        let in_flight = outbox.in_flight_until_known(ends.unit, messages);
+        let in_flight = outbox.in_flight_until_known(unit, messages);
         // What the broker has confirmed meanwhile is forgotten by the way: it needs no commit of its own.
         let confirmed = outbox.take_confirmed();
-        let said = in_flight.row(recorded, &confirmed, xact);
+        let said = in_flight.row(recorded, &confirmed);
         let forgotten = if said.is_none() { outbox::delete(confirmed.units()) } else { None };
         let rows = [
-            said.or_else(|| xact.map(Xact::check)),
-            announcer::insert(ends.unit, &ends.announcements),
-            announcer::withdraw(&ends.withdrawn),
-            jobs::insert(&ends.jobs),
-            jobs::finish(&ends.finished_jobs),
-            waiting::handled(&ends.handled),
+            said.or_else(|| Some(Statement::new("select saga.must_be($1)").with(unit.as_uuid()))),
+            announcer::insert(unit, &ends.announcements),
+            announcer::withdraw(unit, &ends.withdrawn),
+            jobs::insert(unit, &ends.jobs),
+            jobs::finish(unit, &ends.finished_jobs),
+            waiting::handled(unit, &ends.handled),
             forgotten,
-            guard::settle(ends.unit, &ends.verdicts),
+            guard::settle(unit, &ends.verdicts),
         ];
         let rows: Vec<Statement> = rows.into_iter().flatten().collect();
         let committed = match tx.commit(&rows).await {

@@ -117,7 +117,7 @@ async fn open<App: Send + Sync + 'static>(
         Copies::Unlikely => {
             let (keys, sagas) = shared(ready);
             match Unit::open_new(&engine.db, ends, guards, engine.locks(&keys, &sagas)).await? {
-                Ok((unit, found)) => return Ok((unit, found, true)),
+                Ok(unit) => return Ok((unit, Found::all(), true)),
                 Err(ends) => {
                     engine.copies.met();
                     ends

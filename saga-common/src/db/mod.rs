@@ -6,11 +6,11 @@ mod tx;
 
 pub use migrate::migrate;
 use statement::Bracket;
-pub(crate) use statement::Statement;
+pub(crate) use statement::{Answer, Statement};
 pub use tx::Tx;
-pub(crate) use tx::Xact;
 
 use crate::faults::Fault;
+use crate::ids::UnitId;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime};
 use std::future::Future;
 use std::time::Duration;
@@ -173,8 +173,14 @@ impl Db {
         Ok(self.begin_with(&[]).await?.0)
     }
 
-    /// Begins a transaction, and runs its first statements in the same round trip; returns what each of them found.
-    pub(crate) async fn begin_with(&self, first: &[Statement<'_>]) -> Result<(Tx, Vec<Vec<Row>>), DbError> {
+    /// Begins the transaction of a unit of work.
+    pub(crate) async fn begin_unit(&self, unit: UnitId) -> Result<Tx, DbError> {
+        let named = Statement::new("select saga.begin_unit($1)").with(unit.as_uuid());
+        Ok(self.begin_with(&[named]).await?.0)
+    }
+
+    /// Begins a transaction, and runs its first statements in the same round trip; returns what each of them came to.
+    pub(crate) async fn begin_with(&self, first: &[Statement<'_>]) -> Result<(Tx, Vec<Answer>), DbError> {
         // A pooled connection may have died unnoticed; one that is new has not.
         for _ in 0..2 {
             let client = self.pool.get().await?;
@@ -191,7 +197,7 @@ impl Db {
     pub(crate) async fn run(&self, statement: &Statement<'_>) -> Result<Vec<Row>, DbError> {
         let client = self.pool.get().await?;
         let rows = answered(statement::send(&client, std::slice::from_ref(statement), Bracket::None)).await;
-        kept(client, rows.map(|rows| rows.into_iter().flatten().collect()))
+        kept(client, rows.map(|answers| answers.into_iter().flat_map(|answer| answer.rows).collect()))
     }
 
     /// One statement outside of any transaction.

@@ -1,6 +1,7 @@
 //! Statements that leave together: one round trip for all of them, answered in order.
 
 use deadpool_postgres::Object;
+use futures::TryStreamExt;
 use futures::future::join_all;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -24,6 +25,13 @@ impl<'a> Statement<'a> {
     }
 }
 
+/// What a statement came to.
+pub(crate) struct Answer {
+    pub(crate) rows: Vec<Row>,
+    /// How many rows it has hit or found.
+    pub(crate) hit: u64,
+}
+
 /// How the engine begins a transaction. Deferrable makes no difference to one that may write and is not serialisable; but it can
 /// be seen in SQL, so that a statement that was sent together with this one knows whether this one has succeeded.
 const BEGIN: &str = "BEGIN DEFERRABLE";
@@ -43,21 +51,28 @@ pub(super) async fn send(
     client: &Object,
     statements: &[Statement<'_>],
     bracket: Bracket,
-) -> Result<Vec<Vec<Row>>, tokio_postgres::Error> {
+) -> Result<Vec<Answer>, tokio_postgres::Error> {
     // What has to be prepared is prepared before: it would leave out of turn otherwise.
     let mut prepared = Vec::with_capacity(statements.len());
     for statement in statements {
         prepared.push(client.prepare_cached(statement.sql).await?);
     }
-    let values: Vec<Vec<&(dyn ToSql + Sync)>> =
-        statements.iter().map(|it| it.values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect()).collect();
+    let ask = async |prepared: &tokio_postgres::Statement, statement: &Statement<'_>| {
+        let values = statement.values.iter().map(|value| &**value as &(dyn ToSql + Sync));
+        let mut answer = std::pin::pin!(client.query_raw(prepared, values).await?);
+        let mut rows = Vec::new();
+        while let Some(row) = answer.try_next().await? {
+            rows.push(row);
+        }
+        Ok::<_, tokio_postgres::Error>(Answer { rows, hit: answer.rows_affected().unwrap_or_default() })
+    };
     let bare = |wanted: Bracket, sql: &'static str| async move {
         if bracket == wanted { client.batch_execute(sql).await } else { Ok(()) }
     };
     // A request leaves when its future is first polled, and they are polled in this order.
     let (begun, answers, committed) = futures::join!(
         bare(Bracket::Begin, BEGIN),
-        join_all(prepared.iter().zip(&values).map(|(statement, values)| client.query(statement, values))),
+        join_all(prepared.iter().zip(statements).map(|(prepared, statement)| ask(prepared, statement))),
         bare(Bracket::Commit, "COMMIT"),
     );
     begun?;

@@ -1,6 +1,6 @@
 //! An open transaction that cannot leak: dropped without an end, it takes its connection with it.
 
-use super::statement::{self, Bracket, Statement};
+use super::statement::{self, Answer, Bracket, Statement};
 use super::{DbError, Trouble, answered, trouble};
 use deadpool_postgres::Object;
 use tokio_postgres::Row;
@@ -14,33 +14,14 @@ pub struct Tx {
     client: Option<Object>,
 }
 
-/// Which transaction it is, as the database names it.
-#[derive(Debug, Clone)]
-pub(crate) struct Xact(String);
-
-impl Xact {
-    pub(crate) fn named(name: String) -> Self {
-        Self(name)
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Fails in any other transaction, in one that is aborted, and in none.
-    pub(crate) fn check(&self) -> Statement<'_> {
-        Statement::new("select saga.must_be_in($1)").with(self.as_str())
-    }
-}
-
 const OPEN: &str = "a transaction has its connection until it ends";
 
 impl Tx {
     /// Begins, and runs the first statements in the same round trip. What they refuse does not cost the connection.
-    pub(super) async fn begin(client: Object, first: &[Statement<'_>]) -> Result<(Self, Vec<Vec<Row>>), DbError> {
+    pub(super) async fn begin(client: Object, first: &[Statement<'_>]) -> Result<(Self, Vec<Answer>), DbError> {
         let tx = Self { client: Some(client) };
         match answered(statement::send(tx.client(), first, Bracket::Begin)).await {
-            Ok(rows) => Ok((tx, rows)),
+            Ok(answers) => Ok((tx, answers)),
             Err(error) => {
                 if trouble(&error) != Trouble::Gone {
                     tx.rollback().await;
@@ -92,7 +73,7 @@ impl Tx {
     }
 
     /// Runs statements in one round trip.
-    pub(crate) async fn send(&self, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, DbError> {
+    pub(crate) async fn send(&self, statements: &[Statement<'_>]) -> Result<Vec<Answer>, DbError> {
         answered(statement::send(self.client(), statements, Bracket::None)).await
     }
 

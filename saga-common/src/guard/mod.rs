@@ -12,7 +12,7 @@ mod verdict;
 
 pub use verdict::Verdict;
 
-use crate::db::{DbError, Statement, Tx, Xact};
+use crate::db::{DbError, Statement, Tx};
 use crate::event::EventType;
 use crate::ids::{MessageId, SagaId, UnitId};
 use crate::waiting::{Suspicion, WaitingKey};
@@ -86,35 +86,53 @@ pub(crate) struct Settled {
 pub(crate) enum Copies {
     /// Undos, what was delivered before, announcements that are repeated, and all for a while after a copy was met.
     Likely,
-    /// Then the rows are inserted as any others, which takes the database half as long. A row that is there after all fails the
-    /// statement as a whole.
+    /// Then the rows are inserted as any others ([`insert_new`]), which takes the database a third of the time.
     Unlikely,
 }
 
-/// Has [`insert`] met a row after all, where that was [unlikely](Copies::Unlikely)?
+/// Has [`insert_new`] met a row after all?
 pub(crate) fn met_a_copy(error: &DbError) -> bool {
     matches!(error, DbError::Postgres(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION))
 }
 
-/// BEGIN is on its way before it, and may fail: then this fails too. One statement, one snapshot: no message is passed over because of a row that is gone when it is looked for. Which rows were
-/// inserted is told only if some were not.
-macro_rules! insert_guards {
-    ($on_conflict:literal) => {
-        concat!(
-            "with inserted as (
+/// Inserts guard rows where no copies are likely. One that is there already fails the statement ([`met_a_copy`]); if a copy of one
+/// of the messages waits, nothing is inserted. Either way the unit is to be begun again, with [`insert`]. In the order of the keys,
+/// which the database keeps, as there is nothing to join or to sort.
+pub(crate) fn insert_new(unit: UnitId, guards: &[NewGuard]) -> Statement<'_> {
+    let statement = Statement::new(
+        "insert into saga.idempotency_keys (saga_id, step, verdict, message_id, causation_id, body_hash, said_id, said_type,
+                                            said_unit)
+         select g.saga_id, g.step, g.verdict, g.message_id, g.causation_id, g.body_hash, g.said_id, g.said_type,
+                case when g.said_id is not null then $9::uuid end
+         from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bytea[], $7::uuid[], $8::text[])
+              g(saga_id, step, verdict, message_id, causation_id, body_hash, said_id, said_type)
+         where (select saga.begin_unit($9::uuid))
+               and not exists (select 1 from saga.waiting w where w.message_id = any($4::uuid[]))",
+    );
+    columns(statement, &in_order(guards)).with(unit.as_uuid())
+}
+
+/// Inserts what is not there yet, but for messages of which a copy has a row in `saga.waiting`: whoever runs that may hold
+/// the guard for long, or end its process. [`found`] tells what came of it. Waits for a transaction that is inserting the
+/// same key. The keys must be unique.
+///
+/// BEGIN may be on its way before it, and fail: then this fails too. One statement, one snapshot: no message is passed over because
+/// of a row that is gone when it is looked for. Which rows were inserted is told only if some were not.
+pub(crate) fn insert(unit: UnitId, guards: &[NewGuard]) -> Statement<'_> {
+    let statement = Statement::new(
+        "with inserted as (
              insert into saga.idempotency_keys (saga_id, step, verdict, message_id, causation_id, body_hash, said_id, said_type,
                                                 said_unit)
              select g.saga_id, g.step, g.verdict, g.message_id, g.causation_id, g.body_hash, g.said_id, g.said_type,
-                    case when g.said_id is not null then $10::uuid end
-             from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bytea[], $7::text[], $8::uuid[],
-                         $9::text[])
-                  with ordinality g(saga_id, step, verdict, message_id, causation_id, body_hash, waits_as, said_id, said_type, n)
-             where saga.must_have_begun()
+                    case when g.said_id is not null then $9::uuid end
+             from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bytea[], $7::uuid[], $8::text[], $10::text[])
+                  with ordinality g(saga_id, step, verdict, message_id, causation_id, body_hash, said_id, said_type, waits_as, n)
+             where (select saga.begin_unit($9::uuid))
                    and not exists (select 1 from saga.waiting w where w.message_id = g.message_id and w.step = g.waits_as)
-             order by g.n ",
-            $on_conflict,
-            " returning saga_id, step)
-         select i.all_of_them, pg_current_xact_id()::text,
+             order by g.n
+             on conflict do nothing
+             returning saga_id, step)
+         select i.all_of_them,
                 case when not i.all_of_them then (select array_agg(saga_id) from inserted) end,
                 case when not i.all_of_them then (select array_agg(step) from inserted) end,
                 case when not i.all_of_them then h.messages end, case when not i.all_of_them then h.steps end,
@@ -122,35 +140,33 @@ macro_rules! insert_guards {
          from (select count(*) = cardinality($1) all_of_them from inserted) i
          left join lateral (
              select array_agg(w.message_id) messages, array_agg(w.step) steps, array_agg(w.state) states
-             from (select distinct c.message_id, c.step from unnest($4, $7) c(message_id, step)) c
-             join saga.waiting w on w.message_id = c.message_id and w.step = c.step) h on not i.all_of_them"
-        )
-    };
+             from (select distinct c.message_id, c.step from unnest($4, $10) c(message_id, step)) c
+             join saga.waiting w on w.message_id = c.message_id and w.step = c.step) h on not i.all_of_them",
+    );
+    let guards = in_order(guards);
+    let waits_as: Vec<Option<&str>> = guards.iter().map(|g| g.waits_as.as_deref()).collect();
+    columns(statement, &guards).with(unit.as_uuid()).with(waits_as)
 }
 
-/// Inserts what is not there yet, but for messages of which a copy has a row in `saga.waiting`: whoever runs that may hold
-/// the guard for long, or end its process. [`found`] tells what came of it. Waits for a transaction that is inserting the
-/// same key. The keys must be unique.
-pub(crate) fn insert(unit: UnitId, guards: &[NewGuard], copies: Copies) -> Statement<'_> {
+fn in_order(guards: &[NewGuard]) -> Vec<&NewGuard> {
     let mut guards: Vec<&NewGuard> = guards.iter().collect();
     guards.sort_by(|a, b| a.key.cmp(&b.key));
+    guards
+}
+
+/// Gives the parameters `$1` to `$8` their values.
+fn columns<'a>(statement: Statement<'a>, guards: &[&'a NewGuard]) -> Statement<'a> {
     let sagas: Vec<Uuid> = guards.iter().map(|g| g.key.0.as_uuid()).collect();
     let steps: Vec<&str> = guards.iter().map(|g| g.key.1.as_str()).collect();
     let verdicts: Vec<&str> = guards.iter().map(|g| g.expected.verdict.as_str()).collect();
     let messages: Vec<Uuid> = guards.iter().map(|g| g.message_id.as_uuid()).collect();
     let causes: Vec<Option<Uuid>> = guards.iter().map(|g| g.causation_id.map(|id| id.as_uuid())).collect();
     let hashes: Vec<Option<&[u8]>> = guards.iter().map(|g| g.body_hash.as_deref()).collect();
-    let copies_of: Vec<Option<&str>> = guards.iter().map(|g| g.waits_as.as_deref()).collect();
-    let said = |g: &&NewGuard| g.expected.says.as_ref().map(|(id, _)| id.as_uuid());
-    let said_ids: Vec<Option<Uuid>> = guards.iter().map(said).collect();
-    let said_types: Vec<Option<&str>> =
-        guards.iter().map(|g| g.expected.says.as_ref().map(|(_, event_type)| event_type.as_str())).collect();
-    let statement = Statement::new(match copies {
-        Copies::Likely => insert_guards!("on conflict do nothing"),
-        Copies::Unlikely => insert_guards!(""),
-    });
+    let says = || guards.iter().map(|g| g.expected.says.as_ref());
+    let said_ids: Vec<Option<Uuid>> = says().map(|said| said.map(|(id, _)| id.as_uuid())).collect();
+    let said_types: Vec<Option<&str>> = says().map(|said| said.map(|(_, event_type)| event_type.as_str())).collect();
     let statement = statement.with(sagas).with(steps).with(verdicts).with(messages).with(causes).with(hashes);
-    statement.with(copies_of).with(said_ids).with(said_types).with(unit.as_uuid())
+    statement.with(said_ids).with(said_types)
 }
 
 /// What [`insert`] came to.
@@ -162,11 +178,14 @@ pub(crate) struct Found {
     inserted: BTreeSet<Key>,
     /// Messages of which a copy waits, is parked or suspect, and what that row says.
     pub(crate) held: BTreeMap<WaitingKey, Suspicion>,
-    /// The transaction they were inserted in.
-    pub(crate) xact: Option<Xact>,
 }
 
 impl Found {
+    /// All rows are new.
+    pub(crate) fn all() -> Self {
+        Self { all: true, ..Self::default() }
+    }
+
     /// Was this row, of those that were to be inserted, not there before?
     pub(crate) fn has(&self, key: &Key) -> bool {
         self.all || self.inserted.contains(key)
@@ -176,16 +195,15 @@ impl Found {
 /// Reads the row of [`insert`].
 pub(crate) fn found(rows: &[Row]) -> Found {
     let Some(row) = rows.first() else { return Found::default() };
-    let xact = Some(Xact::named(row.get(1)));
     if row.get(0) {
-        return Found { all: true, xact, ..Found::default() };
+        return Found::all();
     }
     let ids = |column| row.get::<_, Option<Vec<Uuid>>>(column).unwrap_or_default();
     let texts = |column| row.get::<_, Option<Vec<String>>>(column).unwrap_or_default();
-    let inserted = ids(2).into_iter().map(SagaId::from).zip(texts(3)).collect();
-    let held = ids(4).into_iter().map(MessageId::from).zip(texts(5));
-    let held = held.zip(texts(6)).map(|(key, state)| (key, Suspicion::of_copy(&state))).collect();
-    Found { all: false, inserted, held, xact }
+    let inserted = ids(1).into_iter().map(SagaId::from).zip(texts(2)).collect();
+    let held = ids(3).into_iter().map(MessageId::from).zip(texts(4));
+    let held = held.zip(texts(5)).map(|(key, state)| (key, Suspicion::of_copy(&state))).collect();
+    Found { all: false, inserted, held }
 }
 
 /// Locks and reads rows that are there, in key order. A new statement: it sees what the insert waited for.
@@ -250,7 +268,7 @@ pub(crate) fn settle(unit: UnitId, settled: &[Settled]) -> Option<Statement<'_>>
                  said_unit = case when u.kept then k.said_unit when u.said_id is not null then $9::uuid end
              from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::uuid[], $7::text[], $8::text[])
                   u(saga_id, step, was, verdict, kept, said_id, said_type, detail)
-             where saga.must_have_begun() and k.saga_id = u.saga_id and k.step = u.step and k.verdict = u.was
+             where saga.must_be($9::uuid) and k.saga_id = u.saga_id and k.step = u.step and k.verdict = u.was
              returning 1
          )
          select saga.must_all_be_hit(count(*), $10) from hit",

@@ -14,7 +14,7 @@ use crate::action::{BoxFuture, Ended};
 use crate::db::{Db, Statement};
 use crate::event::Said;
 use crate::guard::Key;
-use crate::ids::{MessageId, SagaId};
+use crate::ids::{MessageId, SagaId, UnitId};
 use crate::step::{Cx, Retry, StepError, StepResult};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -173,7 +173,7 @@ pub(crate) struct NewJob {
 /// Writes new jobs and turns round those that are under way. A job's epochs count up from the microsecond it was made, so
 /// that none is used twice: a worker left over from a call that others have ended meanwhile must not pass for the worker
 /// of the undo.
-pub(crate) fn insert(jobs: &[NewJob]) -> Option<Statement<'_>> {
+pub(crate) fn insert(unit: UnitId, jobs: &[NewJob]) -> Option<Statement<'_>> {
     if jobs.is_empty() {
         return None;
     }
@@ -187,17 +187,17 @@ pub(crate) fn insert(jobs: &[NewJob]) -> Option<Statement<'_>> {
          select u.saga_id, u.step, u.message_id, u.phase, coalesce(u.data, '{}'),
                 (extract(epoch from clock_timestamp()) * 1000000)::bigint
          from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::jsonb[]) u(saga_id, step, message_id, phase, data)
-         where saga.must_have_begun()
+         where saga.must_be($6::uuid)
          order by u.saga_id, u.step
          on conflict (saga_id, step) do update
          set phase = excluded.phase, epoch = j.epoch + 1, attempts = 0, last_error = null, leased_until = null,
              due_at = clock_timestamp(),
              data = case when excluded.data = '{}' then j.data else excluded.data end",
     );
-    Some(statement.with(sagas).with(steps).with(messages).with(phases).with(data))
+    Some(statement.with(sagas).with(steps).with(messages).with(phases).with(data).with(unit.as_uuid()))
 }
 
-pub(crate) fn finish(keys: &[Key]) -> Option<Statement<'_>> {
+pub(crate) fn finish(unit: UnitId, keys: &[Key]) -> Option<Statement<'_>> {
     if keys.is_empty() {
         return None;
     }
@@ -207,6 +207,6 @@ pub(crate) fn finish(keys: &[Key]) -> Option<Statement<'_>> {
                    select f.saga_id, f.step from saga.jobs f
                    join unnest($1::uuid[], $2::text[]) u(saga_id, step) on f.saga_id = u.saga_id and f.step = u.step
                    order by f.saga_id, f.step for update of f
-               ) l where saga.must_have_begun() and j.saga_id = l.saga_id and j.step = l.step";
-    Some(Statement::new(sql).with(sagas).with(steps))
+               ) l where saga.must_be($3) and j.saga_id = l.saga_id and j.step = l.step";
+    Some(Statement::new(sql).with(sagas).with(steps).with(unit.as_uuid()))
 }

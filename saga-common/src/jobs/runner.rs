@@ -189,7 +189,8 @@ async fn settle<App: Send + Sync + 'static>(
     job: &Job<App>,
     found: Found,
 ) -> Result<(), StepError> {
-    let tx = engine.db.begin().await?;
+    let mut ends = Ends { finished_jobs: vec![job.key()], ..Ends::default() };
+    let tx = engine.db.begin_unit(ends.unit).await?;
     let compensate: Key = (job.saga_id, COMPENSATE.to_owned());
     let guards = guard::lock(&tx, &[job.key(), compensate.clone()].into()).await?;
     let expected = if job.phase == Phase::Call { Verdict::Intent } else { Verdict::Undoing };
@@ -209,7 +210,6 @@ async fn settle<App: Send + Sync + 'static>(
     let mut cx = Cx::new(tx, Arc::clone(&engine.participant.app));
     cx.saga_id = job.saga_id;
     cx.message_id = job.message_id;
-    let mut ends = Ends { finished_jobs: vec![job.key()], ..Ends::default() };
     match job.phase {
         Phase::Call => {
             let ended = worker.settle(&mut cx, found).await?;

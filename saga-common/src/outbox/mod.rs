@@ -11,7 +11,7 @@ pub(crate) use relay::{forget_confirmed, publish_batches, sweep};
 pub(crate) use store::delete;
 use store::insert;
 
-use crate::db::{Statement, Xact};
+use crate::db::Statement;
 use crate::faults::{Faults, Subject};
 use crate::ids::{MessageId, SagaId, UnitId};
 use crate::topology::Route;
@@ -220,14 +220,9 @@ pub(crate) struct InFlight {
 impl InFlight {
     /// The row of the outbox, for the transaction that makes it true; none if nothing is said. Of the first `recorded` messages
     /// is also kept what they say; rows of `confirmed` units go.
-    pub(crate) fn row<'a>(
-        &'a self,
-        recorded: usize,
-        confirmed: &Confirmed,
-        xact: Option<&'a Xact>,
-    ) -> Option<Statement<'a>> {
+    pub(crate) fn row(&self, recorded: usize, confirmed: &Confirmed) -> Option<Statement<'_>> {
         let shared = &self.outbox.shared;
-        insert(&self.batch, recorded, &confirmed.units, xact, (shared.instance, shared.lease))
+        insert(&self.batch, recorded, &confirmed.units, (shared.instance, shared.lease))
     }
 
     /// Hands the messages over to the relay.

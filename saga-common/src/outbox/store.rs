@@ -1,7 +1,7 @@
 //! All SQL on `saga.outbox`.
 
 use super::{Batch, Outgoing};
-use crate::db::{Db, DbError, Statement, Xact};
+use crate::db::{Db, DbError, Statement};
 use crate::ids::{MessageId, UnitId};
 use crate::topology::Route;
 use std::collections::BTreeSet;
@@ -10,13 +10,12 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 /// Inserts a unit's row and, of its first `recorded` messages, what [`said`](crate::said) keeps; forgets units that were
-/// confirmed; and fails if no transaction runs, or another one than `xact`. All in one statement, so that none of it is there without the
+/// confirmed; and fails in another transaction than the unit's. All in one statement, so that none of it is there without the
 /// others, whatever has become of the transaction. None if there is nothing to do.
 pub(super) fn insert<'a>(
     batch: &'a Batch,
     recorded: usize,
     confirmed: &[UnitId],
-    xact: Option<&'a Xact>,
     (owner, lease): (Uuid, Duration),
 ) -> Option<Statement<'a>> {
     let Batch { unit, messages } = batch;
@@ -35,20 +34,20 @@ pub(super) fn insert<'a>(
     let recorded = i32::try_from(recorded).unwrap_or(i32::MAX);
     let statement = Statement::new(
         "with said as (
-             insert into saga.said (unit, ids, bodies) select $1::uuid, ($2::uuid[])[:$13::int4], ($9::bytea[])[:$13::int4]
-             where $13::int4 > 0),
+             insert into saga.said (unit, ids, bodies) select $1::uuid, ($2::uuid[])[:$12::int4], ($9::bytea[])[:$12::int4]
+             where $12::int4 > 0),
          forgotten as (
              delete from saga.outbox where unit in
-                 (select unit from saga.outbox where unit = any($14::uuid[]) order by unit for update skip locked))
+                 (select unit from saga.outbox where unit = any($13::uuid[]) order by unit for update skip locked))
          insert into saga.outbox (unit, ids, sagas, types, fanned_out, causations, traceparents, announcements, bodies,
                                   owner, leased_until)
          select $1::uuid, $2::uuid[], $3::uuid[], $4::text[], $5::bool[], $6::uuid[], $7::text[], $8::int4[], $9::bytea[],
                 $10::uuid, clock_timestamp() + $11::float8 * interval '1 ms'
-         where saga.must_have_begun() and ($12::text is null or saga.must_be_in($12::text))",
+         where saga.must_be($1::uuid)",
     );
     let statement = statement.with(unit.as_uuid()).with(ids).with(sagas).with(types).with(fanned_out).with(causes);
     let statement = statement.with(traces).with(announcements).with(bodies).with(owner).with(millis(lease));
-    Some(statement.with(xact.map(Xact::as_str)).with(recorded).with(confirmed))
+    Some(statement.with(recorded).with(confirmed))
 }
 
 /// Deletes what was confirmed. Rows that another process has locked are its to delete.

@@ -9,7 +9,7 @@ pub(crate) use due::{Due, renew, take_due};
 
 use crate::db::{Db, DbError, Statement};
 use crate::envelope::{Envelope, storable};
-use crate::ids::{MessageId, SagaId};
+use crate::ids::{MessageId, SagaId, UnitId};
 use crate::topology::QueueRole;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -183,7 +183,7 @@ pub(crate) async fn is_held(db: &Db, key: &WaitingKey) -> Result<bool, DbError> 
 
 /// In the transaction that settles them: the rows of messages that were suspect or due go. Locked in the order in which
 /// another replica, to which the messages were delivered again, would mark them.
-pub(crate) fn handled(keys: &[WaitingKey]) -> Option<Statement<'_>> {
+pub(crate) fn handled(unit: UnitId, keys: &[WaitingKey]) -> Option<Statement<'_>> {
     if keys.is_empty() {
         return None;
     }
@@ -194,8 +194,8 @@ pub(crate) fn handled(keys: &[WaitingKey]) -> Option<Statement<'_>> {
                    join unnest($1::uuid[], $2::text[]) u(message_id, step)
                         on h.message_id = u.message_id and h.step = u.step
                    order by h.message_id, h.step for update of h
-               ) l where saga.must_have_begun() and w.message_id = l.message_id and w.step = l.step";
-    Some(Statement::new(sql).with(ids).with(steps))
+               ) l where saga.must_be($3) and w.message_id = l.message_id and w.step = l.step";
+    Some(Statement::new(sql).with(ids).with(steps).with(unit.as_uuid()))
 }
 
 fn unsigned(n: i32) -> u32 {

@@ -13,7 +13,8 @@ async fn a_broken_transaction_never_commits_silently() -> Outcome {
     let world = World::new().await?;
     let bench = world.bench(shop(&Arc::default())?).await?;
     // An error that the step has swallowed; a transaction that the step has replaced; one that it has ended.
-    for (word, reason) in [("swallow", "aborted"), ("roll-back", "not the transaction"), ("end", "no transaction")] {
+    for (word, reason) in [("swallow", "aborted"), ("roll-back", "not the transaction"), ("end", "not the transaction")]
+    {
         let saga = SagaId::new();
         let report = bench.deliver(&Message::of(saga, &Placed::word(word))?).await?;
         let waiting = report.waiting.ok_or(format!("{word}: it does not wait"))?;

@@ -3,8 +3,10 @@
 use crate::script::Script;
 use crate::shop::{Pack, Placed, Refused, effects, shop, younger_shop};
 use crate::world::{Fallible, Outcome, World, eventually};
-use saga_common::testkit::Message;
+use saga_common::envelope::BUNDLE;
+use saga_common::testkit::{Message, properties};
 use saga_common::{MessageId, SagaId, Verdict};
+use serde_json::json;
 use std::sync::Arc;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +103,8 @@ async fn of_what_the_broker_gave_up_only_a_failure_undoes_when_it_is_redriven() 
     let wire = world.wire().await?;
     world.replica(shop(&Arc::default())?).await?.stop().await?;
     let (failed, stray) = (SagaId::new(), SagaId::new());
-    for saga in [failed, stray] {
+    let (one, other) = (SagaId::new(), SagaId::new());
+    for saga in [failed, stray, one, other] {
         bench.deliver(&Message::of(saga, &Placed::order())?).await?;
     }
     // The same event, once where failures are, once where it has no business to be.
@@ -110,6 +113,12 @@ async fn of_what_the_broker_gave_up_only_a_failure_undoes_when_it_is_redriven() 
     for queue in ["shop.failures", "shop.events"] {
         assert!(wire.dead_letter(queue).await?, "{queue} is empty");
     }
+    // And two failures in one message.
+    let bundled = [(one, MessageId::new()), (other, MessageId::new())];
+    let elements = bundled.map(|(saga, id)| json!({"id": id, "subject": saga, "type": "test.refused.v1", "data": {}}));
+    let properties = properties("test.refused.v1", one).with_content_type(BUNDLE.into());
+    assert!(wire.send("", "shop.failures", properties, &serde_json::to_vec(&elements)?).await?);
+    assert!(wire.dead_letter("shop.failures").await?, "the bundle is there");
 
     let replica = world.replica(shop(&Arc::default())?).await?;
     let row = async |id: MessageId, reason: &str| -> Fallible<Option<String>> {
@@ -117,12 +126,16 @@ async fn of_what_the_broker_gave_up_only_a_failure_undoes_when_it_is_redriven() 
         let rows = bench.db().query(sql, &[&id.as_uuid(), &reason]).await?;
         Ok(rows.first().map(|row| row.get(0)))
     };
-    for (id, queue) in [(from_failures, "failures"), (from_events, "events")] {
+    let [(_, first), (_, second)] = bundled;
+    let parked = [(from_failures, "failures"), (from_events, "events"), (first, "failures"), (second, "failures")];
+    for (id, queue) in parked {
         assert_eq!(eventually("it is parked", async || row(id, "%gave the message up%").await).await?, queue);
         assert_eq!(bench.redrive(id).await?, Some(1));
     }
-    let undone = async || Ok((effects(&bench, failed).await? == ["reserve", "release"]).then_some(()));
-    eventually("the failure undoes", undone).await?;
+    for saga in [failed, one, other] {
+        let undone = async || Ok((effects(&bench, saga).await? == ["reserve", "release"]).then_some(()));
+        eventually("the failure undoes", undone).await?;
+    }
     eventually("the stray is parked again", async || row(from_events, "unknown%").await).await?;
     replica.stop().await?;
     assert_eq!(effects(&bench, stray).await?, ["reserve"]);

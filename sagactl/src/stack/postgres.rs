@@ -23,7 +23,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const SUPERUSER: &str = "ordersaga";
 
 /// What is changed from PostgreSQL's defaults. Durability is not: `fsync`, `full_page_writes` and `synchronous_commit` stay on.
-const CONFIGURATION: [&str; 8] = [
+const CONFIGURATION: [&str; 7] = [
     "listen_addresses=127.0.0.1",
     // TCP only: socket paths have a length limit, and the default folder is not ours.
     "unix_socket_directories=",
@@ -31,8 +31,6 @@ const CONFIGURATION: [&str; 8] = [
     "shared_buffers=256MB",
     "max_wal_size=4GB",
     "checkpoint_timeout=15min",
-    // The outbox is a table that is always being emptied.
-    "autovacuum_naptime=10s",
     "log_line_prefix=%m [%p] %q%d ",
 ];
 
