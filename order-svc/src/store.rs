@@ -1,4 +1,8 @@
 //! All SQL that writes, and what has to be read to write.
+//!
+//! A statement that is given ids asks for the status in a form that no index is for (`is not distinct from`, `is true`).
+//! Its plan is made once, perhaps while there are no orders: finding all that are pending, and of those the ones meant,
+//! looks cheap then.
 
 use crate::placement::{Placement, Times};
 use order_contracts::{CustomerId, OrderId, PaymentCharged};
@@ -26,7 +30,7 @@ pub(crate) async fn cancel(tx: &Tx, order_id: OrderId, reason: &str) -> Result<C
             "update orders
              set status = case when answers = (1 << cardinality(required_answers)) - 1 then 'cancelled' else 'cancelling' end,
                  reason = $2, updated_at = clock_timestamp()
-             where id = $1 and status = 'pending' returning status, customer_id",
+             where id = $1 and status is not distinct from 'pending' returning status, customer_id",
             &[&order_id.0, &reason],
         )
         .await?;
@@ -59,7 +63,7 @@ pub(crate) async fn confirm(tx: &Tx, charges: &[&PaymentCharged]) -> Result<Hash
         .query(
             "update orders o set status = 'confirmed', updated_at = clock_timestamp()
              from unnest($1::uuid[], $2::int8[], $3::text[]) c(id, amount_minor, currency)
-             where o.id = c.id and o.status = 'pending' and o.amount_minor = c.amount_minor and o.currency = c.currency
+             where o.id = c.id and o.status is not distinct from 'pending' and o.amount_minor = c.amount_minor and o.currency = c.currency
              returning o.id, o.customer_id",
             &[&ids, &amounts, &currencies],
         )
@@ -81,7 +85,8 @@ pub(crate) async fn close(tx: &Tx, orders: &[OrderId]) -> Result<HashSet<OrderId
     let rows = tx
         .query(
             "update orders set closed_at = clock_timestamp(), updated_at = clock_timestamp()
-             where id = any($1) and closed_at is null and status in ('confirmed', 'shipped', 'delivered') returning id",
+             where id = any($1) and closed_at is null and (status in ('confirmed', 'shipped', 'delivered')) is true
+             returning id",
             &[&ids],
         )
         .await?;
@@ -251,7 +256,7 @@ pub(crate) async fn cancel_overdue(
             "update orders o
              set status = case when answers = (1 << cardinality(required_answers)) - 1 then 'cancelled' else 'cancelling' end,
                  reason = $2, updated_at = clock_timestamp()
-             from (select id from orders where id = any($1) and status = 'pending' and deadline_at <= clock_timestamp()
+             from (select id from orders where id = any($1) and status is not distinct from 'pending' and deadline_at <= clock_timestamp()
                    order by id for no key update) d
              where o.id = d.id returning o.id, o.customer_id, o.status = 'cancelled'",
             &[&orders, &reason],

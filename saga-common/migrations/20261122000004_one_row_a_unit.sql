@@ -110,9 +110,9 @@ where o.unsent is null or m.id = any(o.unsent);
 -- Which unit has said an announcement last: until the broker has that, it is not said again.
 alter table saga.announcements add column unit uuid;
 
--- BEGIN and the guard rows leave together. Had BEGIN failed (a statement can be cancelled at any moment), the rows would be committed
--- by themselves. The engine's transactions, and nothing else here, are begun as deferrable, which has no other effect in them; a unit
--- gives its transaction its name, which ends with it.
+-- BEGIN and the guard rows leave together. Had BEGIN failed (a statement can be cancelled at any moment), the rows would
+-- be committed by themselves. The engine's transactions, and nothing else here, are begun as deferrable, which has no
+-- other effect in them; a unit gives its transaction its name, which ends with it.
 create function saga.begin_unit(unit uuid) returns boolean
     language plpgsql
 as $$
@@ -124,7 +124,8 @@ begin
     return true;
 end $$;
 
--- A step may have ended the transaction, or put another one in its place: what ends a unit must then be written nowhere.
+-- A transaction may have been ended, or put in the place of another: what ends a unit must then be written nowhere. Stable,
+-- so that it is asked once for a statement, also for one that finds no rows.
 create function saga.must_be(unit uuid) returns boolean
     language plpgsql stable
 as $$

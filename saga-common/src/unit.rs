@@ -2,9 +2,9 @@
 //!
 //! Whatever changes business rows and says something goes through here: a batch of actions, undos, the end of a job, a
 //! placement, a cancellation. So the order of R5 is written once: what is said, announcements, the verdicts that are
-//! others than expected, which must all hit; COMMIT; only then anything leaves the process. Each of these statements fails in any
-//! other transaction than the one the unit began in, and outside of any. The database is asked as seldom as that allows: what begins a unit is one round trip, and
-//! so is what ends it.
+//! others than expected, which must all hit; COMMIT; only then anything leaves the process. Each of these statements
+//! fails in any other transaction than the one the unit began in, and outside of any. The database is asked as seldom as
+//! that allows: what begins a unit is one round trip, and so is what ends it.
 
 use crate::announcer;
 use crate::db::{Answer, Db, DbError, Statement, Trouble, Tx, trouble};

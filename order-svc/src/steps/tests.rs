@@ -2,6 +2,7 @@
 
 use crate::App;
 use crate::participant::participant;
+use order_contracts::{Currency, Money, OrderId, PaymentCharged, StockCommitted};
 use saga_common::testkit::{Bench, Message};
 use saga_common::{CompensationOutcome, SagaCompensated, SagaId, Verdict};
 use sagactl::stack::Servers;
@@ -33,6 +34,14 @@ impl Desk {
             self.bench.db().execute(insert, &[&order.as_uuid(), &status]).await?;
         }
         Ok(())
+    }
+
+    /// Rows of orders that the database's own connection has read by an index so far.
+    async fn read(&self) -> Outcome<i64> {
+        // Of this connection, which is the one that all else uses: the pool hands out the last.
+        self.bench.db().query("select pg_stat_force_next_flush()", &[]).await?;
+        let sql = "select sum(idx_tup_read)::int8 from pg_stat_user_indexes where relname = 'orders'";
+        Ok(self.bench.db().query(sql, &[]).await?.first().ok_or("a sum")?.get(0))
     }
 
     /// Every order's status and answers, and who has said what in its saga.
@@ -93,5 +102,44 @@ async fn a_batch_of_answers_gives_what_one_by_one_gives() -> Outcome {
         "by the last answer of the one that has all: {state:?}"
     );
     assert!(state.contains(&"cancelled 3".to_owned()) && state.contains(&"pending 3".to_owned()), "{state:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_step_reads_its_own_orders_however_many_others_there_are() -> Outcome {
+    let desk = Desk::new().await?;
+    let charged = |order: &SagaId| -> Outcome<Message> {
+        let event = PaymentCharged {
+            order_id: OrderId(order.as_uuid()),
+            amount_minor: Money::from_minor(1)?,
+            currency: Currency::try_from("EUR".to_owned())?,
+            provider_reference: None,
+        };
+        Ok(Message::of(*order, &event)?)
+    };
+    let closed = |order: &SagaId| Message::of(*order, &StockCommitted { order_id: OrderId(order.as_uuid()) });
+    // Plans are made while there are as good as no orders.
+    for others in [0, 3_000] {
+        let fill = "insert into orders (id, customer_id, currency, amount_minor, payment_method, status, required_answers, deadline_at)
+                    select gen_random_uuid(), 'anna', 'EUR', 1, 'wallet', status, '{inventory,payment}', now() + interval '1 h'
+                    from generate_series(1, $1::int4), unnest(array['pending', 'confirmed']) status";
+        desk.bench.db().execute(fill, &[&others]).await?;
+        let orders: Vec<SagaId> = (0..6).map(|_| SagaId::new()).collect();
+        let (confirmed, cancelled) = orders.split_at(3);
+        desk.cancelling(&orders, "pending").await?;
+        let before = desk.read().await?;
+        desk.bench.deliver_batch(&confirmed.iter().map(charged).collect::<Outcome<Vec<_>>>()?).await?;
+        desk.bench.deliver_batch(&confirmed.iter().map(closed).collect::<Result<Vec<_>, _>>()?).await?;
+        for order in cancelled {
+            let placed = "insert into saga.idempotency_keys (saga_id, step, verdict, message_id)
+                          values ($1, 'place-order', 'done', gen_random_uuid())";
+            desk.bench.db().execute(placed, &[&order.as_uuid()]).await?;
+            desk.bench.deliver(&Message::failure(*order)).await?;
+        }
+        let read = desk.read().await? - before;
+        assert!(read < 200, "beside {others} others, {read} rows were read for {} orders", orders.len());
+        let state = desk.state(&orders).await?;
+        assert!(state.contains(&"confirmed 0".to_owned()) && state.contains(&"cancelling 0".to_owned()), "{state:?}");
+    }
     Ok(())
 }

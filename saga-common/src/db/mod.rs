@@ -103,8 +103,9 @@ pub(crate) fn is_gone(sql_state: &str) -> bool {
     gone || sql_state == "25P03"
 }
 
-/// Longest wait for an answer of the database, longer than the server's own limit for a statement: a server or proxy that
-/// takes what is sent and never answers must not hold a queue for ever.
+/// Longest wait for an answer of the database, or for all answers to what was sent together: longer than the server's own
+/// limit for a statement. A server or proxy that takes what is sent and never answers must not hold a queue for ever; a
+/// series that waits for locks for so long, statement after statement, is done again.
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 
 /// Awaits the database, but not for ever.
@@ -165,7 +166,7 @@ impl Db {
         Ok(Self { pool })
     }
 
-    /// Begins a transaction (READ COMMITTED).
+    /// Begins a transaction (READ COMMITTED) that belongs to no unit of work.
     ///
     /// # Errors
     /// When no connection can be had in 10 s.

@@ -14,6 +14,34 @@ pub struct Tx {
     client: Option<Object>,
 }
 
+/// Refuses what would end the transaction. The guard rows of a whole batch would be true then, and what is left of its steps
+/// would never be done. (A statement is one command here, and no function or block can commit inside of a transaction.)
+fn must_not_end(sql: &str) -> Result<(), DbError> {
+    let mut words = command(sql).split(|c: char| !c.is_ascii_alphabetic()).map(str::to_ascii_lowercase);
+    let ends = match words.next().unwrap_or_default().as_str() {
+        "begin" | "start" | "commit" | "end" | "abort" | "prepare" => true,
+        // To a savepoint is the step's own business.
+        "rollback" => words.find(|word| !matches!(word.as_str(), "" | "work" | "transaction")).as_deref() != Some("to"),
+        _ => false,
+    };
+    if ends { Err(DbError::Broken("a step must not end its transaction".to_owned())) } else { Ok(()) }
+}
+
+/// A statement without the comments before it.
+fn command(sql: &str) -> &str {
+    let mut rest = sql.trim_start();
+    loop {
+        let behind = if let Some(comment) = rest.strip_prefix("--") {
+            comment.split_once('\n').map(|(_, rest)| rest)
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            comment.split_once("*/").map(|(_, rest)| rest)
+        } else {
+            return rest;
+        };
+        rest = behind.unwrap_or_default().trim_start();
+    }
+}
+
 const OPEN: &str = "a transaction has its connection until it ends";
 
 impl Tx {
@@ -39,8 +67,10 @@ impl Tx {
     /// Runs a statement and tells how many rows it hit.
     ///
     /// # Errors
-    /// As the statement's; the transaction can then only be dropped.
+    /// As the statement's; the transaction can then only be dropped. Or because it would end the transaction: then nothing has
+    /// happened.
     pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, DbError> {
+        must_not_end(sql)?;
         let client = self.client();
         answered(async { client.execute(&client.prepare_cached(sql).await?, params).await }).await
     }
@@ -50,6 +80,7 @@ impl Tx {
     /// # Errors
     /// As the query's; the transaction can then only be dropped.
     pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, DbError> {
+        must_not_end(sql)?;
         let client = self.client();
         answered(async { client.query(&client.prepare_cached(sql).await?, params).await }).await
     }
@@ -59,6 +90,7 @@ impl Tx {
     /// # Errors
     /// As the query's, also when it finds several rows.
     pub async fn query_opt(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, DbError> {
+        must_not_end(sql)?;
         let client = self.client();
         answered(async { client.query_opt(&client.prepare_cached(sql).await?, params).await }).await
     }
@@ -68,8 +100,18 @@ impl Tx {
     /// # Errors
     /// As the query's, also when it finds none or several rows.
     pub async fn query_one(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Row, DbError> {
+        must_not_end(sql)?;
         let client = self.client();
         answered(async { client.query_one(&client.prepare_cached(sql).await?, params).await }).await
+    }
+
+    /// Does to the transaction what no step can, for tests of what becomes of it.
+    ///
+    /// # Errors
+    /// As the statements'.
+    #[cfg(feature = "testkit")]
+    pub async fn mistreat(&self, sql: &str) -> Result<(), DbError> {
+        answered(self.client().batch_execute(sql)).await
     }
 
     /// Runs statements in one round trip.
@@ -99,6 +141,46 @@ impl Drop for Tx {
     fn drop(&mut self) {
         if let Some(client) = self.client.take() {
             drop(Object::take(client));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_end_a_transaction_is_told_by_its_command() {
+        for sql in [
+            "commit",
+            " COMMIT AND CHAIN",
+            "End",
+            "abort;",
+            "begin",
+            "start transaction",
+            "rollback",
+            "rollback work",
+            "rollback and chain",
+            "rollback prepared 'to'",
+            "prepare transaction 'x'",
+            "-- why\n/* not */ commit",
+            "/**/rollback",
+        ] {
+            assert!(must_not_end(sql).is_err(), "{sql}");
+        }
+        for sql in [
+            "",
+            "-- commit",
+            "/* commit",
+            "select 'commit'",
+            "savepoint a",
+            "release a",
+            "rollback to a",
+            "ROLLBACK TRANSACTION TO SAVEPOINT a",
+            "update begins set commit = 1",
+            "with ended as (select 1) select 1",
+        ] {
+            assert!(must_not_end(sql).is_ok(), "{sql}");
         }
     }
 }

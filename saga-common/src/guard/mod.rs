@@ -95,9 +95,9 @@ pub(crate) fn met_a_copy(error: &DbError) -> bool {
     matches!(error, DbError::Postgres(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION))
 }
 
-/// Inserts guard rows where no copies are likely. One that is there already fails the statement ([`met_a_copy`]); if a copy of one
-/// of the messages waits, nothing is inserted. Either way the unit is to be begun again, with [`insert`]. In the order of the keys,
-/// which the database keeps, as there is nothing to join or to sort.
+/// Inserts guard rows where no copies are likely. One that is there already fails the statement ([`met_a_copy`]); if a
+/// copy of one of the messages waits, nothing is inserted. Either way the unit is to be begun again, with [`insert`]. In
+/// the order of the keys, which the database keeps, as there is nothing to join or to sort.
 pub(crate) fn insert_new(unit: UnitId, guards: &[NewGuard]) -> Statement<'_> {
     let statement = Statement::new(
         "insert into saga.idempotency_keys (saga_id, step, verdict, message_id, causation_id, body_hash, said_id, said_type,
@@ -116,8 +116,8 @@ pub(crate) fn insert_new(unit: UnitId, guards: &[NewGuard]) -> Statement<'_> {
 /// the guard for long, or end its process. [`found`] tells what came of it. Waits for a transaction that is inserting the
 /// same key. The keys must be unique.
 ///
-/// BEGIN may be on its way before it, and fail: then this fails too. One statement, one snapshot: no message is passed over because
-/// of a row that is gone when it is looked for. Which rows were inserted is told only if some were not.
+/// BEGIN may be on its way before it, and fail: then this fails too. One statement, one snapshot: no message is passed
+/// over because of a row that is gone when it is looked for. Which rows were inserted is told only if some were not.
 pub(crate) fn insert(unit: UnitId, guards: &[NewGuard]) -> Statement<'_> {
     let statement = Statement::new(
         "with inserted as (
@@ -125,7 +125,8 @@ pub(crate) fn insert(unit: UnitId, guards: &[NewGuard]) -> Statement<'_> {
                                                 said_unit)
              select g.saga_id, g.step, g.verdict, g.message_id, g.causation_id, g.body_hash, g.said_id, g.said_type,
                     case when g.said_id is not null then $9::uuid end
-             from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bytea[], $7::uuid[], $8::text[], $10::text[])
+             from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bytea[], $7::uuid[], $8::text[],
+                         $10::text[])
                   with ordinality g(saga_id, step, verdict, message_id, causation_id, body_hash, said_id, said_type, waits_as, n)
              where (select saga.begin_unit($9::uuid))
                    and not exists (select 1 from saga.waiting w where w.message_id = g.message_id and w.step = g.waits_as)

@@ -93,6 +93,27 @@ async fn publish_and_confirm(
     Ok(report)
 }
 
+/// Publishes left-over units together or, if that fails, one by one: one that the broker refuses must not keep others waiting.
+/// `false` if it is the broker that is not there.
+async fn publish_even_alone(
+    outbox: &Outbox,
+    db: &Db,
+    publisher: &mut Publisher,
+    units: Vec<Batch>,
+    link: &Link,
+) -> bool {
+    if publish(outbox, db, publisher, units.clone()).await {
+        return true;
+    }
+    let mut units = units.into_iter();
+    let mut connected = true;
+    while connected && let Some(unit) = units.next() {
+        outbox.mark_in_flight(std::slice::from_ref(&unit));
+        connected = publish(outbox, db, publisher, vec![unit]).await || link.ensure().await.is_ok();
+    }
+    connected
+}
+
 /// What the broker has no queue for, or has not taken with the others of its unit, stays in the outbox, and is tried again after
 /// growing waits.
 async fn keep_unsent(db: &Db, units: &[(UnitId, &[Outgoing])], report: &Report) {
@@ -214,12 +235,12 @@ pub(crate) async fn sweep(outbox: Outbox, db: Db, link: Arc<Link>, mut publisher
             let full = batches.len() as i64 == SWEEP_ROWS;
             outbox.mark_in_flight(&batches);
             // What the broker had no queue for is due later, so this is no circle; and it must not keep others waiting.
-            let mut groups = few_at_once(batches).into_iter();
+            let mut units = few_at_once(batches).into_iter();
             let mut published = true;
-            while published && let Some(together) = groups.next() {
-                published = publish(&outbox, &db, &mut publisher, together).await;
+            while published && let Some(together) = units.next() {
+                published = publish_even_alone(&outbox, &db, &mut publisher, together, &link).await;
             }
-            outbox.release(groups.flatten().map(|batch| batch.unit));
+            outbox.release(units.flatten().map(|batch| batch.unit));
             if !full || !published || done.is_cancelled() {
                 break;
             }

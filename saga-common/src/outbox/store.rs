@@ -76,7 +76,8 @@ pub(super) async fn postpone(db: &Db, unsent: &[(UnitId, MessageId)]) -> Result<
     .await
 }
 
-/// Leases up to `limit` left-over rows, those first that have waited longest: those of other processes whose lease has run out, and our own
+/// Leases up to `limit` left-over rows, those first that have waited longest: those of other processes whose lease has
+/// run out, and our own
 /// that are not in flight (their publication failed). Our own are left alone for a second: they may have been committed
 /// after `in_flight` was read.
 pub(super) async fn lease(

@@ -137,7 +137,7 @@ async fn a_unit_whose_transaction_has_ended_before_says_and_announces_nothing() 
     let before = bench.guards(saga).await?;
     let mut unit = bench.saga().begin().await?;
     unit.lock("place", &[saga]).await?;
-    unit.tx().execute("rollback", &[]).await?;
+    unit.tx().mistreat("rollback").await?;
     unit.fail("place", saga, &Cancelling {})?;
     assert!(bench.saga().commit(unit).await.is_err());
     assert_eq!(bench.guards(saga).await?, before);

@@ -1,29 +1,12 @@
 //! R5: commit, then ack; confirm, then forget.
 
 use crate::script::Script;
-use crate::shop::{App, Confirmed, Pack, Placed, Refused, Shop, effects, plain_spoken_shop, said, shop};
+use crate::shop::{App, Confirmed, Pack, Placed, Refused, Shop, effects, plain_spoken_shop, shop};
 use crate::world::{Fallible, MIGRATOR, Outcome, World, eventually};
 use saga_common::testkit::{Message, Replica};
 use saga_common::{MessageId, Participant, SagaId, Settings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_broken_transaction_never_commits_silently() -> Outcome {
-    let world = World::new().await?;
-    let bench = world.bench(shop(&Arc::default())?).await?;
-    // An error that the step has swallowed; a transaction that the step has replaced; one that it has ended.
-    for (word, reason) in [("swallow", "aborted"), ("roll-back", "not the transaction"), ("end", "not the transaction")]
-    {
-        let saga = SagaId::new();
-        let report = bench.deliver(&Message::of(saga, &Placed::word(word))?).await?;
-        let waiting = report.waiting.ok_or(format!("{word}: it does not wait"))?;
-        assert!(waiting.reason.contains(reason), "{waiting:?}");
-        assert_eq!(report.verdict, None);
-        assert!(effects(&bench, saga).await?.is_empty() && said(&bench, saga).await?.is_empty());
-    }
-    Ok(())
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_dead_process_has_committed_goes_out_after_its_lease_under_the_same_id() -> Outcome {

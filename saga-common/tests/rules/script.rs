@@ -15,6 +15,7 @@ pub(crate) struct Script {
     gates: Mutex<BTreeMap<&'static str, Gate>>,
     reached: Mutex<Vec<String>>,
     connections_to_lose: AtomicUsize,
+    transaction_breakers: Mutex<BTreeSet<&'static str>>,
 }
 
 /// A point at which steps stand still until it is opened.
@@ -36,11 +37,21 @@ impl Script {
 
     pub(crate) fn mend(&self, point: &'static str) {
         lock(&self.broken).remove(point);
+        lock(&self.transaction_breakers).remove(point);
     }
 
     /// The next so many runs of `reserve` lose their connection to the database.
     pub(crate) fn lose_connections(&self, runs: usize) {
         self.connections_to_lose.store(runs, Ordering::SeqCst);
+    }
+
+    /// From now on the step ends its transaction behind the engine's back.
+    pub(crate) fn break_transaction(&self, step: &'static str) {
+        lock(&self.transaction_breakers).insert(step);
+    }
+
+    pub(crate) fn breaks_its_transaction(&self, step: &str) -> bool {
+        lock(&self.transaction_breakers).contains(step)
     }
 
     /// Is this run one that loses its connection?

@@ -75,6 +75,9 @@ pub(crate) fn younger_shop(script: &Arc<Script>) -> Fallible<Participant<App>> {
 /// Marks a run, as part of its transaction.
 async fn effect(cx: &Cx<App>, step: &str) -> Result<(), Retry> {
     cx.tx().execute("insert into effects (saga_id, step) values ($1, $2)", &[&cx.saga_id().as_uuid(), &step]).await?;
+    if cx.app().breaks_its_transaction(step) {
+        cx.tx().mistreat("rollback").await?;
+    }
     Ok(())
 }
 
@@ -95,10 +98,12 @@ async fn reserve(cx: &mut Cx<App>, placed: Placed) -> StepResult<Reserved, Refus
         "panic" => panic!("told to panic"),
         // An error of the client's own: the server never sees the statement.
         "mistype" => drop(cx.tx().execute("insert into effects (step) values ($1)", &[&1_i64]).await?),
-        // The next three break the transaction behind the engine's back.
+        // The next two break the transaction behind the engine's back.
         "swallow" => drop(cx.tx().execute("insert into nowhere values (1)", &[]).await),
-        "roll-back" => drop(cx.tx().execute("rollback and chain", &[]).await?),
-        "end" => drop(cx.tx().execute("rollback", &[]).await?),
+        "replace" => cx.tx().mistreat("rollback and chain").await?,
+        // What a step might try.
+        "commit" => drop(cx.tx().execute("commit", &[]).await?),
+        "roll-back" => drop(cx.tx().execute("rollback", &[]).await?),
         _ => {}
     }
     say(Reserved {})

@@ -153,6 +153,12 @@ const CHECKS: &[Within] = &[
         offenders: include_str!("sql/guards_settle.sql"),
     },
     Within {
+        name: "guards-have-their-words",
+        claim: "what a step has said is on record",
+        databases: EVERY,
+        offenders: include_str!("sql/guards_have_their_words.sql"),
+    },
+    Within {
         name: "outbox-drains",
         claim: "everything committed to be said has been said",
         databases: EVERY,

@@ -49,6 +49,16 @@ pub(super) const ALL: &[Corruption] = &[
         (Orders, "delete from saga.idempotency_keys where saga_id = '{refunded}' and step = 'confirm-order'"),
         &["events-arrive?"],
     ),
+    sql(
+        5,
+        "a word that is not on record",
+        (
+            Inventory,
+            "delete from saga.said s using saga.idempotency_keys k
+             where k.saga_id = '{wallet}' and k.step = 'reserve-stock' and s.unit = k.said_unit",
+        ),
+        &["guards-have-their-words"],
+    ),
     lie(5, "a message that nobody has taken", Lie::Queue("inventory.events"), &["queues-drain"]),
     // 7: nothing half-way.
     sql(
