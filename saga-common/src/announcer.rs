@@ -89,11 +89,9 @@ pub(crate) async fn repeat(db: Db, outbox: Outbox, done: CancellationToken) {
 async fn commit(tx: Tx, outbox: &Outbox, unit: UnitId, messages: Vec<Outgoing>) -> Result<InFlight, DbError> {
     faults::BEFORE_ANNOUNCE.reached().await?;
     let in_flight = outbox.in_flight_until_known(unit, messages);
-    let confirmed = outbox.take_confirmed();
-    let row = in_flight.row(0, &confirmed);
+    let row = in_flight.row(0);
     tx.commit(row.as_slice()).await?;
     drop(row);
-    confirmed.forget();
     faults::AFTER_ANNOUNCE.reached().await?;
     Ok(in_flight)
 }

@@ -241,9 +241,8 @@ impl Unit {
         // In flight from before the commit on: the sweeper must not take what is about to be published from memory.
         let in_flight = outbox.in_flight_until_known(unit, messages);
         // What the broker has confirmed meanwhile is forgotten by the way: it needs no commit of its own.
-        let confirmed = outbox.take_confirmed();
-        let said = in_flight.row(recorded, &confirmed);
-        let forgotten = if said.is_none() { outbox::delete(confirmed.units()) } else { None };
+        let confirmed = outbox.take_some_confirmed();
+        let said = in_flight.row(recorded);
         let rows = [
             said.or_else(|| Some(Statement::new("select saga.must_be($1)").with(unit.as_uuid()))),
             announcer::insert(unit, &ends.announcements),
@@ -251,7 +250,7 @@ impl Unit {
             jobs::insert(unit, &ends.jobs),
             jobs::finish(unit, &ends.finished_jobs),
             waiting::handled(unit, &ends.handled),
-            forgotten,
+            outbox::delete(confirmed.units()),
             guard::settle(unit, &ends.verdicts),
         ];
         let rows: Vec<Statement> = rows.into_iter().flatten().collect();

@@ -138,7 +138,10 @@ impl FromStr for Directive {
         };
         let (effect, times) = match effect.split_once('*') {
             None => (effect, None),
-            Some((effect, n)) => (effect, Some(n.parse().map_err(|_| bad("`*` takes a number of times"))?)),
+            Some((effect, n)) => (
+                effect,
+                Some(n.parse().ok().filter(|n| *n > 0).ok_or_else(|| bad("`*` takes a number of times, 1 or more"))?),
+            ),
         };
         let service = (service != "*").then(|| service.strip_suffix("-svc").unwrap_or(service).to_owned());
         let action = effect.parse().map_err(bad)?;
@@ -263,6 +266,7 @@ mod tests {
             ("payment-svc/after=hold(5", "action"),
             ("payment-svc/after=crash(5)", "action"),
             ("payment-svc/after=crash*x", "times"),
+            ("payment-svc/after=crash*0", "times"),
             ("payment-svc/after=crash%2", "probability"),
         ] {
             let bad = text.parse::<Directives>().expect_err(text).to_string();

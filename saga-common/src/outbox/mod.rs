@@ -80,6 +80,8 @@ pub(crate) fn subjects(messages: &[Outgoing]) -> Vec<Subject> {
     messages.iter().map(|message| (message.saga_id, message.event_type.clone())).collect()
 }
 
+/// Confirmed rows that a unit takes along at least.
+const DELETED_BY_THE_WAY: usize = 8;
 /// Confirmed rows that one transaction deletes at most.
 const DELETED_AT_ONCE: usize = 256;
 
@@ -162,6 +164,14 @@ impl Outbox {
         self.shared.newly_confirmed.notify_one();
     }
 
+    /// Takes what may be deleted by the way: nothing, until that is worth a statement.
+    pub(crate) fn take_some_confirmed(&self) -> Confirmed {
+        if self.confirmed().len() < DELETED_BY_THE_WAY {
+            return Confirmed { outbox: self.clone(), units: Vec::new() };
+        }
+        self.take_confirmed()
+    }
+
     /// Takes what may be deleted; what is not [forgotten](Confirmed::forget) is there again.
     pub(crate) fn take_confirmed(&self) -> Confirmed {
         let mut confirmed = self.confirmed();
@@ -218,11 +228,11 @@ pub(crate) struct InFlight {
 }
 
 impl InFlight {
-    /// The row of the outbox, for the transaction that makes it true; none if nothing is said. Of the first `recorded` messages
-    /// is also kept what they say; rows of `confirmed` units go.
-    pub(crate) fn row(&self, recorded: usize, confirmed: &Confirmed) -> Option<Statement<'_>> {
+    /// The row of the outbox, for the transaction that makes it true; none if nothing is said. What the first `recorded`
+    /// messages say is kept for good.
+    pub(crate) fn row(&self, recorded: usize) -> Option<Statement<'_>> {
         let shared = &self.outbox.shared;
-        insert(&self.batch, recorded, &confirmed.units, (shared.instance, shared.lease))
+        insert(&self.batch, recorded, (shared.instance, shared.lease))
     }
 
     /// Hands the messages over to the relay.

@@ -138,7 +138,7 @@ async fn keep_unsent(db: &Db, units: &[(UnitId, &[Outgoing])], report: &Report) 
 }
 
 /// So long confirmed rows wait for a unit that takes them along.
-const FORGET_AFTER: Duration = Duration::from_millis(50);
+const FORGET_AFTER: Duration = Duration::from_millis(250);
 const DATABASE_WAIT: Duration = Duration::from_millis(500);
 
 /// Deletes the confirmed rows that no unit has taken along in time.

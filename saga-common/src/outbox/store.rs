@@ -1,4 +1,7 @@
 //! All SQL on `saga.outbox`.
+//!
+//! Bodies are written once: those of the messages that a unit records are in `saga.said`, and only those of the others, behind
+//! them, in the outbox.
 
 use super::{Batch, Outgoing};
 use crate::db::{Db, DbError, Statement};
@@ -9,15 +12,10 @@ use std::time::Duration;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-/// Inserts a unit's row and, of its first `recorded` messages, what [`said`](crate::said) keeps; forgets units that were
-/// confirmed; and fails in another transaction than the unit's. All in one statement, so that none of it is there without the
-/// others, whatever has become of the transaction. None if there is nothing to do.
-pub(super) fn insert<'a>(
-    batch: &'a Batch,
-    recorded: usize,
-    confirmed: &[UnitId],
-    (owner, lease): (Uuid, Duration),
-) -> Option<Statement<'a>> {
+/// Inserts a unit's row and, of its first `recorded` messages, what [`said`](crate::said) keeps; fails in another transaction
+/// than the unit's. One statement, so that neither is there without the other, whatever has become of the transaction. None
+/// if nothing is said.
+pub(super) fn insert(batch: &Batch, recorded: usize, (owner, lease): (Uuid, Duration)) -> Option<Statement<'_>> {
     let Batch { unit, messages } = batch;
     if messages.is_empty() {
         return None;
@@ -29,16 +27,12 @@ pub(super) fn insert<'a>(
     let causes: Vec<Option<Uuid>> = messages.iter().map(|m| m.causation_id.map(|id| id.as_uuid())).collect();
     let traces: Vec<Option<&str>> = messages.iter().map(|m| m.traceparent.as_deref()).collect();
     let announcements: Vec<i32> = messages.iter().map(|m| i32::try_from(m.announcement).unwrap_or(i32::MAX)).collect();
-    let bodies: Vec<&[u8]> = messages.iter().map(|m| m.body.as_slice()).collect();
-    let confirmed: Vec<Uuid> = confirmed.iter().map(UnitId::as_uuid).collect();
-    let recorded = i32::try_from(recorded).unwrap_or(i32::MAX);
+    let mut said: Vec<&[u8]> = messages.iter().map(|m| m.body.as_slice()).collect();
+    let others = said.split_off(recorded.min(said.len()));
     let statement = Statement::new(
         "with said as (
-             insert into saga.said (unit, ids, bodies) select $1::uuid, ($2::uuid[])[:$12::int4], ($9::bytea[])[:$12::int4]
-             where $12::int4 > 0),
-         forgotten as (
-             delete from saga.outbox where unit in
-                 (select unit from saga.outbox where unit = any($13::uuid[]) order by unit for update skip locked))
+             insert into saga.said (unit, ids, bodies)
+             select $1::uuid, ($2::uuid[])[:cardinality($12::bytea[])], $12::bytea[] where $12::bytea[] <> '{}')
          insert into saga.outbox (unit, ids, sagas, types, fanned_out, causations, traceparents, announcements, bodies,
                                   owner, leased_until)
          select $1::uuid, $2::uuid[], $3::uuid[], $4::text[], $5::bool[], $6::uuid[], $7::text[], $8::int4[], $9::bytea[],
@@ -46,8 +40,8 @@ pub(super) fn insert<'a>(
          where saga.must_be($1::uuid)",
     );
     let statement = statement.with(unit.as_uuid()).with(ids).with(sagas).with(types).with(fanned_out).with(causes);
-    let statement = statement.with(traces).with(announcements).with(bodies).with(owner).with(millis(lease));
-    Some(statement.with(recorded).with(confirmed))
+    let statement = statement.with(traces).with(announcements).with(others).with(owner).with(millis(lease));
+    Some(statement.with(said))
 }
 
 /// Deletes what was confirmed. Rows that another process has locked are its to delete.
@@ -95,9 +89,10 @@ pub(super) async fn lease(
                      and leased_until < clock_timestamp()
                          + case when owner = $1 then ($3::float8 - 1000) * interval '1 ms' else interval '0' end
                    order by leased_until, unit limit $4 for update skip locked) l
+             left join saga.said s on s.unit = l.unit
              where o.unit = l.unit
-             returning o.unit, o.ids, o.sagas, o.types, o.fanned_out, o.causations, o.traceparents, o.announcements, o.bodies,
-                       o.unsent",
+             returning o.unit, o.ids, o.sagas, o.types, o.fanned_out, o.causations, o.traceparents, o.announcements,
+                       s.bodies[:cardinality(o.ids) - cardinality(o.bodies)] || o.bodies, o.unsent",
             &[&owner, &in_flight, &millis(lease), &limit],
         )
         .await?;

@@ -1,15 +1,17 @@
 //! R5: what a process has committed and not published is published by another, whatever is beside it.
 
-use crate::faulty::Faulty;
-use crate::shop::Placed;
-use crate::world::Outcome;
+use crate::faulty::{Faulty, faulty};
+use crate::shop::{Placed, shop};
+use crate::world::{MIGRATOR, Outcome};
 use saga_common::SagaId;
-use saga_common::testkit::Message;
+use saga_common::testkit::{Bench, Message};
 use std::collections::BTreeSet;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_unit_that_cannot_be_published_keeps_no_other_waiting() -> Outcome {
-    let Faulty { bench, wire, replica, .. } = Faulty::start().await?;
+    let Faulty { world, script, wire, replica, .. } = Faulty::start().await?;
+    let settings = faulty(&world, &world.amqp_url().await?)?;
+    let bench = Bench::with_settings(shop(&script)?, settings, &MIGRATOR).await?;
     let mut observer = wire.observe(&[("saga.events", "test.reserved")]).await?;
     let sagas: Vec<SagaId> = (0..5).map(|_| SagaId::new()).collect();
     let (refused, others) = (sagas[1], sagas.iter().filter(|saga| **saga != sagas[1]).copied());

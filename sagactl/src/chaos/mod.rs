@@ -24,5 +24,5 @@ pub mod wire;
 pub mod wiretap;
 
 pub use report::Report;
-pub use run::{ChaosError, Settings, run};
+pub use run::{ChaosError, ENDED_EARLY, Settings, run};
 pub use schedule::Pace;

@@ -65,6 +65,9 @@ pub enum ChaosError {
         /// Why it failed.
         source: io::Error,
     },
+    /// The time is over before the first fault.
+    #[error("no fault fits into so short a time")]
+    NoFault,
     /// The stack did not start.
     #[error(transparent)]
     Stack(#[from] StackError),
@@ -72,6 +75,9 @@ pub enum ChaosError {
     #[error(transparent)]
     Client(#[from] ClientError),
 }
+
+/// The remark of a run that somebody has ended.
+pub const ENDED_EARLY: &str = "It was ended before its time";
 
 /// Runs. Ends the faults early, but in order, when `stop` becomes true; `say` hears of everything as it happens.
 ///
@@ -85,6 +91,9 @@ pub async fn run(
     let in_folder = |name: &str| settings.folder.join(name);
     std::fs::create_dir_all(&settings.folder).map_err(doing("make the folder of the report"))?;
     let planned = schedule::schedule(settings.seed, millis(settings.duration), &settings.kinds, settings.pace);
+    if planned.is_empty() {
+        return Err(ChaosError::NoFault);
+    }
     say(&format!(
         "{} faults of {} kinds are planned. Starting servers and services ..",
         planned.len(),
@@ -111,7 +120,7 @@ pub async fn run(
     let mut remarks = rig.heal().await;
     let healed = Utc::now();
     if *stop.borrow() {
-        remarks.push("It was ended before its time".to_owned());
+        remarks.push(ENDED_EARLY.to_owned());
     }
     let ended = timeout(LOAD_ENDS_WITHIN, placing).await;
     telling.abort();

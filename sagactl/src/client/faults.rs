@@ -45,21 +45,24 @@ pub struct Reached {
     pub fired: u64,
 }
 
-/// The sites of directives (`payment-svc/after-charge`) that no service of these has: what would never fire. What cannot be read
-/// is left to the services, which say why.
+/// Directives that would never fire: for a point that no service of these has (`payment-svc/after-nonsense`), or with an action that
+/// means nothing there (`payment-svc/after-delivery=skip-ack`). What cannot be read is left to the services, which say why.
 #[must_use]
-pub fn unknown_sites(services: &[FaultMap], directives: &str) -> Vec<String> {
-    let sites = directives.split(',').filter_map(|directive| Some(directive.split_once('=')?.0.trim()));
-    let named = sites.filter_map(|site| site.split('@').next()?.split_once('/'));
-    let has = |service: &str, point: &str| {
-        let of = |full: &str| {
+pub fn never_fire(services: &[FaultMap], directives: &str) -> Vec<String> {
+    let fires = |(site, action): (&str, &str)| {
+        let Some((service, point)) = site.split('@').next().unwrap_or_default().split_once('/') else { return true };
+        let action = action.split(['(', '*', '%']).next().unwrap_or_default();
+        let is_meant = |full: &str| {
             full.split_once('/').is_some_and(|(owner, name)| {
                 name == point && (service == "*" || owner == service || owner.strip_suffix("-svc") == Some(service))
             })
         };
-        services.iter().flat_map(|map| &map.points).any(|it| of(&it.point))
+        let mut points = services.iter().flat_map(|map| &map.points).filter(|it| is_meant(&it.point));
+        points.any(|it| it.actions.iter().any(|offered| offered.split('(').next() == Some(action)))
     };
-    named.filter(|(service, point)| !has(service, point)).map(|(service, point)| format!("{service}/{point}")).collect()
+    let parts = directives.split(',').map(str::trim).filter_map(|directive| directive.split_once('='));
+    let never = parts.filter(|parts| !fires((parts.0.trim(), parts.1.trim())));
+    never.map(|(site, action)| format!("{site}={action}")).collect()
 }
 
 impl Client {
@@ -93,16 +96,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_site_that_no_service_has_is_told() {
-        let point = |name: &str| serde_json::json!({"point": name, "place": "call", "stands_for": "", "actions": [], "reached": []});
+    fn what_would_never_fire_is_told() {
+        let point = |name: &str| {
+            let actions = ["crash", "error", "drop", "delay(ms)"];
+            serde_json::json!({"point": name, "place": "call", "stands_for": "", "actions": actions, "reached": []})
+        };
         let map = serde_json::json!({"enabled": true, "directives": "", "points": [point("payment-svc/after-charge")]});
         let maps = [serde_json::from_value::<FaultMap>(map).expect("a map")];
-        for known in
-            ["payment-svc/after-charge=crash", "payment/after-charge@stock.reserved=error*2,*/after-charge=drop", "?"]
-        {
-            assert_eq!(unknown_sites(&maps, known), Vec::<String>::new(), "{known}");
+        for known in [
+            "payment-svc/after-charge=crash",
+            "payment/after-charge@stock.reserved=error*2, */after-charge=delay(5)%0.5",
+            "?",
+        ] {
+            assert_eq!(never_fire(&maps, known), Vec::<String>::new(), "{known}");
         }
-        let unknown = "payment-svc/after-nonsense=crash,nowhere/after-charge=crash,*/x@y=drop";
-        assert_eq!(unknown_sites(&maps, unknown), ["payment-svc/after-nonsense", "nowhere/after-charge", "*/x"]);
+        let never = [
+            "payment-svc/after-nonsense=crash",
+            "nowhere/after-charge=crash",
+            "*/x@y=drop",
+            "payment-svc/after-charge=skip-ack",
+        ];
+        assert_eq!(never_fire(&maps, &never.join(",")), never);
     }
 }

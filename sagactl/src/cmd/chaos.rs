@@ -11,7 +11,7 @@ use super::launch::{StopSignal, refused};
 use super::load::positive;
 use super::matrix::Matrix;
 use super::show::table;
-use crate::chaos::{self, ChaosError, Pace, Report, Settings, kinds};
+use crate::chaos::{self, ChaosError, ENDED_EARLY, Pace, Report, Settings, kinds};
 use crate::stack;
 
 /// Flags of `sagactl chaos`.
@@ -62,7 +62,7 @@ pub struct Chaos {
 }
 
 impl Chaos {
-    /// Status 0: nothing contradicts anything; 1: something does; 2: it could not begin.
+    /// Status 0: nothing contradicts anything; 1: something does; 2: it could not begin; 130: nothing does, but it was ended early.
     pub(super) async fn run(self, json: bool) -> ExitCode {
         if self.list {
             show(&list(json));
@@ -93,7 +93,11 @@ impl Chaos {
         match chaos::run(&self.settings(chosen), stop, say).await {
             Ok(report) => {
                 show(&if json { serde_json::to_string_pretty(&report).unwrap_or_default() } else { people(&report) });
-                if report.clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+                match report.clean {
+                    true if report.remarks.iter().any(|remark| remark == ENDED_EARLY) => ExitCode::from(130),
+                    true => ExitCode::SUCCESS,
+                    false => ExitCode::FAILURE,
+                }
             }
             Err(ChaosError::Stack(error)) => {
                 refused(&error);

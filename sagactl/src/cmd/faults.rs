@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::show::table;
 use super::{Failure, Session};
-use crate::client::{FaultMap, Service, unknown_sites};
+use crate::client::{FaultMap, Service, never_fire};
 
 /// Flags of `sagactl faults`.
 #[derive(Debug, clap::Subcommand)]
@@ -66,16 +66,17 @@ impl Faults {
     }
 }
 
-/// Refuses directives for points that nobody has: they would never fire, and what was to be tried would seem to have gone well.
+/// Refuses directives for points that nobody has, or with an action that no such point takes: they would never fire, and what was to be tried would seem to have gone well.
 pub(super) async fn must_exist(session: &Session, directives: &str) -> Result<(), Failure> {
     let maps = join_all(Service::ALL.iter().map(|service| session.client.faults(*service))).await;
     // Of a service that is away nobody knows what it has.
     let Ok(maps) = maps.into_iter().collect::<Result<Vec<_>, _>>() else { return Ok(()) };
-    match unknown_sites(&maps, directives).as_slice() {
+    match never_fire(&maps, directives).as_slice() {
         [] => Ok(()),
-        sites => {
-            Err(Failure::Usage(format!("no service has {}: `sagactl faults list` shows all points", sites.join(", "))))
-        }
+        never => Err(Failure::Usage(format!(
+            "nothing would ever come of {}: `sagactl faults list` shows all points and what can go wrong there",
+            never.join(", ")
+        ))),
     }
 }
 

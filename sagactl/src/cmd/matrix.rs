@@ -17,8 +17,8 @@ const ACTIONS: [&str; 6] = ["crash", "error", "duplicate", "delay(500)", "drop",
 /// Flags of `sagactl matrix`.
 #[derive(Debug, clap::Args)]
 pub struct Matrix {
-    /// What to try at each point
-    #[arg(long, value_delimiter = ',', default_values_t = ACTIONS.map(str::to_owned))]
+    /// What to try at each point, with commas between
+    #[arg(long, value_delimiter = ',', value_parser = action, default_values_t = ACTIONS.map(str::to_owned))]
     actions: Vec<String>,
     /// Each point with one of its events only
     #[arg(long)]
@@ -32,6 +32,13 @@ pub struct Matrix {
     /// Do not run cargo build first
     #[arg(long, env = "ORDERSAGA_NO_BUILD")]
     no_build: bool,
+}
+
+/// One that no point takes would be a matrix without cells, which passes.
+fn action(text: &str) -> Result<String, String> {
+    let name = |action: &str| action.split('(').next().unwrap_or_default().to_owned();
+    let known = ACTIONS.iter().any(|known| name(known) == name(text));
+    if known { Ok(text.to_owned()) } else { Err(format!("known actions are {}", ACTIONS.join(", "))) }
 }
 
 impl Matrix {

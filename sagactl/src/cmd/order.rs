@@ -120,6 +120,11 @@ impl Place {
         };
         let key = self.key.unwrap_or_else(|| Uuid::now_v7().to_string());
         if let Some(directives) = &self.fault {
+            if directives.trim().is_empty() {
+                return Err(Failure::Usage(
+                    "--fault takes a directive such as payment-svc/after-charge=crash".to_owned(),
+                ));
+            }
             super::faults::must_exist(session, directives).await?;
         }
         let client = session.client.clone().with_faults(self.fault);

@@ -215,8 +215,8 @@ fn prelude(service: Service, point: &str, event: &str) -> Vec<String> {
         // Delivered again; and, marked suspect already, met as such.
         "before-suspect" | "after-suspect" => at("before-ack", "drop*1"),
         "after-count" => [at("before-ack", "drop*1"), at("after-suspect", "error*1")].concat(),
-        // Fails in the batch, and alone.
-        "before-wait" | "after-wait" | "after-due" => at("after-steps", "error*2"),
+        // Fails in the batch, and alone. Some attempts are lost with connections that other cells drop.
+        "before-wait" | "after-wait" | "after-due" => at("after-steps", "error*4"),
         "after-sweep" => at("before-publish", "error*1"),
         "before-retrieve" => at("after-store", "error*1"),
         _ => Vec::new(),
