@@ -1,5 +1,7 @@
 //! Failure injection: which points a service has, and what is set for its process.
 
+use std::collections::BTreeSet;
+
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
@@ -45,12 +47,17 @@ pub struct Reached {
     pub fired: u64,
 }
 
-/// Directives that would never fire: for a point that no service of these has (`payment-svc/after-nonsense`), or with an action that
-/// means nothing there (`payment-svc/after-delivery=skip-ack`). What cannot be read is left to the services, which say why.
+/// Directives that would never fire: for a point that no service of these has (`payment-svc/after-nonsense`), with an action that
+/// means nothing there (`payment-svc/after-delivery=skip-ack`), or for an event that is none of `events` (types without their versions).
+/// What cannot be read is left to the services, which say why.
 #[must_use]
-pub fn never_fire(services: &[FaultMap], directives: &str) -> Vec<String> {
+pub fn never_fire(services: &[FaultMap], events: &BTreeSet<String>, directives: &str) -> Vec<String> {
     let fires = |(site, action): (&str, &str)| {
-        let Some((service, point)) = site.split('@').next().unwrap_or_default().split_once('/') else { return true };
+        let (place, event) = site.split_once('@').map_or((site, None), |(place, event)| (place, Some(event)));
+        let Some((service, point)) = place.split_once('/') else { return true };
+        if event.is_some_and(|event| !events.contains(event)) {
+            return false;
+        }
         let action = action.split(['(', '*', '%']).next().unwrap_or_default();
         let is_meant = |full: &str| {
             full.split_once('/').is_some_and(|(owner, name)| {
@@ -103,19 +110,21 @@ mod tests {
         };
         let map = serde_json::json!({"enabled": true, "directives": "", "points": [point("payment-svc/after-charge")]});
         let maps = [serde_json::from_value::<FaultMap>(map).expect("a map")];
+        let events = BTreeSet::from(["stock.reserved".to_owned()]);
         for known in [
             "payment-svc/after-charge=crash",
             "payment/after-charge@stock.reserved=error*2, */after-charge=delay(5)%0.5",
             "?",
         ] {
-            assert_eq!(never_fire(&maps, known), Vec::<String>::new(), "{known}");
+            assert_eq!(never_fire(&maps, &events, known), Vec::<String>::new(), "{known}");
         }
         let never = [
             "payment-svc/after-nonsense=crash",
             "nowhere/after-charge=crash",
             "*/x@y=drop",
             "payment-svc/after-charge=skip-ack",
+            "payment-svc/after-charge@stock.reservd=crash",
         ];
-        assert_eq!(never_fire(&maps, &never.join(",")), never);
+        assert_eq!(never_fire(&maps, &events, &never.join(",")), never);
     }
 }

@@ -1,5 +1,6 @@
 //! `sagactl faults`: which fault points there are, and what is to go wrong in a whole process.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use futures::future::join_all;
@@ -8,7 +9,7 @@ use uuid::Uuid;
 
 use super::show::table;
 use super::{Failure, Session};
-use crate::client::{FaultMap, Service, never_fire};
+use crate::client::{Choreography, FaultMap, Service, never_fire};
 
 /// Flags of `sagactl faults`.
 #[derive(Debug, clap::Subcommand)]
@@ -71,13 +72,23 @@ pub(super) async fn must_exist(session: &Session, directives: &str) -> Result<()
     let maps = join_all(Service::ALL.iter().map(|service| session.client.faults(*service))).await;
     // Of a service that is away nobody knows what it has.
     let Ok(maps) = maps.into_iter().collect::<Result<Vec<_>, _>>() else { return Ok(()) };
-    match never_fire(&maps, directives).as_slice() {
+    let choreographies = join_all(Service::ALL.iter().map(|service| session.client.choreography(*service))).await;
+    let Ok(choreographies) = choreographies.into_iter().collect::<Result<Vec<_>, _>>() else { return Ok(()) };
+    match never_fire(&maps, &events(&choreographies), directives).as_slice() {
         [] => Ok(()),
         never => Err(Failure::Usage(format!(
             "nothing would ever come of {}: `sagactl faults list` shows all points and what can go wrong there",
             never.join(", ")
         ))),
     }
+}
+
+/// All types of events, without their versions. An owner's cancellation and the engine's own answer are in no step.
+fn events(choreographies: &[Choreography]) -> BTreeSet<String> {
+    let steps = choreographies.iter().flat_map(|it| &it.steps);
+    let types = steps.flat_map(|step| step.reacts_to.iter().chain(&step.says).chain(&step.refuses));
+    let names = types.map(|name| name.rsplit_once(".v").map_or(name.as_str(), |(name, _)| name));
+    names.chain(["order.cancelling", "saga.compensated"]).map(str::to_owned).collect()
 }
 
 async fn set(session: &Session, directives: &str, seed: u64) -> Result<ExitCode, Failure> {

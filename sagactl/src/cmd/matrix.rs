@@ -61,7 +61,11 @@ impl Matrix {
             let _ = std::fs::create_dir_all(folder);
         }
         let options = MatrixOptions { actions: self.actions, every_event: !self.quick, progress: self.progress };
-        match matrix::run(&stack, &options, &|line| eprintln!("{line}")).await {
+        let ran = matrix::run(&stack, &options, &|line| eprintln!("{line}")).await;
+        // In order, and before their folder is removed.
+        stack.stop().await;
+        stack.servers().stop().await;
+        match ran {
             Ok(report) => {
                 println!(
                     "{}",

@@ -50,7 +50,8 @@ async fn what_is_younger_than_the_grace_is_under_way() {
     system.sql(Orders, fresh).await;
     assert!(!system.audit().await.is_clean());
     system.config.grace = Duration::from_secs(60);
-    assert!(system.audit().await.is_clean());
+    let report = system.audit().await;
+    assert!(report.is_clean(), "{report}");
     system.sql(Orders, "update saga.outbox set created_at = created_at - interval '2 minutes'").await;
     assert!(!system.audit().await.is_clean());
 }

@@ -98,7 +98,8 @@ async fn create_tables(client: &Client, database: Database) {
         client.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{}: {error:?}", migration.display()));
     }
     let partition =
-        "create table saga.every_key partition of saga.idempotency_keys for values from (minvalue) to (maxvalue)";
+        "create table saga.every_key partition of saga.idempotency_keys for values from (minvalue) to (maxvalue);
+         create table saga.every_word partition of saga.said for values from (minvalue) to (maxvalue)";
     client.batch_execute(partition).await.expect("a partition");
 }
 

@@ -18,9 +18,10 @@ from (values
 ) r(order_id, sku, quantity, state);
 
 -- A message's id is made from its saga, its sayer and the step that said it.
-insert into saga.idempotency_keys (saga_id, step, verdict, message_id, said_type, said_id)
+insert into saga.idempotency_keys (saga_id, step, verdict, message_id, said_type, said_id, said_unit)
 select saga_id::uuid, step, verdict, md5(saga_id || ' ' || heard)::uuid, said_type,
-       case when said_type is not null then md5(saga_id || ' inventory ' || step)::uuid end
+       case when said_type is not null then md5(saga_id || ' inventory ' || step)::uuid end,
+       case when said_type is not null then saga_id::uuid end
 from (values
     ('019a0000-0000-7000-8000-0000000000a1', 'reserve-stock', 'done',            'orders place-order',      'stock.reserved.v1'),
     ('019a0000-0000-7000-8000-0000000000a1', 'commit-stock',  'done',            'orders confirm-order',    'stock.committed.v1'),
@@ -35,3 +36,5 @@ from (values
     ('019a0000-0000-7000-8000-0000000000f6', 'reserve-stock', 'undone',          'orders place-order',      'stock.reserved.v1'),
     ('019a0000-0000-7000-8000-0000000000f6', 'compensate',    'undone',          'orders unrecorded',       'saga.compensated.v1')
 ) g(saga_id, step, verdict, heard, said_type);
+insert into saga.said (unit, ids, bodies)
+select said_unit, array_agg(said_id), array_agg('{}'::bytea) from saga.idempotency_keys where said_id is not null group by said_unit;

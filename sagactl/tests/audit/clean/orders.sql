@@ -27,9 +27,10 @@ insert into request_keys (customer_id, key, body_hash, order_id)
 values ('anna', 'first', '\x00', '019a0000-0000-7000-8000-0000000000a1');
 
 -- A message's id is made from its saga, its sayer and the step that said it.
-insert into saga.idempotency_keys (saga_id, step, verdict, message_id, said_type, said_id)
+insert into saga.idempotency_keys (saga_id, step, verdict, message_id, said_type, said_id, said_unit)
 select saga_id::uuid, step, verdict, md5(saga_id || ' ' || heard)::uuid, said_type,
-       case when said_type is not null then md5(saga_id || ' orders ' || step)::uuid end
+       case when said_type is not null then md5(saga_id || ' orders ' || step)::uuid end,
+       case when said_type is not null then saga_id::uuid end
 from (values
     ('019a0000-0000-7000-8000-0000000000a1', 'place-order',      'done',       'orders place-order',     'order.placed.v1'),
     ('019a0000-0000-7000-8000-0000000000a1', 'confirm-order',    'done',       'payment charge-payment', 'order.confirmed.v1'),
@@ -52,3 +53,5 @@ from (values
     ('019a0000-0000-7000-8000-0000000000f6', 'answer:inventory', 'done',       'inventory compensate',   null),
     ('019a0000-0000-7000-8000-0000000000f6', 'answer:payment',   'done',       'payment compensate',     'order.cancelled.v1')
 ) g(saga_id, step, verdict, heard, said_type);
+insert into saga.said (unit, ids, bodies)
+select said_unit, array_agg(said_id), array_agg('{}'::bytea) from saga.idempotency_keys where said_id is not null group by said_unit;

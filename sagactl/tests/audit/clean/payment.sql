@@ -24,9 +24,10 @@ from (values
 ) p(order_id, customer_id, amount_minor, method, status, provider_reference);
 
 -- A message's id is made from its saga, its sayer and the step that said it.
-insert into saga.idempotency_keys (saga_id, step, verdict, message_id, said_type, said_id)
+insert into saga.idempotency_keys (saga_id, step, verdict, message_id, said_type, said_id, said_unit)
 select saga_id::uuid, step, verdict, md5(saga_id || ' ' || heard)::uuid, said_type,
-       case when said_type is not null then md5(saga_id || ' payment ' || step)::uuid end
+       case when said_type is not null then md5(saga_id || ' payment ' || step)::uuid end,
+       case when said_type is not null then saga_id::uuid end
 from (values
     ('019a0000-0000-7000-8000-0000000000a1', 'charge-payment', 'done',            'inventory reserve-stock', 'payment.charged.v1'),
     ('019a0000-0000-7000-8000-0000000000c3', 'charge-payment', 'done',            'inventory reserve-stock', 'payment.charged.v1'),
@@ -39,3 +40,5 @@ from (values
     ('019a0000-0000-7000-8000-0000000000f6', 'charge-payment', 'undone',          'inventory reserve-stock', 'payment.charged.v1'),
     ('019a0000-0000-7000-8000-0000000000f6', 'compensate',     'undone',          'orders unrecorded',       'saga.compensated.v1')
 ) g(saga_id, step, verdict, heard, said_type);
+insert into saga.said (unit, ids, bodies)
+select said_unit, array_agg(said_id), array_agg('{}'::bytea) from saga.idempotency_keys where said_id is not null group by said_unit;
