@@ -45,7 +45,7 @@ pub(super) const ALL: &[Corruption] = &[
             "update saga.idempotency_keys set said_type = 'order.cancelled.v1', said_id = gen_random_uuid()
              where saga_id = '{wallet}' and step = 'close-order'",
         ),
-        &["orders-end-once", "ends-are-said-once", "events-arrive?"],
+        &["orders-end-once", "ends-are-said-once", "guards-have-their-words", "events-arrive?"],
     ),
     sql(
         3,
@@ -55,7 +55,7 @@ pub(super) const ALL: &[Corruption] = &[
             "update saga.idempotency_keys set said_type = 'order.cancelled.v1', said_id = gen_random_uuid()
              where saga_id = '{refunded}' and step like 'answer:%' and said_id is null",
         ),
-        &["ends-are-said-once", "events-arrive?"],
+        &["ends-are-said-once", "guards-have-their-words", "events-arrive?"],
     ),
     sql(
         3,
