@@ -47,17 +47,11 @@ impl Window {
         (until > 0).then(|| until.saturating_sub(tomorrow))
     }
 
-    /// Sets the metric, once there is somebody who records it.
-    pub(crate) fn record_days_ahead(&self) {
-        if let Some(days_ahead) = self.days_ahead() {
-            #[allow(clippy::cast_precision_loss)]
-            metrics::gauge!("saga_partition_days_ahead").set(days_ahead as f64);
-        }
-    }
-
     fn tell_days_ahead(&self) {
-        self.record_days_ahead();
-        if let Some(days_ahead) = self.days_ahead().filter(|days_ahead| *days_ahead < FEW_DAYS) {
+        let Some(days_ahead) = self.days_ahead() else { return };
+        #[allow(clippy::cast_precision_loss)]
+        metrics::gauge!("saga_partition_days_ahead").set(days_ahead as f64);
+        if days_ahead < FEW_DAYS {
             tracing::error!(
                 days_ahead,
                 "few partitions of the guard rows are left, and after them no saga can be guarded"

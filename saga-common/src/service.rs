@@ -59,6 +59,9 @@ impl<App: Send + Sync + 'static> Service<App> {
         settings: Settings,
         migrations: &Migrator,
     ) -> Result<Self, StartError> {
+        // Before anything is recorded: the service's own tasks begin before it serves, and some record once in minutes.
+        #[cfg(feature = "http")]
+        crate::http::recorder();
         let (owner_url, amqp_url) = (settings.owner_url()?, settings.amqp_url()?);
         let (engine, batches) = Engine::prepare(participant, settings, migrations).await?;
         Ok(Self { engine: Arc::new(engine), batches, drain, tasks: TaskTracker::new(), owner_url, amqp_url })

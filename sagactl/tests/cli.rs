@@ -147,6 +147,7 @@ fn a_command_that_makes_no_sense_is_status_2() {
         &["order", "place", "--customer", "anna"],
         &["order", "place", "--customer", "anna", "--item", "MUG-STONE=0"],
         &["audit", "--live", "1", "--wait", "1"],
+        &["matrix", "--quick", "--actions", "crsh"],
         &["unheard-of"],
     ] {
         assert_eq!(refusal(arguments).0, 2, "{arguments:?}");

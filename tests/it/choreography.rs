@@ -33,6 +33,9 @@ async fn every_event_has_a_sayer_and_a_listener_and_who_undoes_is_waited_for() -
     world.ends(placed.id, OrderStatus::Confirmed).await?;
     // order-svc has compared its setting with the maps itself.
     let metrics = format!("{}/metrics", world.stack.url(Service::Order)?);
+    // Metrics are kept from the first: this one is recorded before the service serves, and not again for an hour.
+    let text = reqwest::get(&metrics).await?.text().await?;
+    assert!(text.contains("saga_partition_days_ahead"), "{text}");
     eventually("the comparison", || async {
         let text = reqwest::get(&metrics).await?.text().await?;
         Ok(text.contains("order_participants_differ 0").then_some(()))

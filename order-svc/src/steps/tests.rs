@@ -57,6 +57,9 @@ impl Desk {
                 format!("{step} {verdict:?} {}", said.map(|said| said.event_type).unwrap_or_default())
             };
             state.extend(guards.into_iter().map(line));
+            let announced = "select 'announced ' || type from saga.announcements where saga_id = $1";
+            let rows = self.bench.db().query(announced, &[&order.as_uuid()]).await?;
+            state.extend(rows.iter().map(|row| row.get::<_, String>(0)));
         }
         Ok(state)
     }
@@ -74,6 +77,12 @@ async fn a_batch_of_answers_gives_what_one_by_one_gives() -> Outcome {
     let [both, half, early, unknown] = orders[..] else { return Err("four".into()) };
     for desk in [&together, &alone] {
         desk.cancelling(&[both, half], "cancelling").await?;
+        for order in &orders {
+            let announce =
+                "insert into saga.announcements (saga_id, message_id, exchange, routing_key, type, body, due_at)
+                            values ($1, gen_random_uuid(), 'saga.failures', '', 'order.cancelling.v1', '', now())";
+            desk.bench.db().execute(announce, &[&order.as_uuid()]).await?;
+        }
         // Not cancelling yet: its answers are noted.
         desk.cancelling(&[early], "pending").await?;
     }
@@ -101,6 +110,8 @@ async fn a_batch_of_answers_gives_what_one_by_one_gives() -> Outcome {
         ["answer:inventory Done order.cancelled.v1"],
         "by the last answer of the one that has all: {state:?}"
     );
+    let announced = state.iter().filter(|line| line.starts_with("announced")).count();
+    assert_eq!(announced, 3, "of the one that has all its answers it is withdrawn: {state:?}");
     assert!(state.contains(&"cancelled 3".to_owned()) && state.contains(&"pending 3".to_owned()), "{state:?}");
     Ok(())
 }

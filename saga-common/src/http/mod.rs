@@ -60,8 +60,6 @@ pub(crate) fn app<App: Send + Sync + 'static>(
         health,
         metrics: recorder(),
     };
-    // What was recorded before is lost, and this would not be recorded again for an hour.
-    engine.window.record_days_ahead();
     let engine_routes = OpenApiRouter::new()
         .routes(routes!(state::choreography))
         .routes(routes!(sagas::show))
@@ -122,7 +120,8 @@ fn documents(api: OpenApi) -> Router {
     Router::new().merge(SwaggerUi::new("/docs").url("/openapi.json", api))
 }
 
-fn recorder() -> PrometheusHandle {
+/// Where this process's metrics are kept, from the first call on: what is recorded before it is lost.
+pub(crate) fn recorder() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE
         .get_or_init(|| {

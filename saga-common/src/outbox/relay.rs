@@ -94,24 +94,25 @@ async fn publish_and_confirm(
 }
 
 /// Publishes left-over units together or, if that fails, one by one: one that the broker refuses must not keep others waiting.
-/// `false` if it is the broker that is not there.
+/// `false` if it is the broker that is not there, or if the service stops meanwhile.
 async fn publish_even_alone(
     outbox: &Outbox,
     db: &Db,
     publisher: &mut Publisher,
     units: Vec<Batch>,
-    link: &Link,
+    (link, done): (&Link, &CancellationToken),
 ) -> bool {
     if publish(outbox, db, publisher, units.clone()).await {
         return true;
     }
-    let mut units = units.into_iter();
-    let mut connected = true;
-    while connected && let Some(unit) = units.next() {
+    let goes_on = async || !done.is_cancelled() && link.ensure().await.is_ok();
+    let mut units = if units.len() > 1 { units } else { Vec::new() }.into_iter();
+    let mut going_on = goes_on().await;
+    while going_on && let Some(unit) = units.next() {
         outbox.mark_in_flight(std::slice::from_ref(&unit));
-        connected = publish(outbox, db, publisher, vec![unit]).await || link.ensure().await.is_ok();
+        going_on = publish(outbox, db, publisher, vec![unit]).await || goes_on().await;
     }
-    connected
+    going_on
 }
 
 /// What the broker has no queue for, or has not taken with the others of its unit, stays in the outbox, and is tried again after
@@ -238,7 +239,7 @@ pub(crate) async fn sweep(outbox: Outbox, db: Db, link: Arc<Link>, mut publisher
             let mut units = few_at_once(batches).into_iter();
             let mut published = true;
             while published && let Some(together) = units.next() {
-                published = publish_even_alone(&outbox, &db, &mut publisher, together, &link).await;
+                published = publish_even_alone(&outbox, &db, &mut publisher, together, (&link, &done)).await;
             }
             outbox.release(units.flatten().map(|batch| batch.unit));
             if !full || !published || done.is_cancelled() {

@@ -1,6 +1,6 @@
 //! R4: nothing published is trusted until it is answered.
 
-use crate::owner::{Cancelling, Owner, cancel, owner, place};
+use crate::owner::{Owner, cancel, owner, place};
 use crate::shop::{Confirmed, Packed, Placed, Shipped, effects, shop};
 use crate::world::{Fallible, Outcome, World};
 use saga_common::SagaId;
@@ -125,24 +125,5 @@ async fn a_repeat_tells_on_the_wire_which_one_it_is() -> Outcome {
         assert_eq!(repeat.announcement, Some(n));
     }
     replica.stop().await?;
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_unit_whose_transaction_has_ended_before_says_and_announces_nothing() -> Outcome {
-    let world = World::new().await?;
-    let bench = world.bench(owner()?).await?;
-    let saga = place(&bench).await?;
-    bench.confirm_all().await?;
-    let before = bench.guards(saga).await?;
-    let mut unit = bench.saga().begin().await?;
-    unit.lock("place", &[saga]).await?;
-    unit.tx().mistreat("rollback").await?;
-    unit.fail("place", saga, &Cancelling {})?;
-    assert!(bench.saga().commit(unit).await.is_err());
-    assert_eq!(bench.guards(saga).await?, before);
-    for table in ["saga.outbox", "saga.announcements"] {
-        assert!(bench.db().query(&format!("select 1 from {table}"), &[]).await?.is_empty(), "{table}");
-    }
     Ok(())
 }

@@ -88,12 +88,12 @@ pub async fn run(
     stop: watch::Receiver<bool>,
     say: impl Fn(&str) + Clone + Send + Sync + 'static,
 ) -> Result<Report, ChaosError> {
-    let in_folder = |name: &str| settings.folder.join(name);
-    std::fs::create_dir_all(&settings.folder).map_err(doing("make the folder of the report"))?;
     let planned = schedule::schedule(settings.seed, millis(settings.duration), &settings.kinds, settings.pace);
     if planned.is_empty() {
         return Err(ChaosError::NoFault);
     }
+    let in_folder = |name: &str| settings.folder.join(name);
+    std::fs::create_dir_all(&settings.folder).map_err(doing("make the folder of the report"))?;
     say(&format!(
         "{} faults of {} kinds are planned. Starting servers and services ..",
         planned.len(),
