@@ -102,7 +102,7 @@ impl<App: Send + Sync + 'static> Engine<App> {
             return Vec::new();
         }
         let sagas: Vec<Uuid> = sagas.iter().map(SagaId::as_uuid).collect();
-        self.participant.lock_statements.iter().map(|sql| Statement::new(sql).with(keys).with(sagas.clone())).collect()
+        self.participant.lock_statements.iter().map(|sql| Statement::new(*sql).with(keys).with(sagas.clone())).collect()
     }
 
     /// Turns how a step ended into the rows its unit will write.

@@ -77,12 +77,23 @@ impl SagaId {
     /// When the id was made, in milliseconds since 1970; `None` unless it is a UUIDv7.
     #[must_use]
     pub fn made_at_ms(&self) -> Option<u64> {
-        if self.0.get_version_num() != 7 {
-            return None;
-        }
-        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
-        Some(seconds * 1_000 + u64::from(nanos) / 1_000_000)
+        made_at_ms(self.0)
     }
+}
+
+impl UnitId {
+    /// As [`SagaId::made_at_ms`].
+    pub(crate) fn made_at_ms(&self) -> Option<u64> {
+        made_at_ms(self.0)
+    }
+}
+
+fn made_at_ms(id: Uuid) -> Option<u64> {
+    if id.get_version_num() != 7 {
+        return None;
+    }
+    let (seconds, nanos) = id.get_timestamp()?.to_unix();
+    Some(seconds * 1_000 + u64::from(nanos) / 1_000_000)
 }
 
 impl MessageId {

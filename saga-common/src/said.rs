@@ -8,6 +8,7 @@
 use crate::db::{DbError, Tx};
 use crate::guard::Key;
 use crate::ids::MessageId;
+use crate::partitions;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -26,16 +27,15 @@ pub(crate) async fn read(tx: &Tx, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key, 
     }
     let sagas: Vec<Uuid> = keys.iter().map(|key| key.0.as_uuid()).collect();
     let steps: Vec<&str> = keys.iter().map(|key| key.1.as_str()).collect();
-    let rows = tx
-        .query(
-            "select k.saga_id, k.step, k.said_id, k.said_type, s.bodies[array_position(s.ids, k.said_id)]
-             from unnest($1::uuid[], $2::text[]) u(saga_id, step)
-             join saga.idempotency_keys k on k.saga_id = u.saga_id and k.step = u.step
-             join saga.said s on s.unit = k.said_unit
-             where array_position(s.ids, k.said_id) is not null",
-            &[&sagas, &steps],
-        )
-        .await?;
+    let sql = format!(
+        "select k.saga_id, k.step, k.said_id, k.said_type, s.bodies[array_position(s.ids, k.said_id)]
+         from unnest($1::uuid[], $2::text[]) u(saga_id, step)
+         join {guards} k on k.saga_id = u.saga_id and k.step = u.step
+         join saga.said s on s.unit = k.said_unit
+         where array_position(s.ids, k.said_id) is not null",
+        guards = partitions::guards_of(keys.iter().map(|key| key.0)),
+    );
+    let rows = tx.query(&sql, &[&sagas, &steps]).await?;
     let recorded = rows.iter().map(|row| {
         let id: Uuid = row.get(2);
         let key = (row.get::<_, Uuid>(0).into(), row.get(1));

@@ -39,6 +39,8 @@ async fn grant(owner: &mut PgConnection, service_url: &str) -> Result<(), DbErro
              grant usage on schema saga, public to {role};
              grant select, insert, update, delete on all tables in schema saga, public to {role};
              grant usage on all sequences in schema saga, public to {role};
+             -- Also on partitions to come, which are written into by name.
+             alter default privileges in schema saga grant select, insert, update, delete on tables to {role};
            end if;
          end $$",
         plain = config.get_user().unwrap_or_default().replace('\'', "''"),

@@ -11,7 +11,9 @@ pub use tx::Tx;
 
 use crate::faults::Fault;
 use crate::ids::UnitId;
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime,
+};
 use std::future::Future;
 use std::time::Duration;
 use tokio_postgres::error::SqlState;
@@ -108,6 +110,10 @@ pub(crate) fn is_gone(sql_state: &str) -> bool {
 /// series that waits for locks for so long, statement after statement, is done again.
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 
+/// Statements on guard rows name the partition of their day, and what a connection has prepared it keeps: so it is replaced
+/// before that adds up.
+const CONNECTION_AGE_LIMIT: Duration = Duration::from_secs(86_400);
+
 /// Awaits the database, but not for ever.
 async fn answered<T>(answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, DbError> {
     match tokio::time::timeout(ANSWER_LIMIT, answer).await {
@@ -160,6 +166,10 @@ impl Db {
             .wait_timeout(bound)
             .create_timeout(bound)
             .recycle_timeout(bound)
+            .pre_recycle(Hook::sync_fn(|_, metrics| {
+                let old = metrics.age() > CONNECTION_AGE_LIMIT;
+                if old { Err(HookError::message("the connection is a day old")) } else { Ok(()) }
+            }))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|e| DbError::Url(e.to_string()))?;

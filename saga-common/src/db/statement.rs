@@ -3,18 +3,19 @@
 use deadpool_postgres::Object;
 use futures::TryStreamExt;
 use futures::future::join_all;
+use std::borrow::Cow;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 /// A statement with its values, on its way to the database together with others.
 pub(crate) struct Statement<'a> {
-    sql: &'a str,
+    sql: Cow<'a, str>,
     values: Vec<Box<dyn ToSql + Send + Sync + 'a>>,
 }
 
 impl<'a> Statement<'a> {
-    pub(crate) fn new(sql: &'a str) -> Self {
-        Self { sql, values: Vec::new() }
+    pub(crate) fn new(sql: impl Into<Cow<'a, str>>) -> Self {
+        Self { sql: sql.into(), values: Vec::new() }
     }
 
     /// Gives the next parameter its value.
@@ -55,7 +56,7 @@ pub(super) async fn send(
     // What has to be prepared is prepared before: it would leave out of turn otherwise.
     let mut prepared = Vec::with_capacity(statements.len());
     for statement in statements {
-        prepared.push(client.prepare_cached(statement.sql).await?);
+        prepared.push(client.prepare_cached(&statement.sql).await?);
     }
     let ask = async |prepared: &tokio_postgres::Statement, statement: &Statement<'_>| {
         let values = statement.values.iter().map(|value| &**value as &(dyn ToSql + Sync));

@@ -15,6 +15,7 @@ pub use verdict::Verdict;
 use crate::db::{DbError, Statement, Tx};
 use crate::event::EventType;
 use crate::ids::{MessageId, SagaId, UnitId};
+use crate::partitions;
 use crate::waiting::{Suspicion, WaitingKey};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Row;
@@ -86,7 +87,7 @@ pub(crate) struct Settled {
 pub(crate) enum Copies {
     /// Undos, what was delivered before, announcements that are repeated, and all for a while after a copy was met.
     Likely,
-    /// Then the rows are inserted as any others ([`insert_new`]), which takes the database a third of the time.
+    /// Then the rows are inserted as any others ([`insert_new`]), which takes the database at most about half of the time.
     Unlikely,
 }
 
@@ -99,8 +100,8 @@ pub(crate) fn met_a_copy(error: &DbError) -> bool {
 /// copy of one of the messages waits, nothing is inserted. Either way the unit is to be begun again, with [`insert`]. In
 /// the order of the keys, which the database keeps, as there is nothing to join or to sort.
 pub(crate) fn insert_new(unit: UnitId, guards: &[NewGuard]) -> Statement<'_> {
-    let statement = Statement::new(
-        "insert into saga.idempotency_keys (saga_id, step, verdict, message_id, causation_id, body_hash, said_id, said_type,
+    let statement = Statement::new(format!(
+        "insert into {guards} (saga_id, step, verdict, message_id, causation_id, body_hash, said_id, said_type,
                                             said_unit)
          select g.saga_id, g.step, g.verdict, g.message_id, g.causation_id, g.body_hash, g.said_id, g.said_type,
                 case when g.said_id is not null then $9::uuid end
@@ -108,7 +109,8 @@ pub(crate) fn insert_new(unit: UnitId, guards: &[NewGuard]) -> Statement<'_> {
               g(saga_id, step, verdict, message_id, causation_id, body_hash, said_id, said_type)
          where (select saga.begin_unit($9::uuid))
                and not exists (select 1 from saga.waiting w where w.message_id = any($4::uuid[]))",
-    );
+        guards = table(guards.iter().map(|g| &g.key)),
+    ));
     columns(statement, &in_order(guards)).with(unit.as_uuid())
 }
 
@@ -119,9 +121,9 @@ pub(crate) fn insert_new(unit: UnitId, guards: &[NewGuard]) -> Statement<'_> {
 /// BEGIN may be on its way before it, and fail: then this fails too. One statement, one snapshot: no message is passed
 /// over because of a row that is gone when it is looked for. Which rows were inserted is told only if some were not.
 pub(crate) fn insert(unit: UnitId, guards: &[NewGuard]) -> Statement<'_> {
-    let statement = Statement::new(
+    let statement = Statement::new(format!(
         "with inserted as (
-             insert into saga.idempotency_keys (saga_id, step, verdict, message_id, causation_id, body_hash, said_id, said_type,
+             insert into {guards} (saga_id, step, verdict, message_id, causation_id, body_hash, said_id, said_type,
                                                 said_unit)
              select g.saga_id, g.step, g.verdict, g.message_id, g.causation_id, g.body_hash, g.said_id, g.said_type,
                     case when g.said_id is not null then $9::uuid end
@@ -143,10 +145,16 @@ pub(crate) fn insert(unit: UnitId, guards: &[NewGuard]) -> Statement<'_> {
              select array_agg(w.message_id) messages, array_agg(w.step) steps, array_agg(w.state) states
              from (select distinct c.message_id, c.step from unnest($4, $10) c(message_id, step)) c
              join saga.waiting w on w.message_id = c.message_id and w.step = c.step) h on not i.all_of_them",
-    );
+        guards = table(guards.iter().map(|g| &g.key)),
+    ));
     let guards = in_order(guards);
     let waits_as: Vec<Option<&str>> = guards.iter().map(|g| g.waits_as.as_deref()).collect();
     columns(statement, &guards).with(unit.as_uuid()).with(waits_as)
+}
+
+/// Where these rows are.
+fn table<'a>(keys: impl IntoIterator<Item = &'a Key>) -> String {
+    partitions::guards_of(keys.into_iter().map(|key| key.0))
 }
 
 fn in_order(guards: &[NewGuard]) -> Vec<&NewGuard> {
@@ -214,27 +222,23 @@ pub(crate) async fn lock(tx: &Tx, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key, 
     }
     let sagas: Vec<Uuid> = keys.iter().map(|k| k.0.as_uuid()).collect();
     let steps: Vec<&str> = keys.iter().map(|k| k.1.as_str()).collect();
-    let rows = tx
-        .query(
-            "select k.saga_id, k.step, k.verdict, k.body_hash
-             from saga.idempotency_keys k
-             join unnest($1::uuid[], $2::text[]) with ordinality u(saga_id, step, n)
-                  on k.saga_id = u.saga_id and k.step = u.step
-             order by u.n for update of k",
-            &[&sagas, &steps],
-        )
-        .await?;
+    let sql = format!(
+        "select k.saga_id, k.step, k.verdict, k.body_hash
+         from {guards} k
+         join unnest($1::uuid[], $2::text[]) with ordinality u(saga_id, step, n)
+              on k.saga_id = u.saga_id and k.step = u.step
+         order by u.n for update of k",
+        guards = table(keys),
+    );
+    let rows = tx.query(&sql, &[&sagas, &steps]).await?;
     rows.iter().map(|row| Ok(((row.get::<_, Uuid>(0).into(), row.get(1)), existing(row)?))).collect()
 }
 
 /// Has each of these (different) steps of the saga run? Also those of the running transaction; not those that are fenced.
 pub(crate) async fn all_run(tx: &Tx, saga_id: SagaId, steps: &[String]) -> Result<bool, DbError> {
-    let row = tx
-        .query_one(
-            "select count(*) from saga.idempotency_keys where saga_id = $1 and step = any($2) and verdict <> $3",
-            &[&saga_id.as_uuid(), &steps, &Verdict::Fenced.as_str()],
-        )
-        .await?;
+    let guards = partitions::guards_of([saga_id]);
+    let sql = format!("select count(*) from {guards} where saga_id = $1 and step = any($2) and verdict <> $3");
+    let row = tx.query_one(&sql, &[&saga_id.as_uuid(), &steps, &Verdict::Fenced.as_str()]).await?;
     Ok(usize::try_from(row.get::<_, i64>(0)).is_ok_and(|run| run == steps.len()))
 }
 
@@ -260,9 +264,9 @@ pub(crate) fn settle(unit: UnitId, settled: &[Settled]) -> Option<Statement<'_>>
     let said_ids: Vec<Option<Uuid>> = settled.iter().map(said).collect();
     let said_types: Vec<Option<&str>> = settled.iter().map(|s| s.words.event_type()).collect();
     let details: Vec<Option<&str>> = settled.iter().map(|s| s.detail.as_deref()).collect();
-    let statement = Statement::new(
+    let statement = Statement::new(format!(
         "with hit as (
-             update saga.idempotency_keys k
+             update {guards} k
              set verdict = u.verdict, settled_at = clock_timestamp(), detail = coalesce(u.detail, k.detail),
                  said_id = case when u.kept then k.said_id else u.said_id end,
                  said_type = case when u.kept then k.said_type else u.said_type end,
@@ -273,7 +277,8 @@ pub(crate) fn settle(unit: UnitId, settled: &[Settled]) -> Option<Statement<'_>>
              returning 1
          )
          select saga.must_all_be_hit(count(*), $10) from hit",
-    );
+        guards = table(settled.iter().map(|s| &s.key)),
+    ));
     let wanted = i64::try_from(settled.len()).unwrap_or(i64::MAX);
     let statement = statement.with(sagas).with(steps).with(was).with(verdicts).with(kept).with(said_ids);
     Some(statement.with(said_types).with(details).with(unit.as_uuid()).with(wanted))
@@ -290,11 +295,8 @@ impl Words {
 
 /// How many guard rows of the saga have this verdict.
 pub(crate) async fn count(tx: &Tx, saga_id: SagaId, verdict: Verdict) -> Result<i64, DbError> {
-    let row = tx
-        .query_one(
-            "select count(*) from saga.idempotency_keys where saga_id = $1 and verdict = $2",
-            &[&saga_id.as_uuid(), &verdict.as_str()],
-        )
-        .await?;
+    let guards = partitions::guards_of([saga_id]);
+    let sql = format!("select count(*) from {guards} where saga_id = $1 and verdict = $2");
+    let row = tx.query_one(&sql, &[&saga_id.as_uuid(), &verdict.as_str()]).await?;
     Ok(row.get(0))
 }

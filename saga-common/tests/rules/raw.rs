@@ -39,9 +39,13 @@ impl Raw {
         raw.answer([10, 41]).await?;
         raw.method(1, [20, 10], &[&[0]]).await?;
         raw.answer([20, 11]).await?;
+        raw.method(1, [85, 10], &[&[0]]).await?;
+        raw.answer([85, 11]).await?;
         Ok(raw)
     }
 
+    /// Returns when the broker has confirmed it. (What is not confirmed can be lost with the end of the connection, even if that
+    /// ends in order.)
     pub(crate) async fn publish(&mut self, message: &Bytes) -> Fallible<()> {
         let Bytes { exchange, routing_key, message_id, correlation_id, event_type, app_id, headers, body } = message;
         self.method(1, [60, 40], &[&[0, 0], &short(exchange.as_bytes()), &short(routing_key), &[0]]).await?;
@@ -60,10 +64,10 @@ impl Raw {
         for part in body.chunks(100_000) {
             self.frame(3, 1, part).await?;
         }
-        Ok(())
+        self.answer([60, 80]).await
     }
 
-    /// Ends in order: the broker has taken everything.
+    /// Ends in order.
     pub(crate) async fn close(mut self) -> Fallible<()> {
         self.method(0, [10, 50], &[&[0, 200, 0, 0, 0, 0, 0]]).await?;
         self.answer([10, 51]).await
