@@ -179,7 +179,7 @@ impl Unit {
     /// When the statement fails.
     pub async fn lock(&self, step: &str, sagas: &[SagaId]) -> Result<(), Error> {
         let keys = sagas.iter().map(|id| (*id, step.to_owned())).collect();
-        guard::lock(&self.tx, &keys).await?;
+        guard::lock_of_any_day(&self.tx, &keys).await?;
         Ok(())
     }
 

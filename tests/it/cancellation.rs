@@ -38,8 +38,12 @@ async fn a_confirmed_order_cannot_be_cancelled() -> Outcome {
 #[tokio::test]
 async fn cancelling_what_does_not_exist_is_not_found() -> Outcome {
     let world = World::start().await?;
-    let refused = world.client.cancel(uuid::Uuid::now_v7()).await.expect_err("there is no such order");
-    assert!(refused.is_not_found());
+    // Of today, of a day that no guard row is kept of, and of no day.
+    let ids = [uuid::Uuid::now_v7(), uuid::Uuid::from_u128(0x7000_8000_0000_0000_0000), uuid::Uuid::nil()];
+    for id in ids {
+        let refused = world.client.cancel(id).await.expect_err("there is no such order");
+        assert!(refused.is_not_found(), "{id}: {refused:?}");
+    }
     world.assert_consistent().await
 }
 

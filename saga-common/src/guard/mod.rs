@@ -215,8 +215,18 @@ pub(crate) fn found(rows: &[Row]) -> Found {
     Found { all: false, inserted, held }
 }
 
-/// Locks and reads rows that are there, in key order. A new statement: it sees what the insert waited for.
+/// Locks and reads rows that are there, in key order. A new statement: it sees what the insert waited for. The sagas have
+/// been found to be of days that have a partition.
 pub(crate) async fn lock(tx: &Tx, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key, Existing>, DbError> {
+    lock_in(tx, &table(keys), keys).await
+}
+
+/// As [`lock`], for sagas of any day.
+pub(crate) async fn lock_of_any_day(tx: &Tx, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key, Existing>, DbError> {
+    lock_in(tx, "saga.idempotency_keys", keys).await
+}
+
+async fn lock_in(tx: &Tx, guards: &str, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key, Existing>, DbError> {
     if keys.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -227,8 +237,7 @@ pub(crate) async fn lock(tx: &Tx, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key, 
          from {guards} k
          join unnest($1::uuid[], $2::text[]) with ordinality u(saga_id, step, n)
               on k.saga_id = u.saga_id and k.step = u.step
-         order by u.n for update of k",
-        guards = table(keys),
+         order by u.n for update of k"
     );
     let rows = tx.query(&sql, &[&sagas, &steps]).await?;
     rows.iter().map(|row| Ok(((row.get::<_, Uuid>(0).into(), row.get(1)), existing(row)?))).collect()
@@ -236,9 +245,8 @@ pub(crate) async fn lock(tx: &Tx, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key, 
 
 /// Has each of these (different) steps of the saga run? Also those of the running transaction; not those that are fenced.
 pub(crate) async fn all_run(tx: &Tx, saga_id: SagaId, steps: &[String]) -> Result<bool, DbError> {
-    let guards = partitions::guards_of([saga_id]);
-    let sql = format!("select count(*) from {guards} where saga_id = $1 and step = any($2) and verdict <> $3");
-    let row = tx.query_one(&sql, &[&saga_id.as_uuid(), &steps, &Verdict::Fenced.as_str()]).await?;
+    let sql = "select count(*) from saga.idempotency_keys where saga_id = $1 and step = any($2) and verdict <> $3";
+    let row = tx.query_one(sql, &[&saga_id.as_uuid(), &steps, &Verdict::Fenced.as_str()]).await?;
     Ok(usize::try_from(row.get::<_, i64>(0)).is_ok_and(|run| run == steps.len()))
 }
 
@@ -295,8 +303,7 @@ impl Words {
 
 /// How many guard rows of the saga have this verdict.
 pub(crate) async fn count(tx: &Tx, saga_id: SagaId, verdict: Verdict) -> Result<i64, DbError> {
-    let guards = partitions::guards_of([saga_id]);
-    let sql = format!("select count(*) from {guards} where saga_id = $1 and verdict = $2");
-    let row = tx.query_one(&sql, &[&saga_id.as_uuid(), &verdict.as_str()]).await?;
+    let sql = "select count(*) from saga.idempotency_keys where saga_id = $1 and verdict = $2";
+    let row = tx.query_one(sql, &[&saga_id.as_uuid(), &verdict.as_str()]).await?;
     Ok(row.get(0))
 }

@@ -98,7 +98,7 @@ impl Stage {
         cancel(&client, orders[0].1, &mut history).await?;
 
         let (provider_url, key) = (stack.url(Program::SandboxProvider)?, stack.provider_key());
-        let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("history-{}.jsonl", std::process::id()));
+        let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("history-{}.jsonl", Uuid::now_v7()));
         let amqp_url = stack.amqp_url().to_owned();
         let config = AuditConfig {
             history: Some(file),
