@@ -30,7 +30,7 @@ async fn grant(owner: &mut PgConnection, service_url: &str) -> Result<(), DbErro
         service_url.parse().map_err(|e: tokio_postgres::Error| DbError::Url(e.to_string()))?;
     let Some(role) = config.get_user() else { return Ok(()) };
     let role = format!("\"{}\"", role.replace('"', "\"\""));
-    // Grants and new partitions change the same catalogue rows, so replicas take turns with both (partitions.rs).
+    // Grants and new partitions change the same catalogue rows, so replicas take turns with both (partitions/mod.rs).
     let grants = format!(
         "set lock_timeout = '30s';
          do $$ begin

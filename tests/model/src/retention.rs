@@ -1,5 +1,5 @@
 //! R6, retention: guard rows are dropped by partition, never of unfinished sagas; what comes later is parked as expired,
-//! before any insert. Mirrors `saga-common/src/partitions.rs` and `Window::check`.
+//! before any insert. Mirrors `saga-common/src/partitions/mod.rs` and `Window::check`.
 //!
 //! Here a saga counts as finished when its order is, at every service. A participant of the code knows less: it looks at its
 //! own rows only ([`Mutant::DropsByOwnRows`]), and relies on retention being longer than any saga takes to end.
