@@ -87,7 +87,9 @@ impl<App: Send + Sync + 'static> Engine<App> {
 
     /// Makes the partitions of the days to come, drops those past retention.
     pub(crate) async fn keep_partitions(&self, owner_url: &str) -> Result<(), DbError> {
-        partitions::keep(owner_url, self.settings.retention_days, self.participant.unfinished, &self.window).await
+        let service_url = self.settings.database_url().map_err(|error| DbError::Url(error.to_string()))?;
+        let urls = (owner_url, service_url.as_str());
+        partitions::keep(urls, self.settings.retention_days, self.participant.unfinished, &self.window).await
     }
 
     /// Locks the shared rows of a batch, all of them before any handler (R7).

@@ -25,7 +25,8 @@ pub async fn migrate(owner_url: &str, service_url: &str, service: &Migrator) -> 
     Ok(())
 }
 
-async fn grant(owner: &mut PgConnection, service_url: &str) -> Result<(), DbError> {
+/// Lets the role of `service_url` work with what is there, and with what the owner makes later.
+pub(crate) async fn grant(owner: &mut PgConnection, service_url: &str) -> Result<(), DbError> {
     let config: tokio_postgres::Config =
         service_url.parse().map_err(|e: tokio_postgres::Error| DbError::Url(e.to_string()))?;
     let Some(role) = config.get_user() else { return Ok(()) };

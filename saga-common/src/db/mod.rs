@@ -4,6 +4,7 @@ mod migrate;
 mod statement;
 mod tx;
 
+pub(crate) use migrate::grant;
 pub use migrate::migrate;
 use statement::Bracket;
 pub(crate) use statement::{Answer, Statement};

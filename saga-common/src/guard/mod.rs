@@ -303,7 +303,8 @@ impl Words {
 
 /// How many guard rows of the saga have this verdict.
 pub(crate) async fn count(tx: &Tx, saga_id: SagaId, verdict: Verdict) -> Result<i64, DbError> {
-    let sql = "select count(*) from saga.idempotency_keys where saga_id = $1 and verdict = $2";
-    let row = tx.query_one(sql, &[&saga_id.as_uuid(), &verdict.as_str()]).await?;
+    let guards = partitions::guards_of([saga_id]);
+    let sql = format!("select count(*) from {guards} where saga_id = $1 and verdict = $2");
+    let row = tx.query_one(&sql, &[&saga_id.as_uuid(), &verdict.as_str()]).await?;
     Ok(row.get(0))
 }

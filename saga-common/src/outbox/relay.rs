@@ -102,17 +102,18 @@ async fn publish_even_alone(
     units: Vec<Batch>,
     (link, done): (&Link, &CancellationToken),
 ) -> bool {
-    if publish(outbox, db, publisher, units.clone()).await {
-        return true;
-    }
     let goes_on = async || !done.is_cancelled() && link.ensure().await.is_ok();
-    let mut units = if units.len() > 1 { units } else { Vec::new() }.into_iter();
-    let mut going_on = goes_on().await;
-    while going_on && let Some(unit) = units.next() {
-        outbox.mark_in_flight(std::slice::from_ref(&unit));
-        going_on = publish(outbox, db, publisher, vec![unit]).await || goes_on().await;
+    if publish(outbox, db, publisher, units.clone()).await || units.len() == 1 {
+        return goes_on().await;
     }
-    going_on
+    for unit in units {
+        if !goes_on().await {
+            return false;
+        }
+        outbox.mark_in_flight(std::slice::from_ref(&unit));
+        publish(outbox, db, publisher, vec![unit]).await;
+    }
+    goes_on().await
 }
 
 /// What the broker has no queue for, or has not taken with the others of its unit, stays in the outbox, and is tried again after

@@ -30,20 +30,23 @@ pub(super) fn insert(batch: &Batch, recorded: usize, (owner, lease): (Uuid, Dura
     let announcements: Vec<i32> = messages.iter().map(|m| i32::try_from(m.announcement).unwrap_or(i32::MAX)).collect();
     let mut said: Vec<&[u8]> = messages.iter().map(|m| m.body.as_slice()).collect();
     let others = said.split_off(recorded.min(said.len()));
-    let statement = Statement::new(format!(
+    let recording = format!(
         "with said as (
-             insert into {words} (unit, ids, bodies)
-             select $1::uuid, ($2::uuid[])[:cardinality($12::bytea[])], $12::bytea[] where cardinality($12::bytea[]) > 0)
+             insert into {} (unit, ids, bodies) select $1::uuid, ($2::uuid[])[:cardinality($12::bytea[])], $12::bytea[])",
+        partitions::said_of(*unit)
+    );
+    let statement = Statement::new(format!(
+        "{recording}
          insert into saga.outbox (unit, ids, sagas, types, fanned_out, causations, traceparents, announcements, bodies,
                                   owner, leased_until)
          select $1::uuid, $2::uuid[], $3::uuid[], $4::text[], $5::bool[], $6::uuid[], $7::text[], $8::int4[], $9::bytea[],
                 $10::uuid, clock_timestamp() + $11::float8 * interval '1 ms'
          where saga.must_be($1::uuid)",
-        words = partitions::said_of(*unit),
+        recording = if said.is_empty() { "" } else { &recording },
     ));
     let statement = statement.with(unit.as_uuid()).with(ids).with(sagas).with(types).with(fanned_out).with(causes);
     let statement = statement.with(traces).with(announcements).with(others).with(owner).with(millis(lease));
-    Some(statement.with(said))
+    Some(if said.is_empty() { statement } else { statement.with(said) })
 }
 
 /// Deletes what was confirmed. Rows that another process has locked are its to delete.

@@ -1,7 +1,7 @@
 //! Days, the names of their partitions, and which ids belong to them. Pure.
 //!
-//! Statements of the hot path name the partition of their day: for one on the whole table PostgreSQL opens and locks all
-//! partitions, or finds the right one for each row.
+//! Statements of a batch name the partition of its day, if it has one: for a statement on the whole table PostgreSQL opens
+//! and locks all partitions, or finds the right one for each row.
 
 use crate::db::DbError;
 use crate::ids::{SagaId, UnitId};

@@ -7,7 +7,7 @@ mod days;
 use days::{DAY_MS, GUARDS, SAID, day_of, floor_id, partition};
 pub(crate) use days::{guards_of, said_of};
 
-use crate::db::DbError;
+use crate::db::{DbError, grant};
 use crate::ids::SagaId;
 use sqlx::{Connection, PgConnection};
 use std::collections::BTreeSet;
@@ -82,21 +82,21 @@ fn now_ms() -> u64 {
 }
 
 /// Makes partitions up to [`DAYS_AHEAD`], drops those past retention that hold nothing unfinished, sets the window, and
-/// tells how many days are left. Runs as the owner; several replicas take turns.
+/// tells how many days are left. Runs as the owner (of both URLs the first; the other is the service's); several replicas take turns.
 pub(crate) async fn keep(
-    owner_url: &str,
+    urls: (&str, &str),
     retention_days: u32,
     unfinished: Option<&'static str>,
     window: &Window,
 ) -> Result<(), DbError> {
-    let kept = keep_window(owner_url, retention_days, unfinished, window).await;
+    let kept = keep_window(urls, retention_days, unfinished, window).await;
     // Also when the owner cannot even connect: the days pass all the same.
     window.tell_days_ahead();
     kept
 }
 
 async fn keep_window(
-    owner_url: &str,
+    (owner_url, service_url): (&str, &str),
     retention_days: u32,
     unfinished: Option<&'static str>,
     window: &Window,
@@ -110,6 +110,8 @@ async fn keep_window(
     let now = now.unsigned_abs();
     let today = now / DAY_MS;
     let kept = keep_days(&mut owner, today, retention_days, unfinished).await;
+    // Also into days that somebody else has made, which are written into by name.
+    let kept = kept.and(grant(&mut owner, service_url).await);
     let days = existing(&mut owner, GUARDS).await?;
     owner.close().await?;
     match (kept, days.first()) {

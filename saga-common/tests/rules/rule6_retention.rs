@@ -1,8 +1,8 @@
 //! R6: which sagas can be guarded, and for how long.
 
-use crate::shop::{Placed, Shop, effects, shop};
-use crate::world::{Fallible, LIMIT, Outcome, World, eventually};
-use saga_common::testkit::Message;
+use crate::shop::{Placed, Shop, effects, said, shop};
+use crate::world::{Fallible, LIMIT, MIGRATOR, Outcome, World, eventually};
+use saga_common::testkit::{Bench, Message};
 use saga_common::{SagaId, Verdict};
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -35,6 +35,86 @@ async fn partitions_of(bench: &Shop, table: &str) -> Fallible<BTreeSet<String>> 
     let sql = "select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
                where i.inhparent = ('saga.' || $1)::regclass";
     Ok(bench.db().query(sql, &[&table]).await?.iter().map(|row| row.get(0)).collect())
+}
+
+/// Statements name the partition of their batch's day; this batch has none.
+#[tokio::test(flavor = "multi_thread")]
+async fn sagas_of_two_days_in_one_batch_are_handled_as_each_by_itself() -> Outcome {
+    let world = World::new().await?;
+    let script = Arc::default();
+    let bench = world.bench(shop(&script)?).await?;
+    let (mixed, alone) = ([saga_of_day(1), saga_of_day(0)], SagaId::new());
+    let placed = |saga: SagaId| Message::of(saga, &Placed::order());
+    let batches = async |of: &dyn Fn(SagaId) -> Fallible<Message>| -> Outcome {
+        let together: Vec<Message> = mixed.iter().map(|saga| of(*saga)).collect::<Fallible<_>>()?;
+        bench.deliver_batch(&together).await?;
+        let expected = bench.deliver(&of(alone)?).await?;
+        for message in &together {
+            assert_eq!(bench.report(message).await?.verdict, expected.verdict);
+        }
+        for saga in mixed {
+            assert_eq!(effects(&bench, saga).await?, effects(&bench, alone).await?);
+            assert_eq!(said(&bench, saga).await?, said(&bench, alone).await?);
+        }
+        Ok(())
+    };
+    // New, again under other ids, undone, and asked for once more.
+    batches(&|saga| Ok(placed(saga)?)).await?;
+    batches(&|saga| Ok(placed(saga)?)).await?;
+    batches(&|saga| Ok(Message::failure(saga))).await?;
+    bench.confirm_all().await?;
+    batches(&|saga| Ok(Message::failure(saga).announced(1))).await?;
+    assert_eq!(said(&bench, alone).await?, ["saga.compensated.v1"]);
+    assert_eq!(script.count("reserve"), 3, "no batch was split");
+    Ok(())
+}
+
+/// A service whose role owns nothing, beside an owner who makes the partitions.
+async fn service_of_an_owner(world: &World) -> Fallible<Shop> {
+    #[derive(clap::Parser)]
+    struct Bare {
+        #[command(flatten)]
+        engine: saga_common::Settings,
+    }
+    let role = format!("{}_svc", world.name);
+    let make = format!(
+        "create role \"{role}\" login password 'service'; grant connect on database \"{}\" to \"{role}\"",
+        world.name
+    );
+    world.administrate(&make).await?;
+    let port = world.database_port()?;
+    let service_url = format!("postgres://{role}:service@127.0.0.1:{port}/{}", world.name);
+    let urls = ["bare", "--database-url", &service_url, "--database-owner-url", &world.database_url, "--amqp-url", ""];
+    let settings = <Bare as clap::Parser>::try_parse_from(urls)?.engine;
+    Ok(Bench::with_settings(shop(&Arc::default())?, settings, &MIGRATOR).await?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_owns_nothing_works_with_partitions_of_later_and_of_strangers() -> Outcome {
+    let world = World::new().await?;
+    let bench = service_of_an_owner(&world).await?;
+    let owner = world.bench(shop(&Arc::default())?).await?;
+    let works = async |saga: SagaId| -> Outcome {
+        let placed = bench.deliver(&Message::of(saga, &Placed::order())?).await?;
+        assert_eq!((placed.verdict, placed.waiting), (Some(Verdict::Done), None));
+        assert_eq!(bench.fail(saga).await?.verdict, Some(Verdict::Undone));
+        Ok(())
+    };
+    works(saga_of_day(1)).await?;
+    // Made again by the owner, after all was granted; and once more by a stranger, before the hourly look.
+    for stranger in [false, true] {
+        for table in ["idempotency_keys", "said"] {
+            owner.db().execute(&format!("drop table saga.{}", partition_of(table, 1)), &[]).await?;
+        }
+        if stranger {
+            make_past(&owner, 1).await?;
+            let revoke = format!("revoke all on saga.{} from \"{}_svc\"", partition(1), world.name);
+            owner.db().execute(&revoke, &[]).await?;
+        }
+        bench.keep_partitions().await?;
+        works(saga_of_day(1)).await?;
+    }
+    Ok(())
 }
 
 /// Makes the partition of a past day, as the service did then.
