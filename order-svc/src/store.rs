@@ -1,8 +1,8 @@
 //! All SQL that writes, and what has to be read to write.
 //!
-//! A statement that is given ids asks for the status in a form that no index is for (`is not distinct from`, `is true`).
-//! Its plan is made once, perhaps while there are no orders: finding all that are pending, and of those the ones meant,
-//! looks cheap then.
+//! A statement that is given ids looks orders up by them alone: `id = any(..)`, no join, and the status in a form that no
+//! index is for (`is not distinct from`, `is true`). Its plan is made once, perhaps while there are few orders or few that
+//! are pending: finding all of those, and among them the ones meant, looks cheap then.
 
 use crate::placement::{Placement, Times};
 use order_contracts::{CustomerId, OrderId, PaymentCharged};
@@ -61,10 +61,10 @@ pub(crate) async fn confirm(tx: &Tx, charges: &[&PaymentCharged]) -> Result<Hash
     let currencies: Vec<&str> = charges.iter().map(|charged| charged.currency.as_str()).collect();
     let rows = tx
         .query(
-            "update orders o set status = 'confirmed', updated_at = clock_timestamp()
-             from unnest($1::uuid[], $2::int8[], $3::text[]) c(id, amount_minor, currency)
-             where o.id = c.id and o.status is not distinct from 'pending' and o.amount_minor = c.amount_minor and o.currency = c.currency
-             returning o.id, o.customer_id",
+            "update orders set status = 'confirmed', updated_at = clock_timestamp()
+             where id = any($1) and status is not distinct from 'pending'
+                   and amount_minor = ($2::int8[])[array_position($1, id)] and currency = ($3::text[])[array_position($1, id)]
+             returning id, customer_id",
             &[&ids, &amounts, &currencies],
         )
         .await?;
@@ -116,8 +116,9 @@ pub(crate) async fn answer(tx: &Tx, answers: &[(OrderId, &str)]) -> Result<HashM
                  updated_at = clock_timestamp()
              from (select a.id, bit_or(coalesce(1 << (array_position(a.required_answers, u.participant) - 1), 0)) as mask
                    from unnest($1::uuid[], $2::text[]) u(id, participant) join orders a on a.id = u.id
+                   where a.id = any($1)
                    group by a.id) given
-             where o.id = given.id
+             where o.id = given.id and o.id = any($1)
              returning o.id, o.status = 'cancelled' and given.mask <> 0, o.required_answers, o.customer_id, o.reason",
             &[&ids, &participants],
         )
