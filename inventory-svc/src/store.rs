@@ -1,14 +1,15 @@
 //! All SQL that writes, and what has to be read to write. A row of `stock` is changed only by who has locked it.
 
-use crate::domain::{Count, Shelf, Wanted, is_sku};
-use saga_common::{DbError, SagaId, Tx};
+use crate::domain::{Count, Shelf, Wanted};
+use saga_common::{DbError, Row, SagaId, Statement, Tx};
 use std::collections::{BTreeMap, BTreeSet};
+
 use uuid::Uuid;
 
 /// Locks the stock that a batch will touch, in one order for everybody: of the articles `$1`, and of those that the
-/// sagas `$2` have reserved.
+/// sagas `$2` have reserved. What it returns is for [`shelf`].
 pub(crate) const LOCK_STOCK: &str = "
-    select s.sku from stock s
+    select s.sku, s.available from stock s
     join (select unnest($1::text[]) as sku union select sku from reservations where order_id = any($2::uuid[])) t
       on t.sku = s.sku
     order by s.sku for no key update of s";
@@ -24,63 +25,47 @@ pub(crate) struct Stock {
     pub(crate) sold: i64,
 }
 
-/// What there is of the articles that these orders want. They must be locked.
-pub(crate) async fn shelf(tx: &Tx, orders: &[Wanted]) -> Result<Shelf, DbError> {
-    let skus: BTreeSet<&str> = orders.iter().flat_map(Wanted::lines).map(|(sku, _)| sku.as_str()).collect();
-    let skus: Vec<&str> = skus.into_iter().filter(|sku| is_sku(sku)).collect();
-    let rows = tx.query("select sku, available from stock where sku = any($1)", &[&skus]).await?;
-    Ok(rows.iter().map(|row| (row.get::<_, &str>(0).into(), row.get(1))).collect())
+/// What there is of the articles that a batch has locked. Only reserving changes that.
+pub(crate) fn shelf(locked: &[Row]) -> Shelf {
+    locked.iter().map(|row| (row.get::<_, &str>(0).into(), row.get(1))).collect()
 }
 
-/// Writes down what the orders took off the shelf, in one round trip.
-///
-/// # Errors
-/// The database's, also when there is less than they took.
-pub(crate) async fn hold(tx: &Tx, orders: &[(SagaId, &Wanted)]) -> Result<(), DbError> {
+/// Writes down what the orders took off the shelf. The database refuses more than there is.
+pub(crate) fn hold(tx: &Tx, orders: &[(SagaId, &Wanted)]) -> Result<(), DbError> {
     if orders.is_empty() {
         return Ok(());
     }
-    tokio::try_join!(biased; reserve(tx, orders), take(tx, orders))?;
-    Ok(())
+    tx.later(reserve(orders))?;
+    tx.later(take(orders))
 }
 
-async fn reserve(tx: &Tx, orders: &[(SagaId, &Wanted)]) -> Result<(), DbError> {
-    let (mut ids, mut skus, mut quantities) = (Vec::<Uuid>::new(), Vec::<&str>::new(), Vec::<i64>::new());
+fn reserve(orders: &[(SagaId, &Wanted)]) -> Statement<'static> {
+    let (mut ids, mut skus, mut quantities) = (Vec::<Uuid>::new(), Vec::<String>::new(), Vec::<i64>::new());
     for (saga_id, wanted) in orders {
         for (sku, quantity) in wanted.lines() {
             ids.push(saga_id.as_uuid());
-            skus.push(sku.as_str());
+            skus.push(sku.as_str().to_owned());
             quantities.push(quantity);
         }
     }
-    tx.execute(
-        "insert into reservations (order_id, sku, quantity, state)
-         select order_id, sku, quantity, 'held' from unnest($1::uuid[], $2::text[], $3::bigint[]) u(order_id, sku, quantity)",
-        &[&ids, &skus, &quantities],
-    )
-    .await?;
-    Ok(())
+    let sql = "insert into reservations (order_id, sku, quantity, state)
+               select order_id, sku, quantity, 'held' from unnest($1::uuid[], $2::text[], $3::bigint[]) u(order_id, sku, quantity)";
+    Statement::new(sql).with(ids).with(skus).with(quantities)
 }
 
-async fn take(tx: &Tx, orders: &[(SagaId, &Wanted)]) -> Result<(), DbError> {
+fn take(orders: &[(SagaId, &Wanted)]) -> Statement<'static> {
     let mut taken = BTreeMap::<&str, i64>::new();
     for (sku, quantity) in orders.iter().flat_map(|(_, wanted)| wanted.lines()) {
         // All of it was on the shelf, which counts no further.
         let all = taken.entry(sku.as_str()).or_default();
         *all = all.saturating_add(quantity);
     }
-    let (skus, quantities): (Vec<&str>, Vec<i64>) = taken.into_iter().unzip();
-    let changed = tx
-        .execute(
-            "update stock s set available = s.available - t.quantity, reserved = s.reserved + t.quantity
-             from unnest($1::text[], $2::bigint[]) t(sku, quantity) where s.sku = t.sku",
-            &[&skus, &quantities],
-        )
-        .await?;
-    if changed == skus.len() as u64 {
-        return Ok(());
-    }
-    Err(DbError::Broken(format!("{changed} of {} articles could be taken off the shelf", skus.len())))
+    let (skus, quantities): (Vec<String>, Vec<i64>) = taken.into_iter().map(|(sku, all)| (sku.to_owned(), all)).unzip();
+    let sql = "with taken as (
+                   update stock s set available = s.available - t.quantity, reserved = s.reserved + t.quantity
+                   from unnest($1::text[], $2::bigint[]) t(sku, quantity) where s.sku = t.sku returning 1)
+               select saga.must_all_be_hit(count(*), cardinality($1)) from taken";
+    Statement::new(sql).with(skus).with(quantities)
 }
 
 /// Puts back what an order holds. Holding nothing is no error.

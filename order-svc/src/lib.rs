@@ -31,8 +31,8 @@ static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 /// Where it listens unless told otherwise.
 const LISTEN: &str = "127.0.0.1:8080";
 
-/// Loops that read by the clock, each one statement at a time.
-const CLOCK_READS: u32 = 3;
+/// Loops that read, each one statement at a time: three by the clock, and the prices.
+const LOOP_READS: u32 = 4;
 
 /// What the steps see.
 pub(crate) struct App {
@@ -49,19 +49,18 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let app = App { required_answers: config.participants.clone() };
     let participant = participant::participant(app).map_err(Error::from)?;
     // What goes on by itself has connections of its own: a crowd of readers must not keep deadlines waiting.
-    let clock_reads = saga_common::db::reads(&config.engine.database_url()?, CLOCK_READS).map_err(Error::from)?;
+    let loop_reads = saga_common::db::reads(&config.engine.database_url()?, LOOP_READS).map_err(Error::from)?;
     let service = Service::prepare(participant, config.engine.clone(), &MIGRATOR).await?;
     let watch = watch::Watch::default();
     let (placements, waiting) = placement::queue();
     let saga = service.saga();
     service.spawn(|_| placement::commit_groups(saga, waiting, placement::Terms::of(&config)));
     let saga = service.saga();
-    service.spawn(|stop| deadline::cancel_overdue(saga, clock_reads.clone(), stop));
-    service.spawn(|stop| deadline::forget_request_keys(clock_reads.clone(), stop));
-    service.spawn(|stop| watch::look(watch.clone(), clock_reads.clone(), stop));
+    service.spawn(|stop| deadline::cancel_overdue(saga, loop_reads.clone(), stop));
+    service.spawn(|stop| deadline::forget_request_keys(loop_reads.clone(), stop));
+    service.spawn(|stop| watch::look(watch.clone(), loop_reads.clone(), stop));
     let (prices, asked) = prices::queue();
-    let reads = service.reads();
-    service.spawn(|_| prices::answer_together(reads, asked));
+    service.spawn(|_| prices::answer_together(loop_reads, asked));
     let client = config.client();
     let urls = config.others().into_iter().map(|(_, url)| url).collect();
     let required = config.participants.clone();

@@ -4,7 +4,8 @@
 use crate::domain::Price;
 use order_contracts::Money;
 use saga_common::http::Problem;
-use sqlx::PgPool;
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, PgPool, Postgres};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,13 +45,15 @@ impl Prices {
     }
 }
 
-/// Answers what is waiting, all at once, until nobody can ask any more.
+/// Answers what is waiting, all at once, until nobody can ask any more. Keeps its connection while that answers: the pool
+/// would test it before and after each question, a round trip each.
 pub(crate) async fn answer_together(reads: PgPool, mut waiting: mpsc::Receiver<Asked>) {
     let mut asked = Vec::new();
+    let mut connection = None;
     while waiting.recv_many(&mut asked, TOGETHER).await > 0 {
         let skus: BTreeSet<&String> = asked.iter().flat_map(|it| &it.skus).collect();
         let skus: Vec<String> = skus.into_iter().cloned().collect();
-        let prices = match tokio::time::timeout(ANSWERS_WITHIN, read(&reads, &skus)).await {
+        let prices = match tokio::time::timeout(ANSWERS_WITHIN, ask(&reads, &mut connection, &skus)).await {
             Ok(prices) => prices.map(Arc::new).map_err(Problem::from),
             Err(_) => Err(Problem::unavailable("the database does not say what the articles cost; try again")),
         };
@@ -61,9 +64,28 @@ pub(crate) async fn answer_together(reads: PgPool, mut waiting: mpsc::Receiver<A
     }
 }
 
-async fn read(reads: &PgPool, skus: &[String]) -> Result<BTreeMap<String, Price>, sqlx::Error> {
+/// Asks on the connection that answered last, or, when that has failed since, on another one.
+async fn ask(
+    reads: &PgPool,
+    kept: &mut Option<PoolConnection<Postgres>>,
+    skus: &[String],
+) -> Result<BTreeMap<String, Price>, sqlx::Error> {
+    // Taken out: one that fails, or does not answer in time, is not used again.
+    if let Some(mut connection) = kept.take()
+        && let Ok(prices) = read(&mut connection, skus).await
+    {
+        *kept = Some(connection);
+        return Ok(prices);
+    }
+    let mut connection = reads.acquire().await?;
+    let prices = read(&mut connection, skus).await?;
+    *kept = Some(connection);
+    Ok(prices)
+}
+
+async fn read(connection: &mut PgConnection, skus: &[String]) -> Result<BTreeMap<String, Price>, sqlx::Error> {
     let rows = sqlx::query!("select sku, unit_price_minor, currency from products where sku = any($1)", skus)
-        .fetch_all(reads)
+        .fetch_all(connection)
         .await?;
     let price = rows.into_iter().filter_map(|row| {
         let unit_price = Money::from_minor(row.unit_price_minor).ok()?;
@@ -100,6 +122,28 @@ mod tests {
         }
         assert!(answers.iter().all(|answer| Arc::ptr_eq(answer, &answers[0])), "they were answered one by one");
         assert_eq!(answers[0].keys().collect::<Vec<_>>(), ["MUG-STONE", "SCALE-01"]);
+        drop(prices);
+        Ok(answering.await?)
+    }
+
+    #[tokio::test]
+    async fn prices_are_read_again_after_their_connection_was_lost() -> Result<(), Box<dyn std::error::Error>> {
+        let servers = Servers::shared().await?;
+        let name = format!("prices_{}", uuid::Uuid::now_v7().simple());
+        let url = servers.create_database(&name).await?;
+        let reads = PgPool::connect(&url).await?;
+        crate::MIGRATOR.run(&reads).await?;
+        let (prices, waiting) = queue();
+        let answering = tokio::spawn(answer_together(reads, waiting));
+        let ask = || prices.of(vec!["MUG-STONE".to_owned()]);
+        ask().await.map_err(|problem| format!("{problem:?}"))?;
+        let end_all = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+                       where datname = current_database() and pid <> pg_backend_pid()";
+        let mut other = <PgConnection as sqlx::Connection>::connect(&url).await?;
+        let ended: i64 = sqlx::query_scalar(end_all).fetch_one(&mut other).await?;
+        assert!(ended > 0, "it had no connection");
+        let answer = ask().await.map_err(|problem| format!("{problem:?}"))?;
+        assert!(answer.contains_key("MUG-STONE"), "nobody notices");
         drop(prices);
         Ok(answering.await?)
     }

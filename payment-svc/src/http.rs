@@ -127,7 +127,7 @@ async fn set_wallet(saga: &Saga, customer_id: &str, wallet: Wallet) -> Result<Wa
         amount_minor: wallet.balance_minor - before.balance_minor,
     };
     if difference.amount_minor != 0 {
-        store::book(unit.tx(), &[difference]).await?;
+        store::book(unit.tx(), &[difference])?;
     }
     if wallet.currency != before.currency {
         store::set_currency(unit.tx(), customer_id, &wallet.currency).await?;

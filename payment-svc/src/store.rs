@@ -1,8 +1,9 @@
 //! All SQL that writes, and what has to be read to write.
 
 use crate::domain::{Status, Wallet};
-use saga_common::{DbError, Tx};
+use saga_common::{DbError, Row, Statement, Tx};
 use std::collections::{BTreeMap, BTreeSet};
+
 use uuid::Uuid;
 
 /// Opens the wallets of customers who have none. The first of two statements that run before a batch (R7); `$2`, the
@@ -24,9 +25,9 @@ pub(crate) const OPEN_WALLETS: &str = "
     select customer_id, 'opening', balance_minor from opened";
 
 /// Locks the wallets that a batch may touch, in one order: those of the customers `$1` who are to pay, and those that
-/// have paid for the sagas `$2`, which may be about to be undone.
+/// have paid for the sagas `$2`, which may be about to be undone. What it returns is for [`wallets`].
 pub(crate) const LOCK_WALLETS: &str = "
-    select 1
+    select w.customer_id, w.balance_minor, w.currency
     from (select unnest($1::text[]) as customer_id
           union
           select customer_id from payments where order_id = any($2::uuid[]) and method = 'wallet') k
@@ -97,11 +98,11 @@ pub(crate) async fn set_opening_balance(tx: &Tx, balance_minor: i64) -> Result<(
 /// Opens a customer's wallet if there is none, locks it, and returns it: for a change outside of any saga.
 pub(crate) async fn open_and_lock(tx: &Tx, customer_id: &str) -> Result<Wallet, DbError> {
     let (customers, sagas): (&[&str], &[Uuid]) = (&[customer_id], &[]);
-    for statement in [OPEN_WALLETS, LOCK_WALLETS] {
-        tx.query(statement, &[&customers, &sagas]).await?;
-    }
-    let wallet = wallets(tx, &BTreeSet::from([customer_id])).await?.remove(customer_id);
-    wallet.ok_or_else(|| DbError::Broken(format!("the wallet of {customer_id} was opened, but is not there")))
+    tx.execute(OPEN_WALLETS, &[&customers, &sagas]).await?;
+    let locked = tx.query(LOCK_WALLETS, &[&customers, &sagas]).await?;
+    wallets(&locked)
+        .remove(customer_id)
+        .ok_or_else(|| DbError::Broken(format!("the wallet of {customer_id} was opened, but is not there")))
 }
 
 /// Changes what a locked wallet's balance is counted in.
@@ -110,64 +111,48 @@ pub(crate) async fn set_currency(tx: &Tx, customer_id: &str, currency: &str) -> 
     Ok(())
 }
 
-/// The wallets of these customers.
-pub(crate) async fn wallets(tx: &Tx, customers: &BTreeSet<&str>) -> Result<BTreeMap<String, Wallet>, DbError> {
-    if customers.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let customers: Vec<&str> = customers.iter().copied().collect();
-    let find = "select customer_id, balance_minor, currency from wallets where customer_id = any($1)";
-    let rows = tx.query(find, &[&customers]).await?;
-    let wallet = |row: &tokio_postgres::Row| Wallet { balance_minor: row.get(1), currency: row.get(2) };
-    Ok(rows.iter().map(|row| (row.get(0), wallet(row))).collect())
+/// The wallets that have been locked, by customer.
+pub(crate) fn wallets(locked: &[Row]) -> BTreeMap<String, Wallet> {
+    let wallet = |row: &Row| Wallet { balance_minor: row.get(1), currency: row.get(2) };
+    locked.iter().map(|row| (row.get(0), wallet(row))).collect()
 }
 
-/// Books movements: the lines and the balances they change, by one statement.
-///
-/// # Errors
-/// When a customer has no wallet or a balance would fall below zero; the transaction can then only be dropped.
-pub(crate) async fn book(tx: &Tx, movements: &[Movement<'_>]) -> Result<(), DbError> {
+/// Books movements: the lines and the balances they change, by one statement. The database refuses it when a customer has no
+/// wallet or a balance would fall below zero.
+pub(crate) fn book(tx: &Tx, movements: &[Movement<'_>]) -> Result<(), DbError> {
     if movements.is_empty() {
         return Ok(());
     }
-    let customers: Vec<&str> = movements.iter().map(|m| m.customer_id).collect();
+    let customers: Vec<String> = movements.iter().map(|m| m.customer_id.to_owned()).collect();
     let (kinds, orders): (Vec<_>, Vec<_>) = movements.iter().map(|m| m.kind.columns()).unzip();
     let amounts: Vec<i64> = movements.iter().map(|m| m.amount_minor).collect();
-    let changed = tx
-        .execute(
-            "with booked as (
-                insert into wallet_movements (customer_id, order_id, kind, amount_minor)
-                select * from unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[])
-                returning customer_id, amount_minor)
-             update wallets w set balance_minor = w.balance_minor + b.total
-             from (select customer_id, sum(amount_minor)::bigint as total from booked group by customer_id) b
-             where w.customer_id = b.customer_id",
-            &[&customers, &orders, &kinds, &amounts],
-        )
-        .await?;
-    let wallets = customers.iter().collect::<BTreeSet<_>>().len();
-    if changed == wallets as u64 {
-        return Ok(());
-    }
-    Err(DbError::Broken(format!("{changed} of {wallets} wallets could be booked on")))
+    let wallets = movements.iter().map(|m| m.customer_id).collect::<BTreeSet<_>>().len();
+    let sql = "with booked as (
+                   insert into wallet_movements (customer_id, order_id, kind, amount_minor)
+                   select * from unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[])
+                   returning customer_id, amount_minor),
+               changed as (
+                   update wallets w set balance_minor = w.balance_minor + b.total
+                   from (select customer_id, sum(amount_minor)::bigint as total from booked group by customer_id) b
+                   where w.customer_id = b.customer_id returning 1)
+               select saga.must_all_be_hit(count(*), $5) from changed";
+    let wanted = i64::try_from(wallets).unwrap_or(i64::MAX);
+    tx.later(Statement::new(sql).with(customers).with(orders).with(kinds).with(amounts).with(wanted))
 }
 
 /// Records new payments.
-pub(crate) async fn record(tx: &Tx, payments: &[NewPayment<'_>]) -> Result<(), DbError> {
+pub(crate) fn record(tx: &Tx, payments: &[NewPayment<'_>]) -> Result<(), DbError> {
     let orders: Vec<Uuid> = payments.iter().map(|p| p.order_id).collect();
-    let customers: Vec<&str> = payments.iter().map(|p| p.customer_id).collect();
+    let customers: Vec<String> = payments.iter().map(|p| p.customer_id.to_owned()).collect();
     let amounts: Vec<i64> = payments.iter().map(|p| p.amount_minor).collect();
-    let currencies: Vec<&str> = payments.iter().map(|p| p.currency).collect();
-    let methods: Vec<&str> = payments.iter().map(|p| p.method).collect();
-    let statuses: Vec<&str> = payments.iter().map(|p| p.status.as_str()).collect();
-    let reasons: Vec<Option<&str>> = payments.iter().map(|p| p.reason.as_deref()).collect();
-    tx.execute(
-        "insert into payments (order_id, customer_id, amount_minor, currency, method, status, reason)
-         select * from unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[])",
-        &[&orders, &customers, &amounts, &currencies, &methods, &statuses, &reasons],
-    )
-    .await?;
-    Ok(())
+    let currencies: Vec<String> = payments.iter().map(|p| p.currency.to_owned()).collect();
+    let methods: Vec<String> = payments.iter().map(|p| p.method.to_owned()).collect();
+    let statuses: Vec<&'static str> = payments.iter().map(|p| p.status.as_str()).collect();
+    let reasons: Vec<Option<String>> = payments.iter().map(|p| p.reason.clone()).collect();
+    let sql = "insert into payments (order_id, customer_id, amount_minor, currency, method, status, reason)
+               select * from unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[])";
+    let statement = Statement::new(sql).with(orders).with(customers).with(amounts).with(currencies);
+    tx.later(statement.with(methods).with(statuses).with(reasons))
 }
 
 /// The payment of an order; none if nobody has asked for it.
@@ -204,7 +189,7 @@ pub(crate) async fn turn(
     read(&row.ok_or_else(mistaken)?)
 }
 
-fn read(row: &tokio_postgres::Row) -> Result<Payment, DbError> {
+fn read(row: &Row) -> Result<Payment, DbError> {
     let status: &str = row.get(4);
     Ok(Payment {
         customer_id: row.get(0),

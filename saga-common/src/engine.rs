@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -92,10 +93,10 @@ impl<App: Send + Sync + 'static> Engine<App> {
         partitions::keep(urls, self.settings.retention_days, self.participant.unfinished, &self.window).await
     }
 
-    /// Locks the shared rows of a batch, all of them before any handler (R7).
-    pub(crate) async fn lock_rows(&self, tx: &Tx, keys: &[String], sagas: &[SagaId]) -> Result<(), DbError> {
-        tx.send(&self.locks(keys, sagas)).await?;
-        Ok(())
+    /// Locks the shared rows of a batch, all of them before any handler (R7), and returns what the statements say of them.
+    pub(crate) async fn lock_rows(&self, tx: &Tx, keys: &[String], sagas: &[SagaId]) -> Result<Vec<Row>, DbError> {
+        let answers = tx.send(&self.locks(keys, sagas)).await?;
+        Ok(answers.into_iter().flat_map(|answer| answer.rows).collect())
     }
 
     /// The participant's statements that lock shared rows.

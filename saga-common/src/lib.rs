@@ -50,7 +50,7 @@ pub use action::set;
 pub use answer::{CompensationOutcome, SagaCompensated};
 pub use broker::BrokerError;
 pub use config::Settings;
-pub use db::{DbError, Tx};
+pub use db::{DbError, Statement, Tx};
 pub use error::Error;
 pub use event::{Event, Never};
 pub use guard::Verdict;
@@ -62,4 +62,6 @@ pub use service::{Service, StartError};
 pub use step::{
     Cx, Failure, Outcome, Received, Retry, SetResult, StepError, StepResult, Undo, UndoResult, refuse, say,
 };
+/// A row that a statement has returned: what [`Cx::locked`] and [`Tx::query`] give.
+pub use tokio_postgres::Row;
 pub use unit::Unit;

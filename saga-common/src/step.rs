@@ -14,6 +14,7 @@ use crate::ids::{MessageId, SagaId};
 use crate::unit::Announcement;
 use std::fmt;
 use std::sync::Arc;
+use tokio_postgres::Row;
 
 /// How an action ends: `R` is [`Never`] for a step that cannot refuse.
 pub type StepResult<S, R = Never> = Result<Outcome<S, R>, <R as Said>::Error>;
@@ -169,6 +170,7 @@ pub struct Cx<App> {
     pub(crate) failure: Option<Failure>,
     pub(crate) announcements: Vec<Announcement>,
     pub(crate) withdrawn: Vec<SagaId>,
+    pub(crate) locked: Vec<Row>,
 }
 
 impl<App> Cx<App> {
@@ -182,7 +184,16 @@ impl<App> Cx<App> {
             failure: None,
             announcements: Vec::new(),
             withdrawn: Vec::new(),
+            locked: Vec::new(),
         }
+    }
+
+    /// What the participant's [`locking`](crate::Builder::locking) statements have returned, one after another: the rows that
+    /// are locked, so that an action need not read them again. As they were before the first action of the batch: an action
+    /// reads what others of its participant change itself. An undo and the end of a job get none.
+    #[must_use]
+    pub fn locked(&self) -> &[Row] {
+        &self.locked
     }
 
     /// The open transaction. Never commit or roll back yourself.

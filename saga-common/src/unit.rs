@@ -20,6 +20,7 @@ use crate::step::Retry;
 use crate::topology::Route;
 use crate::waiting::{self, WaitingKey};
 use std::iter;
+use tokio_postgres::Row;
 
 /// How a step's word goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,20 +119,22 @@ impl Unit {
         Ok((Self { tx, ends }, found(&answers)))
     }
 
-    /// The same where no copies are likely: the `locks` on shared rows are in the same round trip. If a copy is met after all,
-    /// nothing has happened, and the unit's end comes back.
+    /// The same where no copies are likely: the `locks` on shared rows are in the same round trip, and what they return comes
+    /// with the unit. If a copy is met after all, nothing has happened, and the unit's end comes back.
     pub(crate) async fn open_new(
         db: &Db,
         ends: Ends,
         guards: &[NewGuard],
         locks: Vec<Statement<'_>>,
-    ) -> Result<Result<Self, Ends>, DbError> {
+    ) -> Result<Result<(Self, Vec<Row>), Ends>, DbError> {
         let first: Vec<Statement> = iter::once(guard::insert_new(ends.unit, guards)).chain(locks).collect();
         match db.begin_with(&first).await {
-            Ok((tx, answers)) if answers.first().is_some_and(|inserted| inserted.hit == guards.len() as u64) => {
-                Ok(Ok(Self { tx, ends }))
-            }
-            Ok((tx, _)) => {
+            Ok((tx, answers)) => {
+                let mut answers = answers.into_iter();
+                if answers.next().is_some_and(|inserted| inserted.hit == guards.len() as u64) {
+                    let locked = answers.flat_map(|answer| answer.rows).collect();
+                    return Ok(Ok((Self { tx, ends }, locked)));
+                }
                 tx.rollback().await;
                 Ok(Err(ends))
             }
@@ -158,7 +161,8 @@ impl Unit {
     pub(crate) async fn starting<E: Event>(db: &Db, step: &str, sagas: &[(SagaId, E)]) -> Result<Self, Error> {
         let mut ends = Ends::default();
         let guards = ends.start(step, sagas)?;
-        Self::open_new(db, ends, &guards, Vec::new()).await?.map_err(|_| taken().into())
+        let begun = Self::open_new(db, ends, &guards, Vec::new()).await?;
+        begun.map(|(unit, _)| unit).map_err(|_| taken().into())
     }
 
     /// Starts sagas: writes the guard rows of their first step and what it says. Call it before touching business

@@ -20,7 +20,7 @@ pub(crate) async fn reserve(
         let wanted = Wanted::by(order.saga_id, &order.event);
         asked.push(wanted.map_err(|why| StepError::dead_letter(why.to_string()))?);
     }
-    let mut shelf = store::shelf(cx.tx(), &asked).await?;
+    let mut shelf = store::shelf(cx.locked());
     let mut held = Vec::with_capacity(orders.len());
     let mut outcomes = Vec::with_capacity(orders.len());
     for (order, wanted) in orders.iter().zip(&asked) {
@@ -36,7 +36,7 @@ pub(crate) async fn reserve(
             }),
         });
     }
-    store::hold(cx.tx(), &held).await?;
+    store::hold(cx.tx(), &held)?;
     Ok(outcomes)
 }
 

@@ -7,16 +7,16 @@ use saga_common::{Cx, MessageId, Never, Outcome, Received, SetResult};
 
 /// Notes that orders stand.
 pub(crate) async fn confirmed(cx: &mut Cx<()>, orders: &[Received<OrderConfirmed>]) -> SetResult<Never> {
-    note(cx, orders.iter().map(|order| (order.message_id, Note::confirmed(&order.event)))).await
+    note(cx, orders.iter().map(|order| (order.message_id, Note::confirmed(&order.event))))
 }
 
 /// Notes that orders have been undone.
 pub(crate) async fn cancelled(cx: &mut Cx<()>, orders: &[Received<OrderCancelled>]) -> SetResult<Never> {
-    note(cx, orders.iter().map(|order| (order.message_id, Note::cancelled(&order.event)))).await
+    note(cx, orders.iter().map(|order| (order.message_id, Note::cancelled(&order.event))))
 }
 
-async fn note(cx: &Cx<()>, notes: impl Iterator<Item = (MessageId, Note)>) -> SetResult<Never> {
+fn note(cx: &Cx<()>, notes: impl Iterator<Item = (MessageId, Note)>) -> SetResult<Never> {
     let notes: Vec<_> = notes.collect();
-    store::add(cx.tx(), &notes).await?;
+    store::add(cx.tx(), &notes)?;
     Ok(notes.iter().map(|_| Outcome::Quiet).collect())
 }

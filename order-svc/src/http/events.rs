@@ -10,6 +10,7 @@ use futures::stream::{self, Stream};
 use order_contracts::OrderId;
 use saga_common::http::{Problem, Reply};
 use std::convert::Infallible;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// The order whenever its status changes, as an event of that name (`closed` when a confirmed one is done), until it
@@ -17,7 +18,7 @@ use uuid::Uuid;
 #[utoipa::path(get, path = "/orders/{id}/events", tag = "orders", params(("id" = Uuid, Path)),
     responses((status = 200, content_type = "text/event-stream"), (status = 404, body = Problem)))]
 pub(super) async fn stream(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     id: Result<Path<Uuid>, PathRejection>,
 ) -> Reply<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     let Path(id) = id?;

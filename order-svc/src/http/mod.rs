@@ -21,7 +21,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 /// What the handlers share.
-#[derive(Clone)]
 pub(crate) struct Shop {
     reads: PgPool,
     saga: Saga,
@@ -61,5 +60,5 @@ pub(crate) fn routes(shop: Shop) -> OpenApiRouter {
         .routes(routes!(events::stream))
         .routes(routes!(products::list))
         .routes(routes!(products::show, products::put))
-        .with_state(shop)
+        .with_state(Arc::new(shop))
 }

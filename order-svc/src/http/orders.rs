@@ -10,13 +10,14 @@ use axum::http::StatusCode;
 use order_contracts::OrderId;
 use saga_common::http::{Problem, Reply};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 /// An order.
 #[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = Uuid, Path)),
     responses((status = 200, body = Order), (status = 404, body = Problem)))]
-pub(super) async fn show(State(shop): State<Shop>, id: Result<Path<Uuid>, PathRejection>) -> Reply<Json<Order>> {
+pub(super) async fn show(State(shop): State<Arc<Shop>>, id: Result<Path<Uuid>, PathRejection>) -> Reply<Json<Order>> {
     let Path(id) = id?;
     Ok(Json(body::load(&shop.reads, id).await?))
 }
@@ -47,7 +48,7 @@ pub(super) struct Page {
 #[utoipa::path(get, path = "/orders", tag = "orders", params(Page),
     responses((status = 200, body = OrderList), (status = 400, body = Problem)))]
 pub(super) async fn list(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     page: Result<Query<Page>, QueryRejection>,
 ) -> Reply<Json<OrderList>> {
     let Query(page) = page?;
@@ -79,7 +80,7 @@ pub(super) async fn list(
 #[utoipa::path(post, path = "/orders/{id}/cancel", tag = "orders", params(("id" = Uuid, Path)),
     responses((status = 202, body = Order), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn cancel(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     id: Result<Path<Uuid>, PathRejection>,
 ) -> Reply<(StatusCode, Json<Order>)> {
     let Path(id) = id?;

@@ -16,6 +16,7 @@ use saga_common::faults::NotInjected;
 use saga_common::http::{Problem, Reply};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -60,7 +61,7 @@ pub(super) struct NewItem {
               (status = 422, body = Problem),
               (status = 503, body = Problem, description = "try again, with the same Idempotency-Key")))]
 pub(super) async fn place(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     headers: HeaderMap,
     order: Result<Json<NewOrder>, JsonRejection>,
 ) -> Reply<Response> {

@@ -9,6 +9,7 @@ use order_contracts::{Currency, Money};
 use saga_common::http::{Problem, Reply};
 use saga_common::{Error, Saga};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// A product.
@@ -45,7 +46,7 @@ pub(super) struct NewProduct {
 
 /// The price list.
 #[utoipa::path(get, path = "/products", tag = "products", responses((status = 200, body = ProductList)))]
-pub(super) async fn list(State(shop): State<Shop>) -> Reply<Json<ProductList>> {
+pub(super) async fn list(State(shop): State<Arc<Shop>>) -> Reply<Json<ProductList>> {
     let products = sqlx::query_as!(Product, "select sku, name, unit_price_minor, currency from products order by sku")
         .fetch_all(&shop.reads)
         .await?;
@@ -55,7 +56,10 @@ pub(super) async fn list(State(shop): State<Shop>) -> Reply<Json<ProductList>> {
 /// A product.
 #[utoipa::path(get, path = "/products/{sku}", tag = "products", params(("sku" = String, Path)),
     responses((status = 200, body = Product), (status = 404, body = Problem)))]
-pub(super) async fn show(State(shop): State<Shop>, sku: Result<Path<String>, PathRejection>) -> Reply<Json<Product>> {
+pub(super) async fn show(
+    State(shop): State<Arc<Shop>>,
+    sku: Result<Path<String>, PathRejection>,
+) -> Reply<Json<Product>> {
     let Path(sku) = sku?;
     if sku.contains('\0') {
         // PostgreSQL would refuse the question.
@@ -76,7 +80,7 @@ fn no_such_product() -> Problem {
 #[utoipa::path(put, path = "/products/{sku}", tag = "products", params(("sku" = String, Path)), request_body = NewProduct,
     responses((status = 200, body = Product), (status = 422, body = Problem)))]
 pub(super) async fn put(
-    State(shop): State<Shop>,
+    State(shop): State<Arc<Shop>>,
     sku: Result<Path<String>, PathRejection>,
     product: Result<Json<NewProduct>, JsonRejection>,
 ) -> Reply<Json<Product>> {

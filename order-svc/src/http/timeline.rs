@@ -11,6 +11,7 @@ use futures::future::join_all;
 use saga_common::http::{Problem, Reply};
 use saga_common::{SagaPart, SaidLine};
 use serde::Serialize;
+use std::sync::Arc;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -86,7 +87,10 @@ pub(super) struct Held {
 /// The story of an order.
 #[utoipa::path(get, path = "/orders/{id}/timeline", tag = "orders", params(("id" = Uuid, Path)),
     responses((status = 200, body = Timeline), (status = 404, body = Problem)))]
-pub(super) async fn show(State(shop): State<Shop>, id: Result<Path<Uuid>, PathRejection>) -> Reply<Json<Timeline>> {
+pub(super) async fn show(
+    State(shop): State<Arc<Shop>>,
+    id: Result<Path<Uuid>, PathRejection>,
+) -> Reply<Json<Timeline>> {
     let Path(id) = id?;
     let status = body::load(&shop.reads, id).await?.status;
     let mut timeline =

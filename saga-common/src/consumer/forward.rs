@@ -20,6 +20,7 @@ use crate::waiting::WaitingKey;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tokio_postgres::Row;
 
 /// An event whose step is known and whose body has been read.
 struct Ready<'a, App> {
@@ -73,7 +74,7 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     }
     faults::BEFORE_GUARDS.reached().await?;
     let guards: Vec<NewGuard> = ready.iter().map(Ready::guard).collect();
-    let (mut unit, found, locked) = open(engine, ends, &ready, &guards).await?;
+    let (mut unit, found, mut locked) = open(engine, ends, &ready, &guards).await?;
     if !found.held.is_empty() {
         unit.rollback().await;
         return Err(Failed::Held(found.held));
@@ -91,33 +92,33 @@ pub(super) async fn run<App: Send + Sync + 'static>(
         meet(engine, &mut unit.ends, known, existing, answers.get(&known.key)).await?;
     }
     if !new.is_empty() {
-        if !locked {
+        if locked.is_none() {
             let (keys, sagas) = shared(&new);
-            engine.lock_rows(unit.tx(), &keys, &sagas).await?;
+            locked = Some(engine.lock_rows(unit.tx(), &keys, &sagas).await?);
         }
         // What `Cx::all_have_run` takes turns on; its count is a statement after this wait.
         let counted: Vec<SagaId> = new.iter().filter(|r| r.step.is_keyed()).map(|r| r.saga_id).collect();
         announcer::lock(unit.tx(), &counted).await?;
     }
     faults::AFTER_LOCKS.reached().await?;
-    act(engine, unit, new).await
+    act(engine, unit, new, locked.unwrap_or_default()).await
 }
 
-/// Begins with the guard rows, and where no copies are likely with the locks on shared rows as well; tells whether it has those.
+/// Begins with the guard rows, and where no copies are likely with the locks on shared rows as well; returns those if it has them.
 /// (Behind copies they would come before the locks on the rows of those.)
 async fn open<App: Send + Sync + 'static>(
     engine: &Engine<App>,
     ends: Ends,
     ready: &[Ready<'_, App>],
     guards: &[NewGuard],
-) -> Result<(Unit, Found, bool), Failed> {
+) -> Result<(Unit, Found, Option<Vec<Row>>), Failed> {
     let told = ready.iter().any(|r| r.row.is_some() || r.announcement > 0);
     let ends = match engine.copies.expected(told) {
         Copies::Likely => ends,
         Copies::Unlikely => {
             let (keys, sagas) = shared(ready);
             match Unit::open_new(&engine.db, ends, guards, engine.locks(&keys, &sagas)).await? {
-                Ok(unit) => return Ok((unit, Found::all(), true)),
+                Ok((unit, locked)) => return Ok((unit, Found::all(), Some(locked))),
                 Err(ends) => {
                     engine.copies.met();
                     ends
@@ -129,7 +130,7 @@ async fn open<App: Send + Sync + 'static>(
     if !found.all {
         engine.copies.met();
     }
-    Ok((unit, found, false))
+    Ok((unit, found, None))
 }
 
 /// The rows that these events share with other sagas: by the keys that their steps declare, or else by their sagas.
@@ -144,9 +145,11 @@ async fn act<App: Send + Sync + 'static>(
     engine: &Arc<Engine<App>>,
     unit: Unit,
     ready: Vec<Ready<'_, App>>,
+    locked: Vec<Row>,
 ) -> Result<(), Failed> {
     let (tx, mut ends) = unit.into_parts();
     let mut cx = Cx::new(tx, Arc::clone(&engine.participant.app));
+    cx.locked = locked;
     let mut groups: Vec<(&Step<App>, Vec<Ready<App>>)> = Vec::new();
     for event in ready {
         match groups.iter_mut().find(|(step, _)| step.name == event.step.name && step.on == event.step.on) {

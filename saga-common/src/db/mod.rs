@@ -6,8 +6,9 @@ mod tx;
 
 pub(crate) use migrate::grant;
 pub use migrate::migrate;
+pub(crate) use statement::Answer;
 use statement::Bracket;
-pub(crate) use statement::{Answer, Statement};
+pub use statement::Statement;
 pub use tx::Tx;
 
 use crate::faults::Fault;
@@ -208,7 +209,7 @@ impl Db {
     /// One statement outside of any transaction, already with its values.
     pub(crate) async fn run(&self, statement: &Statement<'_>) -> Result<Vec<Row>, DbError> {
         let client = self.pool.get().await?;
-        let rows = answered(statement::send(&client, std::slice::from_ref(statement), Bracket::None)).await;
+        let rows = answered(statement::send(&client, &[statement], Bracket::None)).await;
         kept(client, rows.map(|answers| answers.into_iter().flat_map(|answer| answer.rows).collect()))
     }
 

@@ -7,22 +7,27 @@ use std::borrow::Cow;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-/// A statement with its values, on its way to the database together with others.
-pub(crate) struct Statement<'a> {
+/// A statement with its values, on its way to the database together with others: see [`Tx::later`](super::Tx::later).
+pub struct Statement<'a> {
     sql: Cow<'a, str>,
     values: Vec<Box<dyn ToSql + Send + Sync + 'a>>,
 }
 
 impl<'a> Statement<'a> {
-    pub(crate) fn new(sql: impl Into<Cow<'a, str>>) -> Self {
+    /// A statement whose parameters have no values yet.
+    pub fn new(sql: impl Into<Cow<'a, str>>) -> Self {
         Self { sql: sql.into(), values: Vec::new() }
     }
 
     /// Gives the next parameter its value.
     #[must_use]
-    pub(crate) fn with(mut self, value: impl ToSql + Send + Sync + 'a) -> Self {
+    pub fn with(mut self, value: impl ToSql + Send + Sync + 'a) -> Self {
         self.values.push(Box::new(value));
         self
+    }
+
+    pub(super) fn sql(&self) -> &str {
+        &self.sql
     }
 }
 
@@ -45,19 +50,27 @@ pub(super) enum Bracket {
     None,
 }
 
+/// What has to be prepared is prepared before anything is sent: it would leave out of turn otherwise.
+pub(super) async fn prepare(
+    client: &Object,
+    statements: &[&Statement<'_>],
+) -> Result<Vec<tokio_postgres::Statement>, tokio_postgres::Error> {
+    let mut prepared = Vec::with_capacity(statements.len());
+    for statement in statements {
+        prepared.push(client.prepare_cached(&statement.sql).await?);
+    }
+    Ok(prepared)
+}
+
 /// Sends all statements before it waits for the first answer. The database runs them in this order; after one that fails there,
 /// it refuses the others of the transaction and makes a COMMIT a ROLLBACK, so the first error is the one that says why. (A value
 /// that cannot be encoded never leaves; types are fixed here, and none of this size is.)
 pub(super) async fn send(
     client: &Object,
-    statements: &[Statement<'_>],
+    statements: &[&Statement<'_>],
     bracket: Bracket,
 ) -> Result<Vec<Answer>, tokio_postgres::Error> {
-    // What has to be prepared is prepared before: it would leave out of turn otherwise.
-    let mut prepared = Vec::with_capacity(statements.len());
-    for statement in statements {
-        prepared.push(client.prepare_cached(&statement.sql).await?);
-    }
+    let prepared = prepare(client, statements).await?;
     let ask = async |prepared: &tokio_postgres::Statement, statement: &Statement<'_>| {
         let values = statement.values.iter().map(|value| &**value as &(dyn ToSql + Sync));
         let mut answer = std::pin::pin!(client.query_raw(prepared, values).await?);

@@ -3,6 +3,8 @@
 use super::statement::{self, Answer, Bracket, Statement};
 use super::{DbError, Trouble, answered, trouble};
 use deadpool_postgres::Object;
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -12,6 +14,8 @@ use tokio_postgres::types::ToSql;
 /// a connection with an open transaction never returns to the pool.
 pub struct Tx {
     client: Option<Object>,
+    /// What goes with the next statement.
+    later: Mutex<Vec<Statement<'static>>>,
 }
 
 /// Refuses what would end the transaction. The guard rows of a whole batch would be true then, and what is left of its steps
@@ -47,8 +51,9 @@ const OPEN: &str = "a transaction has its connection until it ends";
 impl Tx {
     /// Begins, and runs the first statements in the same round trip. What they refuse does not cost the connection.
     pub(super) async fn begin(client: Object, first: &[Statement<'_>]) -> Result<(Self, Vec<Answer>), DbError> {
-        let tx = Self { client: Some(client) };
-        match answered(statement::send(tx.client(), first, Bracket::Begin)).await {
+        let tx = Self { client: Some(client), later: Mutex::default() };
+        let first: Vec<&Statement> = first.iter().collect();
+        match answered(statement::send(tx.client(), &first, Bracket::Begin)).await {
             Ok(answers) => Ok((tx, answers)),
             Err(error) => {
                 if trouble(&error) != Trouble::Gone {
@@ -64,6 +69,42 @@ impl Tx {
         self.client.as_ref().expect(OPEN)
     }
 
+    /// Runs a statement together with the next one of this transaction, or with its COMMIT, in the order given: it has no
+    /// round trip of its own, and nobody is told what it came to. So it must fail by itself if it does not do all that it
+    /// has to: an INSERT does, of an UPDATE that must hit some rows `saga.must_all_be_hit` can ask how many they were.
+    ///
+    /// # Errors
+    /// Because it would end the transaction. As the database refuses it, the next statement or the unit's end fails.
+    pub fn later(&self, statement: Statement<'static>) -> Result<(), DbError> {
+        must_not_end(statement.sql())?;
+        self.later.lock().unwrap_or_else(PoisonError::into_inner).push(statement);
+        Ok(())
+    }
+
+    fn take_later(&self) -> Vec<Statement<'static>> {
+        std::mem::take(&mut *self.later.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Asks the database; what was to be run with the next statement leaves first. Of two errors the first one says why.
+    async fn behind_others<T>(
+        &self,
+        own: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, DbError> {
+        let others = self.take_later();
+        if others.is_empty() {
+            return answered(own).await;
+        }
+        let others: Vec<&Statement> = others.iter().collect();
+        answered(async {
+            statement::prepare(self.client(), &others).await?;
+            // Polled in this order, so they leave in this order.
+            let (others, own) = futures::join!(statement::send(self.client(), &others, Bracket::None), own);
+            others?;
+            own
+        })
+        .await
+    }
+
     /// Runs a statement and tells how many rows it hit.
     ///
     /// # Errors
@@ -72,7 +113,7 @@ impl Tx {
     pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, DbError> {
         must_not_end(sql)?;
         let client = self.client();
-        answered(async { client.execute(&client.prepare_cached(sql).await?, params).await }).await
+        self.behind_others(async { client.execute(&client.prepare_cached(sql).await?, params).await }).await
     }
 
     /// Runs a query.
@@ -82,7 +123,7 @@ impl Tx {
     pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, DbError> {
         must_not_end(sql)?;
         let client = self.client();
-        answered(async { client.query(&client.prepare_cached(sql).await?, params).await }).await
+        self.behind_others(async { client.query(&client.prepare_cached(sql).await?, params).await }).await
     }
 
     /// Runs a query that finds one row or none.
@@ -92,7 +133,7 @@ impl Tx {
     pub async fn query_opt(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, DbError> {
         must_not_end(sql)?;
         let client = self.client();
-        answered(async { client.query_opt(&client.prepare_cached(sql).await?, params).await }).await
+        self.behind_others(async { client.query_opt(&client.prepare_cached(sql).await?, params).await }).await
     }
 
     /// Runs a query that finds exactly one row.
@@ -102,7 +143,7 @@ impl Tx {
     pub async fn query_one(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Row, DbError> {
         must_not_end(sql)?;
         let client = self.client();
-        answered(async { client.query_one(&client.prepare_cached(sql).await?, params).await }).await
+        self.behind_others(async { client.query_one(&client.prepare_cached(sql).await?, params).await }).await
     }
 
     /// Does to the transaction what no step can, for tests of what becomes of it.
@@ -116,14 +157,17 @@ impl Tx {
 
     /// Runs statements in one round trip.
     pub(crate) async fn send(&self, statements: &[Statement<'_>]) -> Result<Vec<Answer>, DbError> {
-        answered(statement::send(self.client(), statements, Bracket::None)).await
+        let statements: Vec<&Statement> = statements.iter().collect();
+        self.behind_others(statement::send(self.client(), &statements, Bracket::None)).await
     }
 
     /// Runs the last statements and commits, in one round trip: COMMIT is on its way before it is known what they did, so
     /// one that must not be committed has to fail by itself. An error leaves the outcome unknown: the work must be done
     /// again, and will meet its guard row if it had been committed.
     pub(crate) async fn commit(mut self, last: &[Statement<'_>]) -> Result<(), DbError> {
-        answered(statement::send(self.client(), last, Bracket::Commit)).await?;
+        let later = self.take_later();
+        let all: Vec<&Statement> = later.iter().chain(last).collect();
+        answered(statement::send(self.client(), &all, Bracket::Commit)).await?;
         // Only now may the connection go back to the pool.
         drop(self.client.take());
         Ok(())

@@ -15,6 +15,7 @@ mod rule2_refusals;
 mod rule3_money_outside;
 mod rule4_announcements;
 mod rule5_commit_and_ack;
+mod rule5_later;
 mod rule5_sweep;
 mod rule5_transactions;
 mod rule6_retention;

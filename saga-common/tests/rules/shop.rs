@@ -57,7 +57,7 @@ pub(crate) fn shop(script: &Arc<Script>) -> Fallible<Participant<App>> {
         .external("charge", charge, refund, Till)
         .retriable("ship", ship)
         .listener("watch", watch)
-        .locking("select 1 from stock where sku = any($1) and $2::uuid[] is not null order by sku for update")
+        .locking("select sku, taken from stock where sku = any($1) and $2::uuid[] is not null order by sku for update")
         .build()?)
 }
 
@@ -93,6 +93,12 @@ async fn reserve(cx: &mut Cx<App>, placed: Placed) -> StepResult<Reserved, Refus
     }
     match placed.word.as_str() {
         "refuse" => return refuse(Refused {}),
+        "look" => {
+            for row in cx.locked().to_vec() {
+                let seen = format!("{} was {}", row.get::<_, String>(0), row.get::<_, i64>(1));
+                effect(cx, &seen).await?;
+            }
+        }
         "dead-letter" => return Err(StepError::dead_letter("it makes no sense")),
         "fail" => return Err(Retry::because("told to fail").into()),
         "panic" => panic!("told to panic"),

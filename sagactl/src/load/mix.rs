@@ -10,8 +10,8 @@ use crate::client::{Item, NewOrder};
 pub const DEAR: &str = "LOAD-DEAR";
 /// There is none of it.
 pub const NONE_LEFT: &str = "LOAD-NONE";
-/// So many that almost no wallet is used twice at a time.
-const CUSTOMERS: u64 = 100_000;
+/// Customers who order again and again.
+const CUSTOMERS: u64 = 1_000;
 
 /// What orders are like. Its text form, `items=1-2,declines=3`, leaves out what is as usual.
 #[derive(Debug, Clone, PartialEq)]
@@ -136,11 +136,16 @@ impl Mix {
         (0..self.skus).map(sku)
     }
 
+    /// Those who order.
+    pub fn customers() -> impl Iterator<Item = String> {
+        (0..CUSTOMERS).map(customer)
+    }
+
     /// The order of this number.
     #[must_use]
     pub fn wish(&self, seed: u64, n: u64) -> Wish {
         let mut dice = Dice::new(seed, n);
-        let customer_id = format!("load-{:05}", dice.between(0, CUSTOMERS - 1));
+        let customer_id = customer(dice.between(0, CUSTOMERS - 1));
         let mut items = self.items(&mut dice);
         let (declined, out, card) =
             (hits(&mut dice, self.declines), hits(&mut dice, self.out_of_stock), hits(&mut dice, self.card));
@@ -180,6 +185,10 @@ impl Mix {
         let mut item = |article| Item { sku: sku(article), quantity: u32::try_from(dice.between(1, 3)).unwrap_or(1) };
         chosen.into_iter().map(&mut item).collect()
     }
+}
+
+fn customer(n: u64) -> String {
+    format!("load-{n:04}")
 }
 
 fn sku(article: u64) -> String {

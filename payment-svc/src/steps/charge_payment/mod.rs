@@ -12,7 +12,7 @@ use crate::store::{self, Movement, MovementKind, NewPayment};
 use cards::Card;
 use order_contracts::{OrderId, PaymentCharged, PaymentDeclined, StockReserved};
 use saga_common::{Cx, Outcome, Received, Retry, SagaId, SetResult, StepError, Undo, UndoResult};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The wallet an event will touch; a card touches none.
 pub(crate) fn payers(event: &StockReserved) -> Vec<String> {
@@ -24,8 +24,7 @@ pub(crate) async fn charge(
     cx: &mut Cx<App>,
     events: &[Received<StockReserved>],
 ) -> SetResult<PaymentCharged, PaymentDeclined> {
-    let payers: BTreeSet<&str> = events.iter().filter_map(|r| wallet_payer(&r.event)).collect();
-    let mut wallets = store::wallets(cx.tx(), &payers).await?;
+    let mut wallets = store::wallets(cx.locked());
     let mut payments = Vec::with_capacity(events.len());
     let mut movements = Vec::new();
     let mut outcomes = Vec::with_capacity(events.len());
@@ -41,8 +40,8 @@ pub(crate) async fn charge(
         payments.push(payment);
         outcomes.push(outcome);
     }
-    // Sent together, in this order; of two errors the first one says why.
-    tokio::try_join!(biased; store::record(cx.tx(), &payments), store::book(cx.tx(), &movements))?;
+    store::record(cx.tx(), &payments)?;
+    store::book(cx.tx(), &movements)?;
     Ok(outcomes)
 }
 
@@ -62,7 +61,7 @@ pub(crate) async fn refund(cx: &mut Cx<App>) -> UndoResult {
                 kind: MovementKind::Refund(order_id),
                 amount_minor: payment.amount_minor,
             };
-            store::book(cx.tx(), &[credit]).await?;
+            store::book(cx.tx(), &[credit])?;
             Ok(Undo::Done)
         }
         // The job may have stored an intent meanwhile: it keeps its data.

@@ -1,0 +1,92 @@
+//! R5, and what saves round trips: statements that leave with the next one, rows that come with their locks.
+
+use crate::owner::{Owner, owner};
+use crate::shop::{Placed, effects, shop};
+use crate::world::{Fallible, Outcome, World};
+use saga_common::testkit::Message;
+use saga_common::{SagaId, Statement};
+use std::sync::Arc;
+
+fn effect(saga: SagaId, step: &'static str) -> Statement<'static> {
+    Statement::new("insert into effects (saga_id, step) values ($1, $2)").with(saga.as_uuid()).with(step)
+}
+
+async fn steps(bench: &Owner) -> Fallible<Vec<String>> {
+    let rows = bench.db().query("select step from effects order by at", &[]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_run_later_is_run_before_what_comes_after_it() -> Outcome {
+    let world = World::new().await?;
+    let bench = world.bench(owner()?).await?;
+    let (saga, unit) = (SagaId::new(), bench.saga().begin().await?);
+    unit.tx().later(effect(saga, "one"))?;
+    unit.tx().later(effect(saga, "two"))?;
+    assert!(steps(&bench).await?.is_empty(), "nobody else sees it");
+    let seen = unit.tx().query("select step from effects order by at", &[]).await?;
+    assert_eq!(seen.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>(), ["one", "two"]);
+    unit.tx().later(effect(saga, "three"))?;
+    assert_eq!(unit.tx().execute("update effects set step = step || '!'", &[]).await?, 3);
+    unit.tx().later(effect(saga, "four"))?;
+    bench.saga().commit(unit).await?;
+    assert_eq!(steps(&bench).await?, ["one!", "two!", "three!", "four"]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_later_fails_its_unit() -> Outcome {
+    let world = World::new().await?;
+    let bench = world.bench(owner()?).await?;
+    let missed = "with hit as (update effects set step = 'x' where step = 'nowhere' returning 1)
+                  select saga.must_all_be_hit(count(*), 1) from hit";
+    for (wrong, why) in [
+        ("insert into effects (saga_id, step) values (null, 'wrong')", "null"),
+        ("insert into nowhere values (1)", "nowhere"),
+        (missed, "0 of 1 rows were hit"),
+    ] {
+        for with_commit in [true, false] {
+            let (saga, unit) = (SagaId::new(), bench.saga().begin().await?);
+            unit.tx().execute("insert into effects (saga_id, step) values ($1, 'before')", &[&saga.as_uuid()]).await?;
+            unit.tx().later(Statement::new(wrong))?;
+            unit.tx().later(effect(saga, "behind"))?;
+            let error = if with_commit {
+                bench.saga().commit(unit).await.err().map(|error| error.to_string())
+            } else {
+                unit.tx().query("select 1 from effects", &[]).await.err().map(|error| error.to_string())
+            };
+            let error = error.ok_or("it was not noticed")?;
+            assert!(error.contains(why), "{error}");
+            assert!(steps(&bench).await?.is_empty());
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_ends_the_transaction_is_run_later() -> Outcome {
+    let world = World::new().await?;
+    let bench = world.bench(owner()?).await?;
+    let unit = bench.saga().begin().await?;
+    assert!(unit.tx().later(Statement::new("commit")).is_err());
+    unit.tx().later(effect(SagaId::new(), "one"))?;
+    unit.rollback().await;
+    assert!(steps(&bench).await?.is_empty(), "rolled back with the rest");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn locked_rows_come_with_their_locks_whether_or_not_copies_are_likely() -> Outcome {
+    let world = World::new().await?;
+    let bench = world.bench(shop(&Arc::default())?).await?;
+    bench.db().execute("insert into stock (sku) values ('A'), ('B')", &[]).await?;
+    for (round, redelivered) in [(0, false), (1, true), (2, false)] {
+        let saga = SagaId::new();
+        let order = Placed { skus: vec!["B".to_owned(), "A".to_owned()], ..Placed::word("look") };
+        let message = Message::of(saga, &order)?;
+        bench.deliver(&if redelivered { message.redelivered() } else { message }).await?;
+        let seen = [format!("A was {round}"), format!("B was {round}")];
+        assert_eq!(effects(&bench, saga).await?[1..], seen, "as they were before the first action");
+    }
+    Ok(())
+}
