@@ -219,3 +219,18 @@ impl Cluster {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::CONFIGURATION;
+
+    #[test]
+    fn compose_gives_postgresql_the_settings_that_were_measured() {
+        let compose = include_str!("../../../compose.yaml");
+        for setting in CONFIGURATION {
+            let measured =
+                ["shared_buffers", "max_wal_size", "checkpoint_timeout"].iter().any(|name| setting.starts_with(name));
+            assert!(!measured || compose.contains(&format!("-c, {setting}")), "{setting}");
+        }
+    }
+}
