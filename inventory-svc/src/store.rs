@@ -25,7 +25,7 @@ pub(crate) struct Stock {
     pub(crate) sold: i64,
 }
 
-/// What there is of the articles that a batch has locked. Only reserving changes that.
+/// What there is of the articles that a batch has locked. Of the actions in a batch only reserving changes that.
 pub(crate) fn shelf(locked: &[Row]) -> Shelf {
     locked.iter().map(|row| (row.get::<_, &str>(0).into(), row.get(1))).collect()
 }
@@ -35,8 +35,8 @@ pub(crate) fn hold(tx: &Tx, orders: &[(SagaId, &Wanted)]) -> Result<(), DbError>
     if orders.is_empty() {
         return Ok(());
     }
-    tx.later(reserve(orders))?;
-    tx.later(take(orders))
+    tx.run_later(reserve(orders))?;
+    tx.run_later(take(orders))
 }
 
 fn reserve(orders: &[(SagaId, &Wanted)]) -> Statement<'static> {

@@ -13,5 +13,5 @@ pub(crate) fn add(tx: &Tx, notes: &[(MessageId, Note)]) -> Result<(), DbError> {
     let texts: Vec<String> = notes.iter().map(|(_, note)| note.text.clone()).collect();
     let sql = "insert into notifications (message_id, order_id, kind, text)
                select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[])";
-    tx.later(Statement::new(sql).with(messages).with(orders).with(kinds).with(texts))
+    tx.run_later(Statement::new(sql).with(messages).with(orders).with(kinds).with(texts))
 }

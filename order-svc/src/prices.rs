@@ -46,7 +46,7 @@ impl Prices {
 }
 
 /// Answers what is waiting, all at once, until nobody can ask any more. Keeps its connection while that answers: the pool
-/// would test it before and after each question, a round trip each.
+/// would test it before each question and behind it, a round trip each.
 pub(crate) async fn answer_together(reads: PgPool, mut waiting: mpsc::Receiver<Asked>) {
     let mut asked = Vec::new();
     let mut connection = None;
@@ -70,7 +70,7 @@ async fn ask(
     kept: &mut Option<PoolConnection<Postgres>>,
     skus: &[String],
 ) -> Result<BTreeMap<String, Price>, sqlx::Error> {
-    // Taken out: one that fails, or does not answer in time, is not used again.
+    // Taken out: one that fails, or does not answer in time, goes back to the pool, which tests it.
     if let Some(mut connection) = kept.take()
         && let Ok(prices) = read(&mut connection, skus).await
     {

@@ -1,7 +1,7 @@
 //! All SQL that writes, and what has to be read to write.
 //!
-//! A statement that is given ids looks orders up by them alone: `id = any(..)`, no join, and the status in a form that no
-//! index is for (`is not distinct from`, `is true`). Its plan is made once, perhaps while there are few orders or few that
+//! A statement that is given ids names them wherever it names orders (`id = any(..)`, also of what it joins), and asks for the
+//! status in a form that no index is for (`is not distinct from`, `is true`). Its plan is made once, perhaps while there are few orders or few that
 //! are pending: finding all of those, and among them the ones meant, looks cheap then.
 
 use crate::placement::{Placement, Times};
@@ -259,7 +259,7 @@ pub(crate) async fn cancel_overdue(
                  reason = $2, updated_at = clock_timestamp()
              from (select id from orders where id = any($1) and status is not distinct from 'pending' and deadline_at <= clock_timestamp()
                    order by id for no key update) d
-             where o.id = d.id returning o.id, o.customer_id, o.status = 'cancelled'",
+             where o.id = d.id and o.id = any($1) returning o.id, o.customer_id, o.status = 'cancelled'",
             &[&orders, &reason],
         )
         .await?;

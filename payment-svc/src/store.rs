@@ -3,7 +3,6 @@
 use crate::domain::{Status, Wallet};
 use saga_common::{DbError, Row, Statement, Tx};
 use std::collections::{BTreeMap, BTreeSet};
-
 use uuid::Uuid;
 
 /// Opens the wallets of customers who have none. The first of two statements that run before a batch (R7); `$2`, the
@@ -137,7 +136,7 @@ pub(crate) fn book(tx: &Tx, movements: &[Movement<'_>]) -> Result<(), DbError> {
                    where w.customer_id = b.customer_id returning 1)
                select saga.must_all_be_hit(count(*), $5) from changed";
     let wanted = i64::try_from(wallets).unwrap_or(i64::MAX);
-    tx.later(Statement::new(sql).with(customers).with(orders).with(kinds).with(amounts).with(wanted))
+    tx.run_later(Statement::new(sql).with(customers).with(orders).with(kinds).with(amounts).with(wanted))
 }
 
 /// Records new payments.
@@ -152,7 +151,7 @@ pub(crate) fn record(tx: &Tx, payments: &[NewPayment<'_>]) -> Result<(), DbError
     let sql = "insert into payments (order_id, customer_id, amount_minor, currency, method, status, reason)
                select * from unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[])";
     let statement = Statement::new(sql).with(orders).with(customers).with(amounts).with(currencies);
-    tx.later(statement.with(methods).with(statuses).with(reasons))
+    tx.run_later(statement.with(methods).with(statuses).with(reasons))
 }
 
 /// The payment of an order; none if nobody has asked for it.

@@ -1,8 +1,9 @@
 //! Migrations, run by the owner of the database before the service starts.
 
 use super::DbError;
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{Connection, PgConnection};
+use std::time::Duration;
 
 /// Runs the engine's migrations, then the service's, as the role of `owner_url`, and lets the role of `service_url`
 /// work with the tables (no DDL). Safe to run from several replicas at once: sqlx holds an advisory lock.
@@ -10,13 +11,43 @@ use sqlx::{Connection, PgConnection};
 /// # Errors
 /// When the database is unreachable or a migration fails.
 pub async fn migrate(owner_url: &str, service_url: &str, service: &Migrator) -> Result<(), DbError> {
+    let mut tries = TRIES;
+    loop {
+        tries -= 1;
+        match migrate_once(owner_url, service_url, service).await {
+            Err(error) if tries > 0 && is_about_locks(&error) => {
+                tracing::warn!(error = %error, "a table is in use; the migration is tried again");
+                tokio::time::sleep(BETWEEN_TRIES).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// So long a migration waits for a table that a replica works with: behind it everybody would wait who wants that table, too.
+const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
+const TRIES: u32 = 10;
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+
+/// Has it waited in vain for a lock, or been the victim of a deadlock with who held it?
+fn is_about_locks(error: &DbError) -> bool {
+    let database = match error {
+        DbError::Migrate(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _))
+        | DbError::Sqlx(error) => error.as_database_error(),
+        _ => None,
+    };
+    database.and_then(|error| error.code()).is_some_and(|code| matches!(code.as_ref(), "55P03" | "40P01"))
+}
+
+async fn migrate_once(owner_url: &str, service_url: &str, service: &Migrator) -> Result<(), DbError> {
     let mut connection = PgConnection::connect(owner_url).await?;
+    sqlx::raw_sql(LOCK_TIMEOUT).execute(&mut connection).await?;
     let mut engine = sqlx::migrate!("./migrations");
     // A migrations table of its own: the engine's versions must not meet the service's.
     engine.create_schema("saga");
     engine.dangerous_set_table_name("saga.migrations");
-    // A replica of the version before may start while the database is ahead of it: from the first release on migrations
-    // only ever add. (Before it, `one_row_a_unit` has put tables in the place of others: stop all replicas first.)
+    // A replica of the version before may start while the database is ahead of it: from the first release on migrations take
+    // nothing away that it needs. (Before it, `one_row_a_unit` has put tables in the place of others: stop all replicas first.)
     engine.set_ignore_missing(true);
     engine.run(&mut connection).await?;
     service.run(&mut connection).await?;

@@ -4,7 +4,8 @@ use super::statement::{self, Answer, Bracket, Statement};
 use super::{DbError, Trouble, answered, trouble};
 use deadpool_postgres::Object;
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -16,6 +17,8 @@ pub struct Tx {
     client: Option<Object>,
     /// What goes with the next statement.
     later: Mutex<Vec<Statement<'static>>>,
+    /// What was to be run with another statement has left, and is not known to have run: there is nothing to commit.
+    lost: AtomicBool,
 }
 
 /// Refuses what would end the transaction. The guard rows of a whole batch would be true then, and what is left of its steps
@@ -38,7 +41,7 @@ fn command(sql: &str) -> &str {
         let behind = if let Some(comment) = rest.strip_prefix("--") {
             comment.split_once('\n').map(|(_, rest)| rest)
         } else if let Some(comment) = rest.strip_prefix("/*") {
-            comment.split_once("*/").map(|(_, rest)| rest)
+            behind_comment(comment)
         } else {
             return rest;
         };
@@ -46,12 +49,25 @@ fn command(sql: &str) -> &str {
     }
 }
 
+/// What stands behind the comment that this is inside of; PostgreSQL counts comments in comments.
+fn behind_comment(mut comment: &str) -> Option<&str> {
+    let mut depth = 1_u32;
+    while depth > 0 {
+        let end = comment.find("*/")?;
+        match comment.find("/*").filter(|begin| *begin < end) {
+            Some(begin) => (depth, comment) = (depth + 1, &comment[begin + 2..]),
+            None => (depth, comment) = (depth - 1, &comment[end + 2..]),
+        }
+    }
+    Some(comment)
+}
+
 const OPEN: &str = "a transaction has its connection until it ends";
 
 impl Tx {
     /// Begins, and runs the first statements in the same round trip. What they refuse does not cost the connection.
     pub(super) async fn begin(client: Object, first: &[Statement<'_>]) -> Result<(Self, Vec<Answer>), DbError> {
-        let tx = Self { client: Some(client), later: Mutex::default() };
+        let tx = Self { client: Some(client), later: Mutex::default(), lost: AtomicBool::new(false) };
         let first: Vec<&Statement> = first.iter().collect();
         match answered(statement::send(tx.client(), &first, Bracket::Begin)).await {
             Ok(answers) => Ok((tx, answers)),
@@ -74,15 +90,17 @@ impl Tx {
     /// has to: an INSERT does, of an UPDATE that must hit some rows `saga.must_all_be_hit` can ask how many they were.
     ///
     /// # Errors
-    /// Because it would end the transaction. As the database refuses it, the next statement or the unit's end fails.
-    pub fn later(&self, statement: Statement<'static>) -> Result<(), DbError> {
+    /// Because it would end the transaction. As the database refuses it, or its values are not what it asks for, the next
+    /// statement fails or the unit's end does.
+    pub fn run_later(&self, statement: Statement<'static>) -> Result<(), DbError> {
         must_not_end(statement.sql())?;
-        self.later.lock().unwrap_or_else(PoisonError::into_inner).push(statement);
+        self.later().push(statement);
         Ok(())
     }
 
-    fn take_later(&self) -> Vec<Statement<'static>> {
-        std::mem::take(&mut *self.later.lock().unwrap_or_else(PoisonError::into_inner))
+    fn later(&self) -> MutexGuard<'_, Vec<Statement<'static>>> {
+        // Pushed to and taken as a whole: no panic leaves it half-changed.
+        self.later.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks the database; what was to be run with the next statement leaves first. Of two errors the first one says why.
@@ -90,16 +108,33 @@ impl Tx {
         &self,
         own: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, DbError> {
-        let others = self.take_later();
+        let client = self.client();
+        // Prepared while they are still to be run, and taken when nothing is left to wait for before they leave: whoever drops
+        // this, or asks something else meanwhile, passes nothing over.
+        let mut prepared: Vec<String> = Vec::new();
+        loop {
+            let next = self
+                .later()
+                .iter()
+                .map(Statement::sql)
+                .find(|sql| !prepared.iter().any(|it| it == sql))
+                .map(str::to_owned);
+            let Some(sql) = next else { break };
+            answered(client.prepare_cached(&sql)).await?;
+            prepared.push(sql);
+        }
+        let others = std::mem::take(&mut *self.later());
         if others.is_empty() {
             return answered(own).await;
         }
         let others: Vec<&Statement> = others.iter().collect();
+        // Until they are known to have run.
+        self.lost.store(true, Ordering::Relaxed);
         answered(async {
-            statement::prepare(self.client(), &others).await?;
             // Polled in this order, so they leave in this order.
-            let (others, own) = futures::join!(statement::send(self.client(), &others, Bracket::None), own);
+            let (others, own) = futures::join!(statement::send(client, &others, Bracket::None), own);
             others?;
+            self.lost.store(false, Ordering::Relaxed);
             own
         })
         .await
@@ -165,7 +200,10 @@ impl Tx {
     /// one that must not be committed has to fail by itself. An error leaves the outcome unknown: the work must be done
     /// again, and will meet its guard row if it had been committed.
     pub(crate) async fn commit(mut self, last: &[Statement<'_>]) -> Result<(), DbError> {
-        let later = self.take_later();
+        if self.lost.load(Ordering::Relaxed) {
+            return Err(DbError::Broken("what a step has left to be run later has not run".to_owned()));
+        }
+        let later = std::mem::take(&mut *self.later());
         let all: Vec<&Statement> = later.iter().chain(last).collect();
         answered(statement::send(self.client(), &all, Bracket::Commit)).await?;
         // Only now may the connection go back to the pool.
@@ -209,6 +247,8 @@ mod tests {
             "prepare transaction 'x'",
             "-- why\n/* not */ commit",
             "/**/rollback",
+            "/* /* */ */ commit",
+            "/* a */ /* /* b */ */ -- c\n end",
         ] {
             assert!(must_not_end(sql).is_err(), "{sql}");
         }
@@ -216,6 +256,7 @@ mod tests {
             "",
             "-- commit",
             "/* commit",
+            "/* /* */ commit",
             "select 'commit'",
             "savepoint a",
             "release a",

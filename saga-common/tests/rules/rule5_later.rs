@@ -3,6 +3,7 @@
 use crate::owner::{Owner, owner};
 use crate::shop::{Placed, effects, shop};
 use crate::world::{Fallible, Outcome, World};
+use futures::FutureExt;
 use saga_common::testkit::Message;
 use saga_common::{SagaId, Statement};
 use std::sync::Arc;
@@ -21,14 +22,13 @@ async fn what_is_run_later_is_run_before_what_comes_after_it() -> Outcome {
     let world = World::new().await?;
     let bench = world.bench(owner()?).await?;
     let (saga, unit) = (SagaId::new(), bench.saga().begin().await?);
-    unit.tx().later(effect(saga, "one"))?;
-    unit.tx().later(effect(saga, "two"))?;
-    assert!(steps(&bench).await?.is_empty(), "nobody else sees it");
+    unit.tx().run_later(effect(saga, "one"))?;
+    unit.tx().run_later(effect(saga, "two"))?;
     let seen = unit.tx().query("select step from effects order by at", &[]).await?;
     assert_eq!(seen.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>(), ["one", "two"]);
-    unit.tx().later(effect(saga, "three"))?;
+    unit.tx().run_later(effect(saga, "three"))?;
     assert_eq!(unit.tx().execute("update effects set step = step || '!'", &[]).await?, 3);
-    unit.tx().later(effect(saga, "four"))?;
+    unit.tx().run_later(effect(saga, "four"))?;
     bench.saga().commit(unit).await?;
     assert_eq!(steps(&bench).await?, ["one!", "two!", "three!", "four"]);
     Ok(())
@@ -40,26 +40,67 @@ async fn what_fails_later_fails_its_unit() -> Outcome {
     let bench = world.bench(owner()?).await?;
     let missed = "with hit as (update effects set step = 'x' where step = 'nowhere' returning 1)
                   select saga.must_all_be_hit(count(*), 1) from hit";
-    for (wrong, why) in [
-        ("insert into effects (saga_id, step) values (null, 'wrong')", "null"),
-        ("insert into nowhere values (1)", "nowhere"),
-        (missed, "0 of 1 rows were hit"),
-    ] {
+    let with_a_step = "insert into effects (saga_id, step) values (gen_random_uuid(), $1)";
+    let wrong: [(fn(&'static str) -> Statement<'static>, &str, &str); 5] = [
+        (Statement::new, "insert into effects (saga_id, step) values (null, 'wrong')", "null"),
+        (Statement::new, "insert into nowhere values (1)", "nowhere"),
+        (Statement::new, missed, "0 of 1 rows were hit"),
+        // The database never sees the next two: nothing there would keep COMMIT from being one.
+        (|sql| Statement::new(sql).with(1_i64), with_a_step, "parameter"),
+        (Statement::new, with_a_step, "parameter"),
+    ];
+    for (wrong, sql, why) in wrong {
         for with_commit in [true, false] {
             let (saga, unit) = (SagaId::new(), bench.saga().begin().await?);
             unit.tx().execute("insert into effects (saga_id, step) values ($1, 'before')", &[&saga.as_uuid()]).await?;
-            unit.tx().later(Statement::new(wrong))?;
-            unit.tx().later(effect(saga, "behind"))?;
-            let error = if with_commit {
-                bench.saga().commit(unit).await.err().map(|error| error.to_string())
-            } else {
-                unit.tx().query("select 1 from effects", &[]).await.err().map(|error| error.to_string())
-            };
-            let error = error.ok_or("it was not noticed")?;
+            unit.tx().run_later(effect(saga, "before, too"))?;
+            unit.tx().run_later(wrong(sql))?;
+            unit.tx().run_later(effect(saga, "behind"))?;
+            let mut error = None;
+            if !with_commit {
+                // Swallowed by its step.
+                error = unit.tx().query("select 1 from effects", &[]).await.err().map(|error| error.to_string());
+                assert!(error.is_some(), "{sql}: the query behind it has not failed");
+            }
+            let at_the_end = bench.saga().commit(unit).await.err().ok_or("it was committed")?;
+            let error = error.unwrap_or(at_the_end.to_string());
             assert!(error.contains(why), "{error}");
-            assert!(steps(&bench).await?.is_empty());
+            assert!(steps(&bench).await?.is_empty(), "{sql}");
         }
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_is_given_up_passes_over_nothing_that_was_to_be_run_before_it() -> Outcome {
+    let world = World::new().await?;
+    let bench = world.bench(owner()?).await?;
+    let mut committed = Vec::new();
+    for _ in 0..4 {
+        let (saga, unit) = (SagaId::new(), bench.saga().begin().await?);
+        unit.tx().run_later(effect(saga, "one"))?;
+        // Given up before anything has left, the first time: its statements are to be prepared yet.
+        assert!(unit.tx().query("select 1", &[]).now_or_never().is_none());
+        committed.push(bench.saga().commit(unit).await.is_ok());
+        let there = committed.iter().filter(|committed| **committed).count();
+        assert_eq!(steps(&bench).await?.len(), there, "as far as it was committed: {committed:?}");
+    }
+    assert!(committed.contains(&true) && committed.contains(&false), "both ways: {committed:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_many_are_run_later_they_are_run_in_their_order() -> Outcome {
+    let world = World::new().await?;
+    let bench = world.bench(owner()?).await?;
+    let unit = bench.saga().begin().await?;
+    let wanted: Vec<String> = (0..200).map(|n| format!("step {n}")).collect();
+    for step in &wanted {
+        let insert = "insert into effects (saga_id, step) values (gen_random_uuid(), $1)";
+        unit.tx().run_later(Statement::new(insert).with(step.clone()))?;
+    }
+    bench.saga().commit(unit).await?;
+    assert_eq!(steps(&bench).await?, wanted);
     Ok(())
 }
 
@@ -68,8 +109,8 @@ async fn nothing_that_ends_the_transaction_is_run_later() -> Outcome {
     let world = World::new().await?;
     let bench = world.bench(owner()?).await?;
     let unit = bench.saga().begin().await?;
-    assert!(unit.tx().later(Statement::new("commit")).is_err());
-    unit.tx().later(effect(SagaId::new(), "one"))?;
+    assert!(unit.tx().run_later(Statement::new("commit")).is_err());
+    unit.tx().run_later(effect(SagaId::new(), "one"))?;
     unit.rollback().await;
     assert!(steps(&bench).await?.is_empty(), "rolled back with the rest");
     Ok(())
