@@ -12,6 +12,8 @@ fn effect(saga: SagaId, step: &'static str) -> Statement<'static> {
     Statement::new("insert into effects (saga_id, step) values ($1, $2)").with(saga.as_uuid()).with(step)
 }
 
+type Make = fn(&'static str) -> Statement<'static>;
+
 async fn steps(bench: &Owner) -> Fallible<Vec<String>> {
     let rows = bench.db().query("select step from effects order by at", &[]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
@@ -41,7 +43,7 @@ async fn what_fails_later_fails_its_unit() -> Outcome {
     let missed = "with hit as (update effects set step = 'x' where step = 'nowhere' returning 1)
                   select saga.must_all_be_hit(count(*), 1) from hit";
     let with_a_step = "insert into effects (saga_id, step) values (gen_random_uuid(), $1)";
-    let wrong: [(fn(&'static str) -> Statement<'static>, &str, &str); 5] = [
+    let wrong: [(Make, &str, &str); 5] = [
         (Statement::new, "insert into effects (saga_id, step) values (null, 'wrong')", "null"),
         (Statement::new, "insert into nowhere values (1)", "nowhere"),
         (Statement::new, missed, "0 of 1 rows were hit"),
