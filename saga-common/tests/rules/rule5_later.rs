@@ -77,17 +77,19 @@ async fn what_fails_later_fails_its_unit() -> Outcome {
 async fn a_query_that_is_given_up_passes_over_nothing_that_was_to_be_run_before_it() -> Outcome {
     let world = World::new().await?;
     let bench = world.bench(owner()?).await?;
-    let mut committed = Vec::new();
-    for _ in 0..4 {
+    // Given up before it has left, while what is behind it is prepared, the unit can be committed; given up after that, it cannot.
+    let (mut whole, mut given_up) = (0, 0);
+    while whole == 0 || given_up == 0 {
         let (saga, unit) = (SagaId::new(), bench.saga().begin().await?);
         unit.tx().run_later(effect(saga, "one"))?;
-        // Given up before anything has left, the first time: its statements are to be prepared yet.
-        assert!(unit.tx().query("select 1", &[]).now_or_never().is_none());
-        committed.push(bench.saga().commit(unit).await.is_ok());
-        let there = committed.iter().filter(|committed| **committed).count();
-        assert_eq!(steps(&bench).await?.len(), there, "as far as it was committed: {committed:?}");
+        drop(unit.tx().query("select 1", &[]).now_or_never());
+        match bench.saga().commit(unit).await {
+            Ok(()) => whole += 1,
+            Err(_) => given_up += 1,
+        }
+        assert_eq!(steps(&bench).await?.len(), whole, "beside {given_up} that were given up");
+        assert!(whole + given_up < 100, "always the same: {whole} and {given_up}");
     }
-    assert!(committed.contains(&true) && committed.contains(&false), "both ways: {committed:?}");
     Ok(())
 }
 

@@ -76,8 +76,7 @@ pub(super) const ALL: &[Corruption] = &[
         "a guard row of a transaction that never ended",
         (
             Inventory,
-            "alter table saga.idempotency_keys drop constraint idempotency_keys_verdict_check;
-             update saga.idempotency_keys set verdict = 'doing' where saga_id = '{out-of-stock}' and step = 'reserve-stock'",
+            "update saga.idempotency_keys set verdict = 'doing' where saga_id = '{out-of-stock}' and step = 'reserve-stock'",
         ),
         &["guards-settle", "cancelled-orders-agree"],
     ),
