@@ -133,3 +133,27 @@ pub struct OrderCancelled {
     /// The first reason.
     pub reason: String,
 }
+
+/// Where an order is after it was confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fulfilment {
+    /// It has left the warehouse.
+    Shipped,
+    /// The customer has it.
+    Delivered,
+    /// It came back: refunded and restocked.
+    Returned,
+}
+
+/// A confirmed order has moved on. Its own message each time; `order_id` is the order, also when a return's saga says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "order.status-changed.v1")]
+pub struct OrderStatusChanged {
+    /// The order.
+    pub order_id: OrderId,
+    /// Who placed it.
+    pub customer_id: CustomerId,
+    /// Where it is now.
+    pub status: Fulfilment,
+}

@@ -10,8 +10,8 @@ mod ids;
 mod money;
 
 pub use events::{
-    Line, OrderCancelled, OrderCancelling, OrderConfirmed, OrderPlaced, PaymentCharged, PaymentDeclined, Shortage,
-    StockCommitted, StockRejected, StockReserved,
+    Fulfilment, Line, OrderCancelled, OrderCancelling, OrderConfirmed, OrderPlaced, OrderStatusChanged, PaymentCharged,
+    PaymentDeclined, Shortage, StockCommitted, StockRejected, StockReserved,
 };
 pub use ids::{CustomerId, OrderId, PaymentMethod, Sku};
 pub use money::{Currency, Money, MoneyError};

@@ -1,8 +1,8 @@
 //! Whatever stands where an event should: it is that event, or it is refused with a reason.
 
 use order_contracts::{
-    OrderCancelled, OrderCancelling, OrderConfirmed, OrderPlaced, PaymentCharged, PaymentDeclined, StockCommitted,
-    StockRejected, StockReserved,
+    OrderCancelled, OrderCancelling, OrderConfirmed, OrderPlaced, OrderStatusChanged, PaymentCharged, PaymentDeclined,
+    StockCommitted, StockRejected, StockReserved,
 };
 use saga_fuzz::bytes::Bytes;
 use saga_fuzz::{fuzz, json};
@@ -35,7 +35,7 @@ fn read<E: Serialize + DeserializeOwned + PartialEq + Debug>(body: &Bytes) -> &'
 #[test]
 fn fuzz_events() {
     type Read = fn(&Bytes) -> &'static str;
-    let all: [(&str, Read); 9] = [
+    let all: [(&str, Read); 10] = [
         ("order.placed.v1", read::<OrderPlaced>),
         ("stock.reserved.v1", read::<StockReserved>),
         ("stock.rejected.v1", read::<StockRejected>),
@@ -45,6 +45,7 @@ fn fuzz_events() {
         ("stock.committed.v1", read::<StockCommitted>),
         ("order.cancelling.v1", read::<OrderCancelling>),
         ("order.cancelled.v1", read::<OrderCancelled>),
+        ("order.status-changed.v1", read::<OrderStatusChanged>),
     ];
     let valid = all.map(|(event_type, read)| (golden(event_type), read));
     let outcomes = fuzz(

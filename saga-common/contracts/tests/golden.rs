@@ -2,8 +2,8 @@
 //! edited, only joined by those of new versions.
 
 use order_contracts::{
-    OrderCancelled, OrderCancelling, OrderConfirmed, OrderPlaced, PaymentCharged, PaymentDeclined, StockCommitted,
-    StockRejected, StockReserved,
+    OrderCancelled, OrderCancelling, OrderConfirmed, OrderPlaced, OrderStatusChanged, PaymentCharged, PaymentDeclined,
+    StockCommitted, StockRejected, StockReserved,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -35,4 +35,5 @@ fn every_published_event_is_still_read_and_written() {
     is_still_spoken::<StockCommitted>("stock.committed.v1");
     is_still_spoken::<OrderCancelling>("order.cancelling.v1");
     is_still_spoken::<OrderCancelled>("order.cancelled.v1");
+    is_still_spoken::<OrderStatusChanged>("order.status-changed.v1");
 }
