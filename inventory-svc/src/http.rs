@@ -6,7 +6,7 @@ use crate::store;
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
-use saga_common::http::{Problem, Reply};
+use saga_common::http::{Operator, Problem, Reply};
 use saga_common::{Error, Saga};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -83,6 +83,7 @@ async fn show(State(warehouse): State<Warehouse>, sku: Result<Path<String>, Path
 #[utoipa::path(put, path = "/stock/{sku}", tag = "stock", params(("sku" = String, Path)), request_body = NewStock,
     responses((status = 200, body = Stock), (status = 422, body = Problem)))]
 async fn put(
+    _: Operator,
     State(warehouse): State<Warehouse>,
     sku: Result<Path<String>, PathRejection>,
     body: Result<Json<NewStock>, JsonRejection>,

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use chrono::{DateTime, Utc};
-use saga_common::http::{Problem, Reply};
+use saga_common::http::{Operator, Problem, Reply};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use utoipa::{IntoParams, ToSchema};
@@ -50,6 +50,7 @@ struct Notification {
 #[utoipa::path(get, path = "/notifications", tag = "notifications", params(Filter),
     responses((status = 200, body = Notifications), (status = 400, body = Problem)))]
 async fn list(
+    _: Operator,
     State(reads): State<PgPool>,
     filter: Result<Query<Filter>, QueryRejection>,
 ) -> Reply<Json<Notifications>> {

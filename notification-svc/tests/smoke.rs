@@ -40,7 +40,7 @@ async fn notes(client: &Client, order_id: Uuid, expected: usize) -> Outcome<Vec<
 async fn it_starts_and_drains_in_time() -> Outcome {
     let stack = up().await?;
     let url = stack.url(Service::Notification)?;
-    let http = reqwest::Client::builder().no_proxy().build()?;
+    let http = stack.http();
     assert_eq!(http.get(format!("{url}/livez")).send().await?.status(), 200);
     stack.client().ready(Service::Notification).await?;
     assert_eq!(stack.client().choreography(Service::Notification).await?.participant, "notification");

@@ -2,10 +2,10 @@
 
 use clap::Parser;
 use saga_common::Settings;
-use std::time::Duration;
+use std::path::PathBuf;
 
 /// Takes the orders of the order system, and owns their sagas.
-#[derive(Debug, Clone, Parser)]
+#[derive(Clone, Parser)]
 #[command(version)]
 pub struct Config {
     /// What every participant can be told; it listens on 127.0.0.1:8080 unless told otherwise.
@@ -31,20 +31,12 @@ pub struct Config {
     /// notification-svc, asked for its part of an order's timeline.
     #[arg(long, env = "NOTIFICATION_URL", default_value = "http://127.0.0.1:8083")]
     pub notification_url: String,
-}
 
-impl Config {
-    /// The services that know parts of an order's saga, by name.
-    pub(crate) fn others(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("inventory-svc", self.inventory_url.clone()),
-            ("payment-svc", self.payment_url.clone()),
-            ("notification-svc", self.notification_url.clone()),
-        ]
-    }
+    /// Bearer token with the role `service`, shown to the other services when they are asked.
+    #[arg(long, env = "PEER_TOKEN", hide_env_values = true)]
+    pub peer_token: Option<String>,
 
-    /// An HTTP client that waits for nobody long.
-    pub(crate) fn client(&self) -> reqwest::Client {
-        reqwest::Client::builder().timeout(Duration::from_secs(2)).build().unwrap_or_default()
-    }
+    /// File that holds this token instead; read each time, so that it can be renewed.
+    #[arg(long, env = "PEER_TOKEN_FILE")]
+    pub peer_token_file: Option<PathBuf>,
 }

@@ -12,6 +12,7 @@ mod http;
 mod keys;
 mod maps;
 mod participant;
+mod peers;
 mod placement;
 mod prices;
 #[cfg(test)]
@@ -61,10 +62,9 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     service.spawn(|stop| watch::look(watch.clone(), loop_reads.clone(), stop));
     let (prices, asked) = prices::queue();
     service.spawn(|_| prices::answer_together(loop_reads, asked));
-    let client = config.client();
-    let urls = config.others().into_iter().map(|(_, url)| url).collect();
-    let required = config.participants.clone();
-    service.spawn(|stop| maps::check(required, client, urls, stop));
-    let routes = http::routes(http::Shop::new(&config, service.reads(), service.saga(), prices, placements, watch));
+    let (peers, required) = (peers::Peers::new(&config), config.participants.clone());
+    service.spawn(|stop| maps::check(required, peers.clone(), stop));
+    let routes =
+        http::routes(http::Shop::new(&config, service.reads(), service.saga(), prices, placements, watch, peers));
     service.serve(LISTEN, routes).await
 }

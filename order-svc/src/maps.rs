@@ -1,6 +1,7 @@
 //! Who must answer a cancellation is a setting; whether it fits is read off the participants' own maps. One that undoes
 //! but is not waited for would be trusted blindly; one that is waited for but never answers would keep orders cancelling.
 
+use crate::peers::{Peers, Silent};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,10 +24,10 @@ struct MapStep {
 
 /// Compares the setting with the maps, soon after the start and now and then; a difference is an error in the log and
 /// `order_participants_differ` = 1.
-pub(crate) async fn check(required: Vec<String>, client: reqwest::Client, urls: Vec<String>, stop: CancellationToken) {
+pub(crate) async fn check(required: Vec<String>, peers: Peers, stop: CancellationToken) {
     let required: BTreeSet<String> = required.into_iter().collect();
     loop {
-        let wait = match undoing(&client, &urls).await {
+        let wait = match undoing(&peers).await {
             Ok(undoing) => {
                 let differ = difference(&required, &undoing);
                 metrics::gauge!("order_participants_differ").set(f64::from(u8::from(differ.is_some())));
@@ -44,10 +45,10 @@ pub(crate) async fn check(required: Vec<String>, client: reqwest::Client, urls: 
     }
 }
 
-async fn undoing(client: &reqwest::Client, urls: &[String]) -> Result<BTreeSet<String>, reqwest::Error> {
+async fn undoing(peers: &Peers) -> Result<BTreeSet<String>, Silent> {
     let mut undoing = BTreeSet::new();
-    for url in urls {
-        let map: Map = client.get(format!("{url}/choreography")).send().await?.error_for_status()?.json().await?;
+    for (_, url) in peers.services() {
+        let map: Map = peers.get(url, "/choreography").await?;
         if map.steps.iter().any(|step| step.undo) {
             undoing.insert(map.participant);
         }

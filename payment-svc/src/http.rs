@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use order_contracts::{Currency, Money};
-use saga_common::http::{Problem, Reply};
+use saga_common::http::{Caller, Operator, Problem, Reply};
 use saga_common::{Error, Saga};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -64,26 +64,37 @@ pub(crate) fn routes(desk: Desk) -> OpenApiRouter {
 /// The payment of an order, once stock was reserved for it.
 #[utoipa::path(get, path = "/payments/{order_id}", tag = "payments", params(("order_id" = Uuid, Path)),
     responses((status = 200, body = Payment), (status = 404, body = Problem)))]
-async fn show_payment(State(desk): State<Desk>, order_id: Result<Path<Uuid>, PathRejection>) -> Reply<Json<Payment>> {
+async fn show_payment(
+    State(desk): State<Desk>,
+    caller: Caller,
+    order_id: Result<Path<Uuid>, PathRejection>,
+) -> Reply<Json<Payment>> {
     let Path(order_id) = order_id?;
     let payment = sqlx::query_as!(
         Payment,
-        "select order_id, status, amount_minor, currency, provider_reference, reason from payments where order_id = $1",
-        order_id
+        "select order_id, status, amount_minor, currency, provider_reference, reason from payments
+         where order_id = $1 and ($2::text is null or customer_id = $2)",
+        order_id,
+        caller.sees_only()
     )
     .fetch_optional(&desk.reads)
     .await?;
     payment.map(Json).ok_or_else(|| Problem::not_found("nobody has asked for a payment of this order"))
 }
 
-/// A customer's wallet. Whoever has none yet is shown what it will open with.
+/// A customer's wallet, for themselves and for operators. Whoever has none yet is shown what it will open with.
 #[utoipa::path(get, path = "/wallets/{customer_id}", tag = "wallets", params(("customer_id" = String, Path)),
-    responses((status = 200, body = Wallet), (status = 422, body = Problem)))]
+    responses((status = 200, body = Wallet), (status = 404, body = Problem, description = "somebody else's"),
+        (status = 422, body = Problem)))]
 async fn show_wallet(
     State(desk): State<Desk>,
+    caller: Caller,
     customer_id: Result<Path<String>, PathRejection>,
 ) -> Reply<Json<Wallet>> {
     let customer_id = customer(customer_id?)?;
+    if caller.sees_only().is_some_and(|own| own != customer_id) {
+        return Err(Problem::not_found("there is no such wallet"));
+    }
     let wallet = sqlx::query_as!(
         Wallet,
         r#"select coalesce(w.balance_minor, o.balance_minor) as "balance_minor!", coalesce(w.currency, o.currency) as "currency!"
@@ -99,6 +110,7 @@ async fn show_wallet(
 #[utoipa::path(put, path = "/wallets/{customer_id}", tag = "wallets", params(("customer_id" = String, Path)),
     request_body = Wallet, responses((status = 200, body = Wallet), (status = 422, body = Problem)))]
 async fn put_wallet(
+    _: Operator,
     State(desk): State<Desk>,
     customer_id: Result<Path<String>, PathRejection>,
     wallet: Result<Json<Wallet>, JsonRejection>,

@@ -5,8 +5,8 @@ use sagactl::stack::{Program, Stack, StackOptions};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
-async fn get(url: String) -> reqwest::Result<(u16, String)> {
-    let response = reqwest::get(url).await?;
+async fn get(http: &reqwest::Client, url: String) -> reqwest::Result<(u16, String)> {
+    let response = http.get(url).send().await?;
     Ok((response.status().as_u16(), response.text().await?))
 }
 
@@ -14,11 +14,11 @@ async fn get(url: String) -> reqwest::Result<(u16, String)> {
 async fn it_starts_answers_and_drains() -> Outcome {
     // Without its provider: cards would wait, and everything else works.
     let stack = Stack::up(StackOptions::unique().only([Program::PaymentSvc])).await?;
-    let url = stack.url(Service::Payment)?;
+    let (url, http) = (stack.url(Service::Payment)?, stack.http());
     for (path, expected) in [("/livez", "alive\n"), ("/readyz", "ready\n")] {
-        assert_eq!(get(format!("{url}{path}")).await?, (200, expected.to_owned()));
+        assert_eq!(get(&http, format!("{url}{path}")).await?, (200, expected.to_owned()));
     }
-    let (_, api) = get(format!("{url}/openapi.json")).await?;
+    let (_, api) = get(&http, format!("{url}/openapi.json")).await?;
     for path in ["/payments/{order_id}", "/wallets/{customer_id}", "/choreography", "/parked"] {
         assert!(api.contains(path), "{path}");
     }
@@ -26,7 +26,7 @@ async fn it_starts_answers_and_drains() -> Outcome {
     assert_eq!(client.choreography(Service::Payment).await?.participant, "payment");
     assert_eq!(client.wallet("poor-paula").await?.balance_minor, 0);
     assert!(client.payment(uuid::Uuid::now_v7()).await.is_err());
-    let (status, problem) = get(format!("{url}/payments/no-id")).await?;
+    let (status, problem) = get(&http, format!("{url}/payments/no-id")).await?;
     assert!(status == 400 && problem.contains("\"status\":400"), "{problem}");
     assert!(stack.terminate(Service::Payment).await?.success());
     Ok(())
@@ -45,6 +45,7 @@ async fn what_cannot_work_is_said_in_one_line() -> Outcome {
                 ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none"),
                 ("AMQP_URL", "amqp://127.0.0.1:1"),
                 ("PROVIDER_KEY", "k"),
+                ("JWT_KEYS", "http://127.0.0.1:1/jwks.json"),
             ])
             .env(setting, value)
             .output()?;

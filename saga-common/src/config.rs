@@ -105,6 +105,11 @@ pub struct Settings {
     /// Largest body in bytes; a larger one is parked.
     #[arg(long, env = "BODY_BYTES", default_value_t = 1_048_576)]
     pub body_bytes: usize,
+
+    /// Whose requests are carried out.
+    #[cfg(feature = "http")]
+    #[command(flatten)]
+    pub auth: crate::http::AuthSettings,
 }
 
 /// More than this, a receiver would refuse as malformed.
@@ -128,6 +133,14 @@ pub enum SettingError {
     /// Neither the value nor a file for it was given.
     #[error("{0} is not set (nor {0}_FILE)")]
     Missing(&'static str),
+    /// Tokens are to be checked, and nothing says with which keys.
+    #[error(
+        "JWT_KEYS is not set: the file or URL of the public keys that tokens are signed with (AUTH=off lets everybody in, on a loopback address)"
+    )]
+    MissingKeys,
+    /// Everybody would be let in who can reach this address.
+    #[error("AUTH=off lets everybody in, so it works on a loopback address only, not on {0}")]
+    OpenToAll(SocketAddr),
     /// The file cannot be read.
     #[error("{name}_FILE: {path} cannot be read: {source}")]
     File {

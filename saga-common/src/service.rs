@@ -102,7 +102,7 @@ impl<App: Send + Sync + 'static> Service<App> {
     /// Takes work and serves the engine's routes and `routes` until SIGTERM or SIGINT, then drains.
     ///
     /// # Errors
-    /// When the broker's URL or the address to listen on cannot be used.
+    /// When the broker's URL or the address to listen on cannot be used, or it is not said with which keys tokens are checked.
     #[cfg(feature = "http")]
     pub async fn serve(
         self,
@@ -110,9 +110,11 @@ impl<App: Send + Sync + 'static> Service<App> {
         routes: utoipa_axum::router::OpenApiRouter,
     ) -> Result<(), StartError> {
         let engine = Arc::clone(&self.engine);
-        let listener = crate::http::listen(engine.settings.listen, default_listen).await?;
+        let (listener, address) = crate::http::listen(engine.settings.listen, default_listen).await?;
+        let gate = crate::http::Gate::new(&engine.settings.auth, address)?;
+        self.spawn(|stop| gate.clone().keep_up(stop));
         let running = self.begin()?;
-        let app = crate::http::app(&engine, Arc::clone(&running.health), routes);
+        let app = crate::http::app(&engine, Arc::clone(&running.health), gate, routes);
         // Half of the time for open requests, so that the other half is there for what they began.
         crate::http::serve(listener, app, running.stop.clone(), running.limit / 2).await?;
         running.drain().await;

@@ -66,7 +66,7 @@ async fn the_stream_of_an_orders_events_ends_when_nothing_more_will_happen() -> 
     let id = world.place(&order("anna", MUG, 1, "wallet")).await?.id;
     let url = format!("{}/orders/{id}/events", world.stack.url(Service::Order)?);
     // Read to its end: a stream that stayed open would run into the limit.
-    let stream = reqwest::Client::new().get(url).timeout(LIMIT).send().await?.text().await?;
+    let stream = world.stack.http().get(url).timeout(LIMIT).send().await?.text().await?;
     let names: Vec<&str> = stream.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
     assert_eq!(names.iter().filter(|name| **name == "closed").count(), 1, "{names:?}");
     assert_eq!(names.last(), Some(&"closed"));

@@ -1,6 +1,7 @@
 //! Whole-stack tests: real PostgreSQL, real RabbitMQ, the services as processes, orders over HTTP. Each test has databases
 //! and a virtual host of its own, and ends with the audit.
 
+mod access;
 mod cancellation;
 mod chaos;
 mod choreography;

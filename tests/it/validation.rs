@@ -40,7 +40,7 @@ async fn bad_orders_are_refused_with_a_clear_problem() -> Outcome {
 async fn requests_that_cannot_be_read_are_problems_too() -> Outcome {
     let world = World::start().await?;
     let base = world.stack.url(sagactl::client::Service::Order)?;
-    let http = reqwest::Client::new();
+    let http = world.stack.http();
     let post = |body: String| http.post(format!("{base}/orders")).header("content-type", "application/json").body(body);
     let whole = json!({"customer_id": "a", "currency": "EUR", "items": [{"sku": TEAPOT, "quantity": 1}], "payment_method": "wallet"});
     let huge = json!({"customer_id": "x".repeat(2_000_000)});

@@ -2,7 +2,7 @@
 
 use crate::placement::{Placement, Times};
 use chrono::{DateTime, Utc};
-use saga_common::http::{Problem, Reply};
+use saga_common::http::{Caller, Problem, Reply};
 use serde::Serialize;
 use sqlx::PgPool;
 use std::collections::HashMap;
@@ -108,7 +108,20 @@ struct Row {
 
 /// One order.
 pub(super) async fn load(reads: &PgPool, id: Uuid) -> Reply<Order> {
-    load_all(reads, &[id]).await?.pop().ok_or_else(|| Problem::not_found("there is no such order"))
+    load_all(reads, &[id]).await?.pop().ok_or_else(no_such_order)
+}
+
+/// One order, for who may see it: to all others it does not exist.
+pub(super) async fn load_for(caller: &Caller, reads: &PgPool, id: Uuid) -> Reply<Order> {
+    let order = load(reads, id).await?;
+    match caller.sees_only() {
+        Some(customer) if customer != order.customer_id => Err(no_such_order()),
+        _ => Ok(order),
+    }
+}
+
+fn no_such_order() -> Problem {
+    Problem::not_found("there is no such order")
 }
 
 /// Orders in the order of their ids, latest first.

@@ -8,7 +8,7 @@ use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures::stream::{self, Stream};
 use order_contracts::OrderId;
-use saga_common::http::{Problem, Reply};
+use saga_common::http::{Caller, Problem, Reply};
 use std::convert::Infallible;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -19,10 +19,11 @@ use uuid::Uuid;
     responses((status = 200, content_type = "text/event-stream"), (status = 404, body = Problem)))]
 pub(super) async fn stream(
     State(shop): State<Arc<Shop>>,
+    caller: Caller,
     id: Result<Path<Uuid>, PathRejection>,
 ) -> Reply<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     let Path(id) = id?;
-    body::load(&shop.reads, id).await?;
+    body::load_for(&caller, &shop.reads, id).await?;
     let seen = shop.watch.follow(OrderId(id));
     let stream = stream::unfold(Some((shop, seen, true)), move |state| async move {
         let (shop, mut seen, first) = state?;

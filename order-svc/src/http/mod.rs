@@ -11,6 +11,7 @@ mod timeline;
 
 use crate::Config;
 use crate::keys::Keys;
+use crate::peers::Peers;
 use crate::placement::Placements;
 use crate::prices::Prices;
 use crate::watch::Watch;
@@ -30,9 +31,8 @@ pub(crate) struct Shop {
     keys: Keys,
     /// Who must answer a cancellation of a new order.
     required_answers: Arc<Vec<String>>,
-    client: reqwest::Client,
-    /// Services that know parts of an order's timeline, by name.
-    others: Arc<Vec<(&'static str, String)>>,
+    /// Services that know parts of an order's timeline.
+    peers: Peers,
 }
 
 impl Shop {
@@ -43,10 +43,10 @@ impl Shop {
         prices: Prices,
         placements: Placements,
         watch: Watch,
+        peers: Peers,
     ) -> Self {
-        let (client, others) = (config.client(), Arc::new(config.others()));
         let (keys, required_answers) = (Keys::default(), Arc::new(config.participants.clone()));
-        Self { reads, saga, prices, placements, watch, keys, required_answers, client, others }
+        Self { reads, saga, prices, placements, watch, keys, required_answers, peers }
     }
 }
 

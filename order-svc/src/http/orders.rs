@@ -8,7 +8,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use order_contracts::OrderId;
-use saga_common::http::{Problem, Reply};
+use saga_common::http::{Caller, Problem, Reply};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
@@ -17,9 +17,13 @@ use uuid::Uuid;
 /// An order.
 #[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = Uuid, Path)),
     responses((status = 200, body = Order), (status = 404, body = Problem)))]
-pub(super) async fn show(State(shop): State<Arc<Shop>>, id: Result<Path<Uuid>, PathRejection>) -> Reply<Json<Order>> {
+pub(super) async fn show(
+    State(shop): State<Arc<Shop>>,
+    caller: Caller,
+    id: Result<Path<Uuid>, PathRejection>,
+) -> Reply<Json<Order>> {
     let Path(id) = id?;
-    Ok(Json(body::load(&shop.reads, id).await?))
+    Ok(Json(body::load_for(&caller, &shop.reads, id).await?))
 }
 
 /// Orders, latest first.
@@ -35,6 +39,8 @@ pub(super) struct OrderList {
 /// Which orders to list.
 #[derive(Deserialize, IntoParams)]
 pub(super) struct Page {
+    /// Only those of this customer; for operators.
+    customer_id: Option<String>,
     /// Only those with this status.
     status: Option<String>,
     /// At most so many (1 to 100).
@@ -44,14 +50,16 @@ pub(super) struct Page {
     cursor: Option<String>,
 }
 
-/// Orders, latest first, page by page.
+/// Orders, latest first, page by page: a customer's own, or all for an operator.
 #[utoipa::path(get, path = "/orders", tag = "orders", params(Page),
     responses((status = 200, body = OrderList), (status = 400, body = Problem)))]
 pub(super) async fn list(
     State(shop): State<Arc<Shop>>,
+    caller: Caller,
     page: Result<Query<Page>, QueryRejection>,
 ) -> Reply<Json<OrderList>> {
     let Query(page) = page?;
+    let page = Page { customer_id: visible(&caller, page.customer_id)?, ..page };
     let limit = page.limit.unwrap_or(50).clamp(1, 100);
     let before = match page.cursor {
         None => None,
@@ -63,10 +71,11 @@ pub(super) async fn list(
     }
     let ids = sqlx::query_scalar!(
         "select id from orders where ($1::text is null or status = $1) and ($2::uuid is null or id < $2)
-         order by id desc limit $3",
+         and ($4::text is null or customer_id = $4) order by id desc limit $3",
         page.status,
         before,
-        limit + 1
+        limit + 1,
+        page.customer_id.as_deref()
     )
     .fetch_all(&shop.reads)
     .await?;
@@ -76,14 +85,24 @@ pub(super) async fn list(
     Ok(Json(OrderList { orders: body::load_all(&shop.reads, shown).await?, next_cursor }))
 }
 
+/// Whose orders are listed.
+fn visible(caller: &Caller, asked: Option<String>) -> Reply<Option<String>> {
+    match caller.sees_only() {
+        None => Ok(asked),
+        Some(_) => caller.acting_for(asked).map(Some),
+    }
+}
+
 /// Cancels a pending order. Asking again while it is being cancelled is the same; a confirmed order is a conflict.
 #[utoipa::path(post, path = "/orders/{id}/cancel", tag = "orders", params(("id" = Uuid, Path)),
     responses((status = 202, body = Order), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn cancel(
     State(shop): State<Arc<Shop>>,
+    caller: Caller,
     id: Result<Path<Uuid>, PathRejection>,
 ) -> Reply<(StatusCode, Json<Order>)> {
     let Path(id) = id?;
+    body::load_for(&caller, &shop.reads, id).await?;
     cancel::by_customer(shop.saga.clone(), OrderId(id)).await?;
     let order = body::load(&shop.reads, id).await?;
     match order.status.as_str() {

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use order_contracts::{Currency, CustomerId, OrderId, PaymentMethod};
 use saga_common::SagaId;
 use saga_common::faults::NotInjected;
-use saga_common::http::{Problem, Reply};
+use saga_common::http::{Caller, Problem, Reply};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -24,9 +24,10 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewOrder {
-    /// Who orders.
+    /// Who orders: the caller, unless an operator names somebody else.
     #[schema(example = "anna")]
-    customer_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    customer_id: Option<String>,
     /// ISO 4217.
     #[schema(example = "EUR")]
     currency: String,
@@ -53,19 +54,27 @@ pub(super) struct NewItem {
 /// answer comes when the order is confirmed or cancelled, or after N seconds.
 #[utoipa::path(post, path = "/orders", tag = "orders", request_body = NewOrder,
     params(("Idempotency-Key" = Option<String>, Header, description = "kept for 24 hours, per customer"),
-           ("Saga-Fault" = Option<String>, Header, description = "failure injection: payment-svc/after-charge=crash"),
+           ("Saga-Fault" = Option<String>, Header, description = "failure injection, for operators: payment-svc/after-charge=crash"),
            ("Prefer" = Option<String>, Header, description = "wait=N, at most 60 seconds")),
     responses((status = 202, body = Order), (status = 200, body = Order, description = "terminal within Prefer: wait"),
               (status = 400, body = Problem, description = "a header cannot be read, or faults are not injected"),
+              (status = 403, body = Problem, description = "a customer orders for somebody else, or injects faults"),
               (status = 409, body = Problem, description = "the same request is being carried out"),
               (status = 422, body = Problem),
               (status = 503, body = Problem, description = "try again, with the same Idempotency-Key")))]
 pub(super) async fn place(
     State(shop): State<Arc<Shop>>,
+    caller: Caller,
     headers: HeaderMap,
     order: Result<Json<NewOrder>, JsonRejection>,
 ) -> Reply<Response> {
     let Json(order) = order?;
+    if headers.contains_key("saga-fault") && !caller.is_operator() {
+        return Err(Problem::new(403, "Saga-Fault: only an operator may inject faults"));
+    }
+    let customer_id = caller.acting_for(order.customer_id.clone())?;
+    // Whether the customer was named or meant makes no other request.
+    let order = NewOrder { customer_id: Some(customer_id.clone()), ..order };
     let key = match headers.get("idempotency-key").map(|value| value.to_str().unwrap_or_default()) {
         None => None,
         Some(header) => Some(domain::request_key(header).map_err(|wrong| Problem::new(400, wrong))?),
@@ -73,9 +82,9 @@ pub(super) async fn place(
     let wait = headers.get("prefer").and_then(|value| domain::wait_seconds(value.to_str().ok()?));
     let taken = match &key {
         None => None,
-        Some(key) => Some(shop.keys.take(&order.customer_id, key).ok_or_else(underway)?),
+        Some(key) => Some(shop.keys.take(&customer_id, key).ok_or_else(underway)?),
     };
-    let (order_id, new) = match prepare(&shop, &order, key).await? {
+    let (order_id, new) = match prepare(&shop, customer_id, &order, key).await? {
         Prepared::New(placement) => {
             plant_faults(&shop, placement.order_id, &headers).await?;
             commit(&shop, placement, taken).await?
@@ -155,10 +164,10 @@ enum Prepared {
     Before(OrderId),
 }
 
-async fn prepare(shop: &Shop, order: &NewOrder, key: Option<String>) -> Reply<Prepared> {
+async fn prepare(shop: &Shop, customer_id: String, order: &NewOrder, key: Option<String>) -> Reply<Prepared> {
     let lines: Vec<WantedLine> =
         order.items.iter().map(|item| WantedLine { sku: item.sku.clone(), quantity: item.quantity }).collect();
-    let wrong = domain::check(&order.customer_id, &order.currency, &order.payment_method, &lines);
+    let wrong = domain::check(&customer_id, &order.currency, &order.payment_method, &lines);
     if !wrong.is_empty() {
         return Err(Problem::invalid(wrong));
     }
@@ -169,12 +178,12 @@ async fn prepare(shop: &Shop, order: &NewOrder, key: Option<String>) -> Reply<Pr
         Ok(priced) => priced,
         // What was placed stays placed, whatever became of the prices. If they still fit, the commit finds it.
         Err(wrong) => {
-            let earlier = earlier(shop, &order.customer_id, key.as_deref(), &body_hash).await?;
+            let earlier = earlier(shop, &customer_id, key.as_deref(), &body_hash).await?;
             return earlier.map(Prepared::Before).ok_or_else(|| Problem::invalid(wrong));
         }
     };
     let wanted = Wanted {
-        customer_id: CustomerId(order.customer_id.clone()),
+        customer_id: CustomerId(customer_id),
         currency: Currency::try_from(order.currency.clone()).map_err(|e| Problem::invalid(vec![e.to_string()]))?,
         payment_method: PaymentMethod(order.payment_method.clone()),
     };

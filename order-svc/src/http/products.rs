@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use order_contracts::{Currency, Money};
-use saga_common::http::{Problem, Reply};
+use saga_common::http::{Operator, Problem, Reply};
 use saga_common::{Error, Saga};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -80,6 +80,7 @@ fn no_such_product() -> Problem {
 #[utoipa::path(put, path = "/products/{sku}", tag = "products", params(("sku" = String, Path)), request_body = NewProduct,
     responses((status = 200, body = Product), (status = 422, body = Problem)))]
 pub(super) async fn put(
+    _: Operator,
     State(shop): State<Arc<Shop>>,
     sku: Result<Path<String>, PathRejection>,
     product: Result<Json<NewProduct>, JsonRejection>,

@@ -8,7 +8,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
-use saga_common::http::{Problem, Reply};
+use saga_common::http::{Caller, Problem, Reply};
 use saga_common::{SagaPart, SaidLine};
 use serde::Serialize;
 use std::sync::Arc;
@@ -89,14 +89,19 @@ pub(super) struct Held {
     responses((status = 200, body = Timeline), (status = 404, body = Problem)))]
 pub(super) async fn show(
     State(shop): State<Arc<Shop>>,
+    caller: Caller,
     id: Result<Path<Uuid>, PathRejection>,
 ) -> Reply<Json<Timeline>> {
     let Path(id) = id?;
-    let status = body::load(&shop.reads, id).await?.status;
+    let status = body::load_for(&caller, &shop.reads, id).await?.status;
     let mut timeline =
         Timeline { saga_id: id, status, entries: vec![], silent: vec![], parked: vec![], waiting: vec![] };
     timeline.add("order-svc", shop.saga.part(id.into()).await?);
-    let asked = shop.others.iter().map(|(service, url)| async { (*service, ask(&shop, url, id).await) });
+    let asked = shop.peers.services().map(|(service, url)| {
+        let path = format!("/sagas/{id}");
+        let peers = &shop.peers;
+        async move { (service, peers.get::<SagaPart>(url, &path).await) }
+    });
     for (service, part) in join_all(asked).await {
         match part {
             Ok(part) => timeline.add(service, part),
@@ -108,10 +113,6 @@ pub(super) async fn show(
     }
     timeline.entries.sort_by_key(|entry| entry.at);
     Ok(Json(timeline))
-}
-
-async fn ask(shop: &Shop, url: &str, id: Uuid) -> Result<SagaPart, reqwest::Error> {
-    shop.client.get(format!("{url}/sagas/{id}")).send().await?.error_for_status()?.json().await
 }
 
 impl Timeline {

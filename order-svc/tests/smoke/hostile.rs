@@ -71,7 +71,7 @@ fn request(dice: &mut Dice, http: &Client, base: &str) -> RequestBuilder {
 async fn whatever_is_sent_is_answered_with_what_was_asked_for_or_a_problem() -> Outcome {
     let shop = Shop::up(600_000).await?;
     let base = shop.stack.url(Service::Order)?.to_string();
-    let http = Client::new();
+    let http = shop.stack.http();
     let (mut statuses, mut accepted) = (BTreeMap::<u16, u32>::new(), BTreeSet::new());
     for seed in saga_fuzz::seeds(REQUESTS) {
         let mut dice = Dice::new(seed);

@@ -19,7 +19,7 @@ async fn a_crowd_of_stuck_readers_is_told_to_come_back_and_deadlines_are_kept() 
     let lock = connect(&shop.stack).await?;
     lock.batch_execute("begin; lock table order_lines in access exclusive mode").await?;
 
-    let http = reqwest::Client::new();
+    let http = shop.stack.http();
     let answered = AtomicUsize::new(0);
     let crowd = stream::iter(0..CROWD).map(|_| async {
         let answer = http.get(&url).send().await;

@@ -1,5 +1,6 @@
 //! Failure injection at run time: which points there are, how often each was reached, what is set for this process.
 
+use super::auth::Operator;
 use super::problem::{Problem, Reply};
 use super::state::EngineState;
 use crate::faults::{Directives, ENGINE, FaultPoint, NotInjected};
@@ -70,7 +71,7 @@ pub(super) struct NewFaults {
 
 /// The fault points of this service.
 #[utoipa::path(get, path = "/faults", tag = "engine", responses((status = 200, body = FaultMap)))]
-pub(super) async fn show(State(state): State<EngineState>) -> Json<FaultMap> {
+pub(super) async fn show(_: Operator, State(state): State<EngineState>) -> Json<FaultMap> {
     Json(map(&state, None))
 }
 
@@ -79,6 +80,7 @@ pub(super) async fn show(State(state): State<EngineState>) -> Json<FaultMap> {
     responses((status = 200, body = FaultMap), (status = 400, body = Problem), (status = 409, body = Problem),
         (status = 503, body = Problem)))]
 pub(super) async fn set(
+    _: Operator,
     State(state): State<EngineState>,
     new: Result<Json<NewFaults>, JsonRejection>,
 ) -> Reply<Json<FaultMap>> {

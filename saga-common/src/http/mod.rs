@@ -1,12 +1,15 @@
 //! What every participant serves: health, metrics, its map, its part of a saga, what it has parked; and the frame around
 //! the service's own routes: one kind of error (RFC 9457), one OpenAPI document, limits, graceful stop.
 
+mod auth;
 mod faults;
 mod parked;
 mod problem;
 mod sagas;
 mod state;
 
+pub(crate) use auth::Gate;
+pub use auth::{AuthMode, AuthSettings, Caller, Operator, Peer, Refusal, Role, SigningAlgorithm};
 pub use problem::{Problem, Reply};
 
 use crate::engine::Engine;
@@ -38,15 +41,21 @@ const DISCARDED_BYTES: usize = 16 * REQUEST_BYTES;
 const DISCARD_LIMIT: Duration = Duration::from_secs(5);
 
 /// Binds the address of the settings, or else the service's default.
-pub(crate) async fn listen(setting: Option<SocketAddr>, default: &str) -> Result<TcpListener, Error> {
+pub(crate) async fn listen(setting: Option<SocketAddr>, default: &str) -> Result<(TcpListener, SocketAddr), Error> {
     let address = setting.map_or_else(|| default.to_owned(), |address| address.to_string());
-    TcpListener::bind(&address).await.map_err(|source| Error::Io { what: format!("listening on {address}"), source })
+    let bound = async {
+        let listener = TcpListener::bind(&address).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound.await.map_err(|source| Error::Io { what: format!("listening on {address}"), source })
 }
 
 /// The service's routes inside the engine's frame.
 pub(crate) fn app<App: Send + Sync + 'static>(
     engine: &Arc<Engine<App>>,
     health: Arc<Health>,
+    gate: Gate,
     routes: OpenApiRouter,
 ) -> Router {
     let state = EngineState {
@@ -58,6 +67,7 @@ pub(crate) fn app<App: Send + Sync + 'static>(
         faults: engine.faults().clone(),
         fault_points: engine.participant.fault_points.clone(),
         health,
+        gate: gate.clone(),
         metrics: recorder(),
     };
     let engine_routes = OpenApiRouter::new()
@@ -73,7 +83,9 @@ pub(crate) fn app<App: Send + Sync + 'static>(
     api.info.version = env!("CARGO_PKG_VERSION").to_owned();
     // The router fills in what it knows of itself, which is nobody's contact here.
     (api.info.description, api.info.contact, api.info.license) = (None, None, None);
+    auth::describe(&mut api);
     router
+        .route_layer(axum::middleware::from_fn_with_state(gate, auth::authenticate))
         .merge(plain(state))
         .merge(documents(api))
         .fallback(|| async { Problem::not_found("there is nothing at this address") })
@@ -107,7 +119,7 @@ async fn refuse_large(request: Request, next: Next) -> Response {
     Problem::new(413, format!("the body is larger than {REQUEST_BYTES} bytes")).into_response()
 }
 
-/// For machines: not part of the documented interface.
+/// For machines: not part of the documented interface, and open to all.
 fn plain(state: EngineState) -> Router {
     Router::new()
         .route("/livez", get(|| async { "alive\n" }))

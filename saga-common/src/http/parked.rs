@@ -1,5 +1,6 @@
 //! What waits for a person: list, look, redrive.
 
+use super::auth::Operator;
 use super::problem::{Problem, Reply};
 use super::state::EngineState;
 use axum::Json;
@@ -67,6 +68,7 @@ pub(super) struct Redriven {
 /// Parked messages, oldest first.
 #[utoipa::path(get, path = "/parked", tag = "engine", params(Page), responses((status = 200, body = ParkedList)))]
 pub(super) async fn list(
+    _: Operator,
     State(state): State<EngineState>,
     page: Result<Query<Page>, QueryRejection>,
 ) -> Reply<Json<ParkedList>> {
@@ -98,6 +100,7 @@ pub(super) async fn list(
 #[utoipa::path(get, path = "/parked/{message_id}", tag = "engine", params(("message_id" = Uuid, Path)),
     responses((status = 200, body = Parked), (status = 404, body = Problem)))]
 pub(super) async fn show(
+    _: Operator,
     State(state): State<EngineState>,
     message_id: Result<Path<Uuid>, PathRejection>,
 ) -> Reply<Json<Parked>> {
@@ -130,6 +133,7 @@ pub(super) async fn show(
 #[utoipa::path(post, path = "/parked/{message_id}/redrive", tag = "engine", params(("message_id" = Uuid, Path)),
     responses((status = 202, body = Redriven), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn redrive(
+    _: Operator,
     State(state): State<EngineState>,
     message_id: Result<Path<Uuid>, PathRejection>,
 ) -> Reply<(StatusCode, Json<Redriven>)> {

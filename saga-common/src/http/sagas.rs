@@ -1,5 +1,6 @@
 //! This service's part of a saga.
 
+use super::auth::Peer;
 use super::problem::{Problem, Reply};
 use super::state::EngineState;
 use crate::saga::SagaPart;
@@ -13,6 +14,7 @@ use uuid::Uuid;
     params(("saga_id" = Uuid, Path, description = "the saga, which is the order")),
     responses((status = 200, body = SagaPart), (status = 400, body = Problem)))]
 pub(super) async fn show(
+    _: Peer,
     State(state): State<EngineState>,
     saga_id: Result<Path<Uuid>, PathRejection>,
 ) -> Reply<Json<SagaPart>> {

@@ -1,5 +1,6 @@
 //! State of the engine's routes, health and metrics.
 
+use super::auth::Gate;
 use super::problem::Problem;
 use crate::engine::Engine;
 use crate::error::chain;
@@ -29,6 +30,7 @@ pub(super) struct EngineState {
     pub(super) faults: Faults,
     pub(super) fault_points: Vec<&'static FaultPoint>,
     pub(super) health: Arc<Health>,
+    pub(super) gate: Gate,
     pub(super) metrics: PrometheusHandle,
 }
 
@@ -53,6 +55,7 @@ pub(super) async fn choreography(State(state): State<EngineState>) -> Json<Chore
 
 pub(super) async fn readyz(State(state): State<EngineState>) -> Result<&'static str, Problem> {
     match state.health.unready().await {
+        None if !state.gate.is_ready() => Err(Problem::unavailable("no key to check tokens with could be read yet")),
         None => Ok("ready\n"),
         Some(why) => Err(Problem::unavailable(why)),
     }

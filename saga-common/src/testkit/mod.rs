@@ -86,6 +86,9 @@ pub fn settings(database_url: &str, amqp_url: &str) -> Result<Settings, clap::Er
         engine: Settings,
     }
     let arguments = ["testkit", "--database-url", database_url, "--amqp-url", amqp_url];
+    // Nobody is asked who they are.
+    #[cfg(feature = "http")]
+    let arguments = [&arguments[..], &["--auth", "off"]].concat();
     Bare::try_parse_from(arguments).map(|bare| bare.engine)
 }
 

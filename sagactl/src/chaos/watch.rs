@@ -100,6 +100,8 @@ fn hit_by(target: Option<Program>) -> Vec<Service> {
     match target {
         None => Service::ALL.to_vec(),
         Some(Program::SandboxProvider) => vec![Service::Payment],
+        // Keys are remembered: without it nobody's messages wait.
+        Some(Program::Issuer) => vec![],
         Some(program) => Service::ALL.into_iter().filter(|service| Program::from(*service) == program).collect(),
     }
 }

@@ -26,6 +26,7 @@ pub fn participant(program: Program) -> &'static str {
         Program::PaymentSvc => "payment",
         Program::NotificationSvc => "notification",
         Program::SandboxProvider => "provider",
+        Program::Issuer => "issuer",
     }
 }
 
@@ -37,7 +38,7 @@ pub fn reacts_to(program: Program) -> &'static [&'static str] {
         Program::InventorySvc => &["order.placed", "order.confirmed"],
         Program::PaymentSvc => &["stock.reserved"],
         Program::NotificationSvc => &["order.confirmed", "order.cancelled"],
-        Program::SandboxProvider => &[],
+        Program::SandboxProvider | Program::Issuer => &[],
     }
 }
 

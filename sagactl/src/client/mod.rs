@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 mod choreography;
 mod error;
 mod faults;
+mod issuer;
 mod orders;
 mod sagas;
 mod shop;
@@ -21,6 +22,7 @@ mod wait;
 pub use choreography::{Choreography, MapStep};
 pub use error::{ClientError, Problem};
 pub use faults::{FaultMap, FaultPoint, Reached, never_fire};
+pub use issuer::{NoToken, Token, TokenRequest};
 pub use orders::{Answers, Item, Line, NewOrder, Order, OrderFilter, OrderPage, OrderStatus, Placed};
 pub use sagas::{
     HeldMessage, MessageRef, ParkedMessage, Redriven, Said, Story, StoryStep, Timeline, TimelineEntry, WaitingMessage,

@@ -33,6 +33,9 @@ pub struct Launch {
     /// Port of sandbox-provider
     #[arg(long, env = "SANDBOX_PORT", value_name = "PORT", help_heading = "Ports")]
     sandbox_port: Option<u16>,
+    /// Port of the issuer
+    #[arg(long, env = "ISSUER_PORT", value_name = "PORT", help_heading = "Ports")]
+    issuer_port: Option<u16>,
     /// A setting for all services, such as DEADLINE_MS=5000 or LOG=info,saga_common=debug; may be repeated (in the variable: with
     /// blanks between)
     #[arg(long = "set", env = "ORDERSAGA_SET", value_name = "NAME=VALUE", value_parser = assignment, value_delimiter = ' ')]
@@ -93,6 +96,7 @@ impl Launch {
             (Program::InventorySvc, self.inventory_port),
             (Program::NotificationSvc, self.notification_port),
             (Program::SandboxProvider, self.sandbox_port),
+            (Program::Issuer, self.issuer_port),
         ];
         Ok(ports.into_iter().fold(options, |options, (program, port)| match port {
             Some(port) => options.port(program, port),

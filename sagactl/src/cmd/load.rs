@@ -75,7 +75,7 @@ impl Load {
         let json = global.json();
         let folder = self.report.join(load::stamp(Utc::now()));
         let outcome = if self.running {
-            match running(global) {
+            match running(global).await {
                 Ok(record) => self.measure(&record).await,
                 Err(failure) => return failure.tell(None),
             }
@@ -166,10 +166,10 @@ impl Load {
     }
 }
 
-fn running(global: Global) -> Result<StackRecord, Failure> {
+async fn running(global: Global) -> Result<StackRecord, Failure> {
     let none =
         || Failure::Usage("no stack is running here: start one with `sagactl up`, or leave --running out".to_owned());
-    Session::open(global)?.stack.ok_or_else(none)
+    Session::open(global).await?.stack.ok_or_else(none)
 }
 
 /// What an auditor needs to check this stack: the strictest audit.

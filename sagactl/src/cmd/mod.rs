@@ -15,6 +15,7 @@ pub mod parked;
 pub mod saga;
 mod session;
 pub(crate) mod show;
+pub mod token;
 pub mod up;
 
 use session::Global;
@@ -57,6 +58,8 @@ enum Verb {
     /// List fault points, or let something go wrong in whole processes
     #[command(subcommand)]
     Faults(faults::Faults),
+    /// Print a bearer token, to be a customer or an operator with curl
+    Token(token::Token),
 }
 
 impl Cli {
@@ -69,7 +72,7 @@ impl Cli {
             Verb::Load(load) => return load.run(self.global).await,
             _ => {}
         }
-        let session = match Session::open(self.global) {
+        let session = match Session::open(self.global).await {
             Ok(session) => session,
             Err(failure) => return failure.tell(None),
         };
@@ -80,6 +83,7 @@ impl Cli {
             Verb::Parked(parked) => parked.run(&session).await,
             Verb::Audit(audit) => audit.run(&session).await,
             Verb::Faults(faults) => faults.run(&session).await,
+            Verb::Token(token) => token.run(&session).await,
         };
         outcome.unwrap_or_else(|failure| failure.tell(session.stack.as_ref()))
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::audit::AuditError;
-use crate::client::{Client, ClientError, Endpoints};
+use crate::client::{Client, ClientError, Endpoints, NoToken, TokenRequest};
 use crate::stack::{StackError, StackRecord, default_data};
 
 /// Flags of every verb.
@@ -30,7 +30,7 @@ pub(super) struct Global {
     /// Base URL of notification-svc
     #[arg(long, global = true, env = "NOTIFICATION_URL", value_name = "URL", help_heading = "Services")]
     notification_url: Option<String>,
-    /// Bearer token to send to the services
+    /// Bearer token to send to the services [default: an operator's, from the private stack's issuer]
     #[arg(long, global = true, env = "ORDERSAGA_TOKEN", hide_env_values = true, help_heading = "Services")]
     token: Option<String>,
 }
@@ -54,7 +54,8 @@ pub struct Session {
 
 impl Session {
     /// Finds the services: a URL that was given, else those of a running private stack, else the default ports.
-    pub(super) fn open(global: Global) -> Result<Self, Failure> {
+    /// Without a token it gets an operator's from the stack's issuer.
+    pub(super) async fn open(global: Global) -> Result<Self, Failure> {
         let stack = discover(global.data.as_deref())?;
         let found = stack.as_ref().map_or_else(Endpoints::default, StackRecord::endpoints);
         let endpoints = Endpoints {
@@ -63,7 +64,11 @@ impl Session {
             inventory: global.inventory_url.unwrap_or(found.inventory),
             notification: global.notification_url.unwrap_or(found.notification),
         };
-        let client = Client::new(endpoints).with_token(global.token);
+        let token = match (global.token, stack.as_ref().and_then(StackRecord::issuer_url)) {
+            (None, Some(issuer)) => Some(TokenRequest::operator().ask(issuer).await?.access_token),
+            (token, _) => token,
+        };
+        let client = Client::new(endpoints).with_token(token);
         Ok(Self { client, stack, json: global.json })
     }
 
@@ -112,6 +117,9 @@ pub enum Failure {
     /// The private stack could not be found.
     #[error(transparent)]
     Stack(#[from] StackError),
+    /// The issuer gives no token.
+    #[error(transparent)]
+    NoToken(#[from] NoToken),
     /// Anything else.
     #[error("{0}")]
     Failed(String),

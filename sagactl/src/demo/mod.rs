@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 
 use crate::audit;
+use crate::client::Service;
 use crate::cmd::launch::{Launch, StopSignal, refused, say, shut_down, tell_restarts};
 use crate::cmd::up::addresses;
 use crate::stack::{Stack, StackError, default_data};
@@ -84,7 +85,24 @@ async fn invite(stack: &Stack) {
     say(&addresses(&stack.record().await));
     let data = stack.servers().data();
     let at = if data == default_data() { String::new() } else { format!("--data {} ", data.display()) };
+    match tokens(stack).await {
+        Ok(tokens) => say(&tokens),
+        Err(error) => say(&error.to_string()),
+    }
     say(&format!("Serving until Ctrl-C. In another terminal, try `cargo sagactl {at}order list`."));
+}
+
+/// Two people to be, ready to be pasted into a shell.
+async fn tokens(stack: &Stack) -> Result<String, StackError> {
+    let (order, payment) = (stack.url(Service::Order)?, stack.url(Service::Payment)?);
+    Ok(format!(
+        "To be a customer, or to run the shop, for a day (`cargo sagactl token` makes more):\n\n\
+         export ANNA={}\nexport OPERATOR={}\n\n\
+         curl -H \"authorization: bearer $ANNA\" {order}/orders\n\
+         curl -H \"authorization: bearer $OPERATOR\" {payment}/wallets/anna\n",
+        stack.token_of("anna").await?,
+        stack.token(),
+    ))
 }
 
 /// Plays all scenes and audits. Whether all was as expected.

@@ -39,6 +39,8 @@ pub enum Pace {
 pub(super) struct Orders {
     /// Base URL of order-svc.
     pub(super) url: String,
+    /// An operator's bearer token.
+    pub(super) token: Option<String>,
     pub(super) mix: Mix,
     pub(super) seed: u64,
     /// Number of the first order.
@@ -185,7 +187,7 @@ impl Placer {
         let wish = self.orders.mix.wish(self.orders.seed, n);
         let body = serde_json::to_vec(&wish.order).map_err(io::Error::other)?;
         let key = wish.keyed.then(|| format!("{}-{n}", self.orders.run));
-        let request = wire::post(&self.host, "/orders", key.as_deref(), &body);
+        let request = wire::post(&self.host, "/orders", self.orders.token.as_deref(), key.as_deref(), &body);
         let sent_us = self.now_us();
         let answer = self.exchange(&request).await?;
         let answered_us = self.now_us();
@@ -200,7 +202,8 @@ impl Placer {
         let Order { id } = serde_json::from_slice(&answer.body).map_err(io::Error::other)?;
         if wish.cancel {
             // Whether it comes in time or not (409), the saga ends.
-            self.exchange(&wire::post(&self.host, &format!("/orders/{id}/cancel"), None, b"")).await?;
+            let (path, token) = (format!("/orders/{id}/cancel"), self.orders.token.as_deref());
+            self.exchange(&wire::post(&self.host, &path, token, None, b"")).await?;
         }
         Ok(Placed { id, intended_us, sent_us, answered_us })
     }

@@ -20,7 +20,7 @@ use super::shelf;
 use super::tally::{self, Window};
 use super::watching::Watch;
 use crate::audit::{self, AuditConfig, AuditError, AuditReport};
-use crate::client::{Client, ClientError, Service};
+use crate::client::{Client, ClientError, NoToken, Service, TokenRequest};
 use crate::stack::{StackRecord, session};
 
 const TELL_EVERY: Duration = Duration::from_secs(5);
@@ -59,6 +59,9 @@ pub enum LoadError {
     /// The shelves could not be filled.
     #[error("the articles cannot be made: {0}")]
     Client(#[from] ClientError),
+    /// The issuer gives no token.
+    #[error(transparent)]
+    NoToken(#[from] NoToken),
     /// The load client itself failed.
     #[error("the load client failed: {0}")]
     Io(#[from] io::Error),
@@ -108,8 +111,12 @@ pub async fn run(
 ) -> Result<Report, LoadError> {
     let begun = Utc::now();
     say("Filling the shelves ..");
-    shelf::fill(&Client::new(stack.endpoints()), &settings.mix).await?;
-    let runner = Runner { stack, settings, run: format!("load-{:08x}", rand::random::<u32>()), say: &say };
+    let token = match stack.issuer_url() {
+        Some(issuer) => Some(TokenRequest::operator().ask(issuer).await?.access_token),
+        None => None,
+    };
+    shelf::fill(&Client::new(stack.endpoints()).with_token(token.clone()), &settings.mix).await?;
+    let runner = Runner { stack, settings, token, run: format!("load-{:08x}", rand::random::<u32>()), say: &say };
     let (mut rounds, mut theirs) = (Vec::<Round>::new(), Vec::<Measure>::new());
     let mut next = 0;
     theirs.extend(runner.beside().await?);
@@ -170,6 +177,7 @@ fn warnings(settings: &Settings, rounds: &[Round], machine: &BTreeMap<String, St
 struct Runner<'a, Say> {
     stack: &'a StackRecord,
     settings: &'a Settings,
+    token: Option<String>,
     run: String,
     say: &'a Say,
 }
@@ -197,6 +205,7 @@ impl<Say: Fn(&str)> Runner<'_, Say> {
         let to = from + duration;
         let orders = Orders {
             url: self.stack.endpoints().order,
+            token: self.token.clone(),
             mix: self.settings.mix.clone(),
             seed: self.settings.seed,
             first: *next,

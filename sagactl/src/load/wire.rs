@@ -51,10 +51,11 @@ impl Wire {
 }
 
 /// A whole request.
-pub(super) fn post(host: &str, path: &str, key: Option<&str>, body: &[u8]) -> Vec<u8> {
+pub(super) fn post(host: &str, path: &str, token: Option<&str>, key: Option<&str>, body: &[u8]) -> Vec<u8> {
+    let token = token.map_or_else(String::new, |token| format!("authorization: Bearer {token}\r\n"));
     let key = key.map_or_else(String::new, |key| format!("idempotency-key: \"{key}\"\r\n"));
     let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n{key}content-length: {}\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n{token}{key}content-length: {}\r\n\r\n",
         body.len()
     );
     [head.as_bytes(), body].concat()
@@ -106,9 +107,10 @@ mod tests {
 
     #[test]
     fn a_request_says_how_long_it_is_and_carries_its_key() {
-        let request = String::from_utf8(post("h:1", "/orders", Some("k"), b"{}")).expect("text");
+        let request = String::from_utf8(post("h:1", "/orders", Some("t"), Some("k"), b"{}")).expect("text");
         assert!(
-            request.contains("\r\nidempotency-key: \"k\"\r\n") && request.contains("content-length: 2\r\n"),
+            request.contains("\r\nauthorization: Bearer t\r\nidempotency-key: \"k\"\r\n")
+                && request.contains("content-length: 2\r\n"),
             "{request}"
         );
         assert!(request.ends_with("\r\n\r\n{}"));

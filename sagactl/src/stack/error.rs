@@ -65,6 +65,9 @@ pub enum StackError {
         /// Why it failed.
         source: reqwest::Error,
     },
+    /// The issuer gives no token.
+    #[error(transparent)]
+    NoToken(#[from] crate::client::NoToken),
     /// The server was given by URL, so it cannot be stopped or started from here.
     #[error("cannot {0}: that server was given by URL and is not ours to handle")]
     NotOurs(&'static str),

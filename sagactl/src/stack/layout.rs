@@ -29,6 +29,7 @@ impl Stack {
             databases,
             amqp_url,
             provider_key,
+            token: String::new(),
             processes: BTreeMap::new(),
             restarts: Arc::default(),
             supervisors: JoinSet::new(),
@@ -73,9 +74,18 @@ impl Stack {
         if let Some(database) = self.databases.get(&program) {
             set("DATABASE_URL", database.clone());
             set("AMQP_URL", self.amqp_url.clone());
+            set("JWT_KEYS", format!("{}/.well-known/jwks.json", url(Program::Issuer)));
         }
+        let keys = self.servers.data().join(format!("{}issuer", self.options.prefix));
+        let service_token = keys.join("service.jwt").display().to_string();
         match program {
+            Program::Issuer => {
+                set("KEYS_DIR", keys.display().to_string());
+                set("SERVICE_TOKEN_FILE", service_token);
+                set("DEMO_TOKENS", "true".to_owned());
+            }
             Program::OrderSvc => {
+                set("PEER_TOKEN_FILE", service_token);
                 set("INVENTORY_URL", url(Program::InventorySvc));
                 set("PAYMENT_URL", url(Program::PaymentSvc));
                 set("NOTIFICATION_URL", url(Program::NotificationSvc));

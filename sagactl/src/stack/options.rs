@@ -41,11 +41,12 @@ impl StackOptions {
         Self { prefix: format!("t{:08x}_", rand::random::<u32>()), ..Self::lasting() }
     }
 
-    /// Starts these programs only. Databases are made for all, and URLs are known for all.
+    /// Starts these programs only, and the issuer, without which nobody is let in. Databases are made for all, and URLs are known for all.
     #[must_use]
     pub fn only<P: Into<Program>>(mut self, programs: impl IntoIterator<Item = P>) -> Self {
-        self.programs = programs.into_iter().map(Into::into).collect();
+        self.programs = programs.into_iter().map(Into::into).chain([Program::Issuer]).collect();
         self.programs.sort();
+        self.programs.dedup();
         self
     }
 

@@ -10,7 +10,9 @@ use crate::client::Service;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Program {
-    /// The payment provider's stand-in; first, because payment-svc calls it.
+    /// Signs tokens and publishes the keys they are checked with.
+    Issuer,
+    /// The payment provider's stand-in; before payment-svc, which calls it.
     SandboxProvider,
     /// order-svc
     OrderSvc,
@@ -24,13 +26,20 @@ pub enum Program {
 
 impl Program {
     /// All of them, in the order in which they are started.
-    pub const ALL: [Self; 5] =
-        [Self::SandboxProvider, Self::OrderSvc, Self::InventorySvc, Self::PaymentSvc, Self::NotificationSvc];
+    pub const ALL: [Self; 6] = [
+        Self::Issuer,
+        Self::SandboxProvider,
+        Self::OrderSvc,
+        Self::InventorySvc,
+        Self::PaymentSvc,
+        Self::NotificationSvc,
+    ];
 
     /// The program's file name, also its name in logs: `order-svc`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Issuer => "issuer",
             Self::SandboxProvider => "sandbox-provider",
             Self::OrderSvc => "order-svc",
             Self::InventorySvc => "inventory-svc",
@@ -51,7 +60,7 @@ impl Program {
     #[must_use]
     pub fn database(self) -> Option<&'static str> {
         match self {
-            Self::SandboxProvider => None,
+            Self::Issuer | Self::SandboxProvider => None,
             Self::OrderSvc => Some("orders"),
             Self::InventorySvc => Some("inventory"),
             Self::PaymentSvc => Some("payment"),
@@ -62,7 +71,7 @@ impl Program {
     /// Answers 200 when the program can do its work.
     pub(super) fn ready_path(self) -> &'static str {
         match self {
-            Self::SandboxProvider => "/livez",
+            Self::Issuer | Self::SandboxProvider => "/livez",
             _ => "/readyz",
         }
     }

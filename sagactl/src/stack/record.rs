@@ -112,6 +112,11 @@ impl StackRecord {
         let _ = fs::remove_file(data.join("stack.json"));
     }
 
+    /// Where tokens are given out.
+    pub fn issuer_url(&self) -> Option<&str> {
+        self.process(Program::Issuer).map(|process| process.url.as_str())
+    }
+
     /// A program's first process.
     pub fn process(&self, program: impl Into<Program>) -> Option<&ProcessRecord> {
         let program = program.into();

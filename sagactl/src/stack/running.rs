@@ -6,6 +6,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 
 use futures::future::{join_all, try_join_all};
+use reqwest::header::{self, HeaderMap, HeaderValue};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -14,7 +15,7 @@ use super::supervisor::{Restart, Restarts, supervise};
 use super::unix::Signal;
 use super::{Instance, Program, Servers, StackError, StackOptions, admin};
 use crate::audit::{AuditConfig, DatabaseUrls, ProviderAccount};
-use crate::client::{Client, Endpoints, Service};
+use crate::client::{Client, Endpoints, Service, TokenRequest};
 
 /// The services, running as processes of their own. Dropping a stack ends them; so does the death of this process.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Stack {
     pub(super) databases: BTreeMap<Program, String>,
     pub(super) amqp_url: String,
     pub(super) provider_key: String,
+    /// An operator's, once the issuer runs.
+    pub(super) token: String,
     pub(super) processes: BTreeMap<Instance, Arc<Process>>,
     pub(super) restarts: Arc<Restarts>,
     /// One for each process, if the stack is supervised.
@@ -46,6 +49,9 @@ impl Stack {
             process.ready().await
         }))
         .await?;
+        if let Ok(issuer) = stack.url(Program::Issuer) {
+            stack.token = TokenRequest::operator().ask(&issuer).await?.access_token;
+        }
         // Not before: a program that cannot even start is an error, not a crash.
         if stack.options.supervise {
             for process in stack.processes.values() {
@@ -79,9 +85,29 @@ impl Stack {
         }
     }
 
-    /// A client of this stack's services.
+    /// A client of this stack's services, as an operator.
     pub fn client(&self) -> Client {
-        Client::new(self.endpoints())
+        Client::new(self.endpoints()).with_token(Some(self.token.clone()))
+    }
+
+    /// An operator's bearer token, which is good for a day.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Any HTTP client, as an operator.
+    pub fn http(&self) -> reqwest::Client {
+        let bearer = HeaderValue::from_str(&format!("Bearer {}", self.token));
+        let headers = bearer.map(|bearer| HeaderMap::from_iter([(header::AUTHORIZATION, bearer)])).unwrap_or_default();
+        reqwest::Client::builder().no_proxy().default_headers(headers).build().unwrap_or_default()
+    }
+
+    /// A customer's bearer token, which is good for a day.
+    ///
+    /// # Errors
+    /// When the issuer does not run.
+    pub async fn token_of(&self, customer_id: &str) -> Result<String, StackError> {
+        Ok(TokenRequest::customer(customer_id).ask(&self.url(Program::Issuer)?).await?.access_token)
     }
 
     /// A service's database, as its own role.
@@ -228,11 +254,12 @@ impl Stack {
 
     /// Asks all processes to drain and stop, and waits for that. Returns those that did not end with status 0.
     pub async fn stop(&self) -> Vec<(Instance, ExitStatus)> {
-        let (sandbox, services): (Vec<_>, Vec<_>) =
-            self.processes().partition(|process| process.instance.program == Program::SandboxProvider);
-        // The provider last: a draining payment-svc still calls it.
+        let called = [Program::Issuer, Program::SandboxProvider];
+        let (called, services): (Vec<_>, Vec<_>) =
+            self.processes().partition(|process| called.contains(&process.instance.program));
+        // Those that others call last: a draining service still does.
         let mut ended = stop_all(services).await;
-        ended.extend(stop_all(sandbox).await);
+        ended.extend(stop_all(called).await);
         ended.into_iter().filter(|(_, status)| !status.success()).collect()
     }
 

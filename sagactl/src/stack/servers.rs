@@ -93,7 +93,7 @@ impl Servers {
                 let bin = find::postgres_bin(settings.postgres_bin.as_deref())?;
                 let cluster = Cluster::prepare(bin, &data, postgres_port, &postgres_password).await?;
                 cluster.start().await?;
-                return Ok(Postgres::Private(cluster));
+                return Ok::<_, StackError>(Postgres::Private(cluster));
             };
             Ok(Postgres::Given(url.clone()))
         };
@@ -103,7 +103,7 @@ impl Servers {
                 let node = Node::prepare(programs, &data, node_ports, &broker_password)?;
                 node.start().await?;
                 let management = Management::parse(&node.management_url())?;
-                return Ok((Broker::Private(node.into()), management));
+                return Ok::<_, StackError>((Broker::Private(node.into()), management));
             };
             Ok((Broker::Given(amqp.clone()), Management::parse(management)?))
         };

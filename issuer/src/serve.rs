@@ -1,0 +1,101 @@
+//! Runs the issuer.
+
+use crate::config::{Command, Config};
+use crate::http::{Desk, routes};
+use crate::keys::{KeyError, KeyRing};
+use crate::token::{Grant, Role};
+use std::fs::{self, OpenOptions};
+use std::future::Future;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+const LOOK_AFTER_KEYS: Duration = Duration::from_secs(60);
+/// The service token lives for an hour and is renewed each minute: a service never finds one that is about to expire.
+const SERVICE_MINUTES: u32 = 60;
+/// The group may read it: the services that use it need not be the issuer's user.
+const OWNER_AND_GROUP: u32 = 0o640;
+
+/// Why the issuer does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum IssuerError {
+    /// Its keys.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The network, signals or the file of the service token.
+    #[error("{what}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+/// Prints a token, or publishes keys until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When keys cannot be read or made, or the address or the file of the service token cannot be used.
+pub async fn run(config: Config) -> Result<(), IssuerError> {
+    let keys = KeyRing::open(&config.keys_dir)?;
+    if let Some(Command::Token { subject, roles, minutes }) = config.command.clone() {
+        let token = Grant { subject, roles, minutes }.token(&config, &keys)?;
+        println!("{token}");
+        return Ok(());
+    }
+    let stop = stopped()?;
+    let failed = |what: String| move |source| IssuerError::Io { what, source };
+    let listener = TcpListener::bind(config.listen).await.map_err(failed(format!("listening on {}", config.listen)))?;
+    let desk = Desk { config: Arc::new(config), keys: Arc::new(Mutex::new(keys)) };
+    renew_service_token(&desk)?;
+    tracing::info!(address = %desk.config.listen, demo_tokens = desk.config.demo_tokens, "listening");
+    let looking_after = tokio::spawn(look_after_keys(desk.clone()));
+    axum::serve(listener, routes(desk))
+        .with_graceful_shutdown(stop)
+        .await
+        .map_err(failed("serving HTTP".to_owned()))?;
+    looking_after.abort();
+    Ok(())
+}
+
+fn stopped() -> Result<impl Future<Output = ()> + Send + 'static, IssuerError> {
+    let failed = |source| IssuerError::Io { what: "listening for signals".to_owned(), source };
+    let mut term = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut int = signal(SignalKind::interrupt()).map_err(failed)?;
+    Ok(async move {
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+    })
+}
+
+async fn look_after_keys(desk: Desk) {
+    let hours = |hours: u32| Duration::from_secs(3_600 * u64::from(hours));
+    loop {
+        tokio::time::sleep(LOOK_AFTER_KEYS).await;
+        let (rotate_after, life) = (hours(desk.config.rotate_hours), hours(desk.config.token_hours));
+        if let Err(error) = desk.with_keys(|keys| keys.keep(rotate_after, life, SystemTime::now())) {
+            tracing::error!(%error, "keys cannot be looked after; tried again in a minute");
+        }
+        if let Err(error) = renew_service_token(&desk) {
+            tracing::error!(%error, "the service token cannot be renewed; tried again in a minute");
+        }
+    }
+}
+
+fn renew_service_token(desk: &Desk) -> Result<(), IssuerError> {
+    let Some(path) = &desk.config.service_token_file else { return Ok(()) };
+    let grant = Grant { subject: "services".to_owned(), roles: vec![Role::Service], minutes: Some(SERVICE_MINUTES) };
+    let token = desk.with_keys(|keys| grant.token(&desk.config, keys))?;
+    replace(path, &token).map_err(|source| IssuerError::Io { what: format!("writing {}", path.display()), source })
+}
+
+/// Whoever reads the file finds the old content or the new one, never half of it.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(OWNER_AND_GROUP).open(&beside)?;
+    file.write_all(text.as_bytes())?;
+    fs::rename(&beside, path)
+}
