@@ -41,6 +41,10 @@ pub struct Config {
     #[arg(long, env = "SERVICE_TOKEN_FILE", global = true)]
     pub service_token_file: Option<PathBuf>,
 
+    /// Folder that always has the two newest public keys as `current.pem` and `previous.pem`, for a gateway that reads files.
+    #[arg(long, env = "PUBLIC_KEYS_DIR", global = true)]
+    pub public_keys_dir: Option<PathBuf>,
+
     /// What to do, if not to serve.
     #[command(subcommand)]
     pub command: Option<Command>,

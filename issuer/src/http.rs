@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::keys::KeyRing;
+use crate::serve::{IssuerError, publish};
 use crate::token::Grant;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
@@ -51,9 +52,10 @@ async fn token(State(desk): State<Desk>, grant: Result<Json<Grant>, JsonRejectio
 /// A new key signs from now on. Asked with a JSON body (`{}`), for the same reason.
 async fn rotate(State(desk): State<Desk>, body: Result<Json<Value>, JsonRejection>) -> Reply<StatusCode> {
     let Json(_) = body?;
-    desk.with_keys(KeyRing::rotate).map_err(|error| {
+    let rotated = desk.with_keys(KeyRing::rotate).map_err(IssuerError::from).and_then(|()| publish(&desk));
+    rotated.map_err(|error| {
         tracing::error!(%error, "no new key");
-        Problem::internal("a new key could not be made")
+        Problem::internal("a new key could not be made and published")
     })?;
     Ok(StatusCode::NO_CONTENT)
 }

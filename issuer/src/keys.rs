@@ -3,7 +3,7 @@
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -16,6 +16,9 @@ use uuid::Uuid;
 
 /// Ends the name of a key's file, and nothing else's.
 const EXTENSION: &str = "p8";
+/// What says, before an uncompressed point, that it is one on P-256.
+const PUBLIC_KEY_ON_P256: &[u8] =
+    b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
 const OWNER_ONLY: u32 = 0o600;
 const OWNER_ONLY_FOLDER: u32 = 0o700;
 
@@ -125,6 +128,14 @@ impl KeyRing {
         Ok(encode(&header, claims, &EncodingKey::from_ec_der(&newest.pkcs8))?)
     }
 
+    /// The two newest public keys as PEM; twice the same while there is only one.
+    #[must_use]
+    pub fn newest_pems(&self) -> [String; 2] {
+        let newest = self.newest();
+        let previous = self.keys.len().checked_sub(2).map_or(newest, |n| &self.keys[n]);
+        [newest.pem(), previous.pem()]
+    }
+
     fn newest(&self) -> &Key {
         &self.keys[self.keys.len() - 1]
     }
@@ -153,6 +164,13 @@ impl Key {
     fn age(&self, now: SystemTime) -> Duration {
         let (seconds, nanos) = self.kid.get_timestamp().map_or((0, 0), |made| made.to_unix());
         now.duration_since(UNIX_EPOCH + Duration::new(seconds, nanos)).unwrap_or_default()
+    }
+
+    /// SubjectPublicKeyInfo (RFC 5480).
+    fn pem(&self) -> String {
+        let der = STANDARD.encode([PUBLIC_KEY_ON_P256, self.pair.public_key().as_ref()].concat());
+        let lines: Vec<&str> = (0..der.len()).step_by(64).map(|at| &der[at..der.len().min(at + 64)]).collect();
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
     }
 
     fn jwk(&self) -> Value {

@@ -19,6 +19,7 @@ const LOOK_AFTER_KEYS: Duration = Duration::from_secs(60);
 const SERVICE_MINUTES: u32 = 60;
 /// The group may read it: the services that use it need not be the issuer's user.
 const OWNER_AND_GROUP: u32 = 0o640;
+const ALL: u32 = 0o644;
 
 /// Why the issuer does not run.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +52,7 @@ pub async fn run(config: Config) -> Result<(), IssuerError> {
     let failed = |what: String| move |source| IssuerError::Io { what, source };
     let listener = TcpListener::bind(config.listen).await.map_err(failed(format!("listening on {}", config.listen)))?;
     let desk = Desk { config: Arc::new(config), keys: Arc::new(Mutex::new(keys)) };
-    renew_service_token(&desk)?;
+    publish(&desk)?;
     tracing::info!(address = %desk.config.listen, demo_tokens = desk.config.demo_tokens, "listening");
     let looking_after = tokio::spawn(look_after_keys(desk.clone()));
     axum::serve(listener, routes(desk))
@@ -79,23 +80,38 @@ async fn look_after_keys(desk: Desk) {
         if let Err(error) = desk.with_keys(|keys| keys.keep(rotate_after, life, SystemTime::now())) {
             tracing::error!(%error, "keys cannot be looked after; tried again in a minute");
         }
-        if let Err(error) = renew_service_token(&desk) {
-            tracing::error!(%error, "the service token cannot be renewed; tried again in a minute");
+        if let Err(error) = publish(&desk) {
+            tracing::error!(%error, "what others read cannot be written; tried again in a minute");
         }
     }
 }
 
-fn renew_service_token(desk: &Desk) -> Result<(), IssuerError> {
-    let Some(path) = &desk.config.service_token_file else { return Ok(()) };
-    let grant = Grant { subject: "services".to_owned(), roles: vec![Role::Service], minutes: Some(SERVICE_MINUTES) };
-    let token = desk.with_keys(|keys| grant.token(&desk.config, keys))?;
-    replace(path, &token).map_err(|source| IssuerError::Io { what: format!("writing {}", path.display()), source })
+/// Writes what others read from files: a new service token, and the newest public keys.
+pub(crate) fn publish(desk: &Desk) -> Result<(), IssuerError> {
+    if let Some(path) = &desk.config.service_token_file {
+        let (subject, roles) = ("services".to_owned(), vec![Role::Service]);
+        let grant = Grant { subject, roles, minutes: Some(SERVICE_MINUTES) };
+        let token = desk.with_keys(|keys| grant.token(&desk.config, keys))?;
+        replace(path, &token, OWNER_AND_GROUP)?;
+    }
+    if let Some(folder) = &desk.config.public_keys_dir {
+        let [current, previous] = desk.with_keys(|keys| keys.newest_pems());
+        fs::create_dir_all(folder)
+            .map_err(|source| IssuerError::Io { what: format!("making {}", folder.display()), source })?;
+        // The older one first: whoever reads between the two knows at least what they knew before.
+        replace(&folder.join("previous.pem"), &previous, ALL)?;
+        replace(&folder.join("current.pem"), &current, ALL)?;
+    }
+    Ok(())
 }
 
 /// Whoever reads the file finds the old content or the new one, never half of it.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
+fn replace(path: &Path, text: &str, mode: u32) -> Result<(), IssuerError> {
     let beside = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(OWNER_AND_GROUP).open(&beside)?;
-    file.write_all(text.as_bytes())?;
-    fs::rename(&beside, path)
+    let written = || {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
+        file.write_all(text.as_bytes())?;
+        fs::rename(&beside, path)
+    };
+    written().map_err(|source| IssuerError::Io { what: format!("writing {}", path.display()), source })
 }

@@ -8,6 +8,7 @@ mod choreography;
 mod compensation;
 mod duplicates;
 mod external_money;
+mod gateway;
 mod happy_path;
 mod idempotency;
 mod load;

@@ -61,6 +61,16 @@ impl Stack {
         Ok(ports)
     }
 
+    /// The issuer's folder.
+    fn keys(&self) -> PathBuf {
+        self.servers.data().join(format!("{}issuer", self.options.prefix))
+    }
+
+    /// Where a gateway finds the keys that tokens are signed with: `current.pem` and `previous.pem`.
+    pub fn public_keys(&self) -> PathBuf {
+        self.keys().join("public")
+    }
+
     /// What a process is told. The stack's options have the last word.
     fn environment(&self, instance: Instance, ports: &BTreeMap<Instance, u16>) -> Result<Environment, StackError> {
         let address = |of: Instance| format!("127.0.0.1:{}", ports.get(&of).copied().unwrap_or_default());
@@ -76,11 +86,12 @@ impl Stack {
             set("AMQP_URL", self.amqp_url.clone());
             set("JWT_KEYS", format!("{}/.well-known/jwks.json", url(Program::Issuer)));
         }
-        let keys = self.servers.data().join(format!("{}issuer", self.options.prefix));
+        let keys = self.keys();
         let service_token = keys.join("service.jwt").display().to_string();
         match program {
             Program::Issuer => {
                 set("KEYS_DIR", keys.display().to_string());
+                set("PUBLIC_KEYS_DIR", self.public_keys().display().to_string());
                 set("SERVICE_TOKEN_FILE", service_token);
                 set("DEMO_TOKENS", "true".to_owned());
             }
