@@ -7,7 +7,7 @@ use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use order_contracts::{Currency, Money};
 use saga_common::http::{Caller, Operator, Problem, Reply};
-use saga_common::{Error, Saga};
+use saga_common::{Error, Saga, acts};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -110,7 +110,7 @@ async fn show_wallet(
 #[utoipa::path(put, path = "/wallets/{customer_id}", tag = "wallets", params(("customer_id" = String, Path)),
     request_body = Wallet, responses((status = 200, body = Wallet), (status = 422, body = Problem)))]
 async fn put_wallet(
-    _: Operator,
+    Operator(caller): Operator,
     State(desk): State<Desk>,
     customer_id: Result<Path<String>, PathRejection>,
     wallet: Result<Json<Wallet>, JsonRejection>,
@@ -126,11 +126,11 @@ async fn put_wallet(
         return Err(Problem::invalid(problems));
     }
     // In a task of its own: a caller who hangs up must not cut the transaction in two.
-    let set = tokio::spawn(async move { set_wallet(&desk.saga, &customer_id, wallet).await });
+    let set = tokio::spawn(async move { set_wallet(&desk.saga, caller.subject(), &customer_id, wallet).await });
     Ok(Json(set.await.map_err(|_| Problem::internal("the wallet could not be set"))??))
 }
 
-async fn set_wallet(saga: &Saga, customer_id: &str, wallet: Wallet) -> Result<Wallet, Error> {
+async fn set_wallet(saga: &Saga, by: &str, customer_id: &str, wallet: Wallet) -> Result<Wallet, Error> {
     let unit = saga.begin().await?;
     let before = store::open_and_lock(unit.tx(), customer_id).await?;
     let difference = Movement {
@@ -144,6 +144,8 @@ async fn set_wallet(saga: &Saga, customer_id: &str, wallet: Wallet) -> Result<Wa
     if wallet.currency != before.currency {
         store::set_currency(unit.tx(), customer_id, &wallet.currency).await?;
     }
+    let Wallet { balance_minor, currency } = &wallet;
+    acts::note(unit.tx(), by, "wallet", &format!("{customer_id}: {balance_minor} {currency}"))?;
     saga.commit(unit).await?;
     Ok(wallet)
 }

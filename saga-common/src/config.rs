@@ -106,6 +106,11 @@ pub struct Settings {
     #[arg(long, env = "BODY_BYTES", default_value_t = 1_048_576)]
     pub body_bytes: usize,
 
+    /// Requests over HTTP that are carried out at once; whoever comes beyond is told to try again. Health and metrics are not counted,
+    /// nor are open streams of events.
+    #[arg(long, env = "HTTP_REQUESTS", default_value_t = 4_096)]
+    pub http_requests: usize,
+
     /// Whose requests are carried out.
     #[cfg(feature = "http")]
     #[command(flatten)]

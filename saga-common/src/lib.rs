@@ -11,6 +11,7 @@
 #![cfg_attr(not(feature = "http"), allow(dead_code))]
 
 pub mod action;
+pub mod acts;
 pub mod answer;
 pub mod config;
 pub mod db;

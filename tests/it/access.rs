@@ -150,6 +150,40 @@ async fn a_customer_sees_and_cancels_only_their_own_orders() -> Outcome {
 }
 
 #[tokio::test]
+async fn what_operators_do_by_hand_is_written_down_with_their_names() -> Outcome {
+    let world = World::with(StackOptions::unique().env_all("FAULTS", "on")).await?;
+    let http = Client::new();
+    let (orders, payment) = (world.stack.url(Service::Order)?, world.stack.url(Service::Payment)?);
+    let olga = TokenRequest { subject: "olga".to_owned(), ..TokenRequest::operator() };
+    let olga = olga.ask(&world.stack.url(Program::Issuer)?).await?.access_token;
+    let acts = [
+        (
+            &orders,
+            "products/MUG-STONE",
+            json!({"name": "Mug", "unit_price_minor": 1_900, "currency": "EUR"}),
+            "price",
+            "MUG-STONE: Mug, 1900 EUR",
+        ),
+        (&payment, "wallets/anna", json!({"balance_minor": 7_000, "currency": "EUR"}), "wallet", "anna: 7000 EUR"),
+        (
+            &payment,
+            "faults",
+            json!({"directives": "payment-svc/after-commit=delay(1)"}),
+            "faults",
+            "payment-svc/after-commit=delay(1)",
+        ),
+    ];
+    for (base, path, body, act, target) in acts {
+        let done = http.put(format!("{base}/{path}")).bearer_auth(&olga).json(&body).send().await?;
+        assert_eq!(done.status(), 200, "{path}");
+        let list: Value = http.get(format!("{base}/acts?limit=1")).bearer_auth(&olga).send().await?.json().await?;
+        let last = &list["acts"][0];
+        assert_eq!((&last["subject"], &last["act"], &last["target"]), (&json!("olga"), &json!(act), &json!(target)));
+    }
+    world.assert_consistent().await
+}
+
+#[tokio::test]
 async fn keys_are_rotated_under_running_services_and_outlive_their_issuer() -> Outcome {
     let world = World::start().await?;
     let (http, issuer) = (Client::new(), world.stack.url(Program::Issuer)?);

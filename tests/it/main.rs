@@ -13,6 +13,7 @@ mod happy_path;
 mod idempotency;
 mod load;
 mod lost_messages;
+mod overload;
 mod poison;
 mod reordering;
 mod replicas;

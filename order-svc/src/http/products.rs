@@ -7,7 +7,7 @@ use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use order_contracts::{Currency, Money};
 use saga_common::http::{Operator, Problem, Reply};
-use saga_common::{Error, Saga};
+use saga_common::{Error, Saga, acts};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -80,7 +80,7 @@ fn no_such_product() -> Problem {
 #[utoipa::path(put, path = "/products/{sku}", tag = "products", params(("sku" = String, Path)), request_body = NewProduct,
     responses((status = 200, body = Product), (status = 422, body = Problem)))]
 pub(super) async fn put(
-    _: Operator,
+    Operator(caller): Operator,
     State(shop): State<Arc<Shop>>,
     sku: Result<Path<String>, PathRejection>,
     product: Result<Json<NewProduct>, JsonRejection>,
@@ -105,13 +105,15 @@ pub(super) async fn put(
     // In a task of its own: a caller who hangs up must not cut the transaction in two.
     let NewProduct { name, unit_price_minor, currency } = product;
     let product = Product { sku, name, unit_price_minor, currency };
-    let set = tokio::spawn(async move { set(&shop.saga, product).await });
+    let set = tokio::spawn(async move { set(&shop.saga, caller.subject(), product).await });
     Ok(Json(set.await.map_err(|_| Problem::internal("the product could not be set"))??))
 }
 
-async fn set(saga: &Saga, product: Product) -> Result<Product, Error> {
+async fn set(saga: &Saga, by: &str, product: Product) -> Result<Product, Error> {
     let unit = saga.begin().await?;
     store::put_product(unit.tx(), &product.sku, &product.name, product.unit_price_minor, &product.currency).await?;
+    let Product { sku, name, unit_price_minor, currency } = &product;
+    acts::note(unit.tx(), by, "price", &format!("{sku}: {name}, {unit_price_minor} {currency}"))?;
     saga.commit(unit).await?;
     Ok(product)
 }

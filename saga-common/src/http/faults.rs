@@ -80,7 +80,7 @@ pub(super) async fn show(_: Operator, State(state): State<EngineState>) -> Json<
     responses((status = 200, body = FaultMap), (status = 400, body = Problem), (status = 409, body = Problem),
         (status = 503, body = Problem)))]
 pub(super) async fn set(
-    _: Operator,
+    Operator(caller): Operator,
     State(state): State<EngineState>,
     new: Result<Json<NewFaults>, JsonRejection>,
 ) -> Reply<Json<FaultMap>> {
@@ -88,6 +88,8 @@ pub(super) async fn set(
     if new.directives.is_none() && new.release.is_none() {
         return Err(Problem::new(400, "there are neither `directives` to set nor a saga to `release`"));
     }
+    let wanted = new.release.map_or_else(String::new, |saga_id| format!("release {saga_id}"));
+    state.saga.note(caller.subject(), "faults", new.directives.as_ref().unwrap_or(&wanted)).await?;
     if let Some(directives) = new.directives {
         let directives: Directives = directives.parse().map_err(NotInjected::from)?;
         let points = || ENGINE.iter().chain(&state.fault_points).map(|point| point.name);

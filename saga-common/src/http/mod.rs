@@ -1,8 +1,10 @@
 //! What every participant serves: health, metrics, its map, its part of a saga, what it has parked; and the frame around
 //! the service's own routes: one kind of error (RFC 9457), one OpenAPI document, limits, graceful stop.
 
+mod acts;
 mod auth;
 mod faults;
+mod limits;
 mod parked;
 mod problem;
 mod sagas;
@@ -17,28 +19,23 @@ use crate::error::Error;
 use crate::health::Health;
 use crate::saga::Saga;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::header;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::IntoResponse;
 use axum::routing::get;
-use futures::StreamExt;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use state::EngineState;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
-
-const REQUEST_BYTES: usize = 1_048_576;
-const DISCARDED_BYTES: usize = 16 * REQUEST_BYTES;
-const DISCARD_LIMIT: Duration = Duration::from_secs(5);
 
 /// Binds the address of the settings, or else the service's default.
 pub(crate) async fn listen(setting: Option<SocketAddr>, default: &str) -> Result<(TcpListener, SocketAddr), Error> {
@@ -77,6 +74,7 @@ pub(crate) fn app<App: Send + Sync + 'static>(
         .routes(routes!(parked::show))
         .routes(routes!(parked::redrive))
         .routes(routes!(faults::show, faults::set))
+        .routes(routes!(acts::list))
         .with_state(state.clone());
     let (router, mut api) = routes.merge(engine_routes).split_for_parts();
     api.info.title = format!("{}-svc", engine.participant.name);
@@ -84,39 +82,19 @@ pub(crate) fn app<App: Send + Sync + 'static>(
     // The router fills in what it knows of itself, which is nobody's contact here.
     (api.info.description, api.info.contact, api.info.license) = (None, None, None);
     auth::describe(&mut api);
+    let places = Arc::new(Semaphore::new(engine.settings.http_requests));
     router
-        .route_layer(axum::middleware::from_fn_with_state(gate, auth::authenticate))
+        .route_layer(from_fn_with_state(gate, auth::authenticate))
+        .route_layer(from_fn_with_state(places, limits::shed))
         .merge(plain(state))
         .merge(documents(api))
         .fallback(|| async { Problem::not_found("there is nothing at this address") })
         .method_not_allowed_fallback(|| async { Problem::new(405, "this address does not take that method") })
-        .layer(DefaultBodyLimit::max(REQUEST_BYTES))
-        .layer(axum::middleware::from_fn(refuse_large))
+        .layer(DefaultBodyLimit::max(limits::REQUEST_BYTES))
+        .layer(from_fn(limits::refuse_large))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Problem::internal("the request failed").into_response()
         }))
-}
-
-/// Refuses what announces too large a body, but reads it first (to a bound): whoever is still sending when the connection
-/// closes sees that, and not the answer.
-async fn refuse_large(request: Request, next: Next) -> Response {
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if announced.is_none_or(|bytes: usize| bytes <= REQUEST_BYTES) {
-        return next.run(request).await;
-    }
-    let mut body = request.into_body().into_data_stream();
-    let discard = async {
-        let mut read = 0;
-        while let Some(Ok(chunk)) = body.next().await {
-            read += chunk.len();
-            if read > DISCARDED_BYTES {
-                break;
-            }
-        }
-    };
-    // Slower senders are cut off.
-    let _ = tokio::time::timeout(DISCARD_LIMIT, discard).await;
-    Problem::new(413, format!("the body is larger than {REQUEST_BYTES} bytes")).into_response()
 }
 
 /// For machines: not part of the documented interface, and open to all.

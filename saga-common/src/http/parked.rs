@@ -133,12 +133,12 @@ pub(super) async fn show(
 #[utoipa::path(post, path = "/parked/{message_id}/redrive", tag = "engine", params(("message_id" = Uuid, Path)),
     responses((status = 202, body = Redriven), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn redrive(
-    _: Operator,
+    Operator(caller): Operator,
     State(state): State<EngineState>,
     message_id: Result<Path<Uuid>, PathRejection>,
 ) -> Reply<(StatusCode, Json<Redriven>)> {
     let Path(message_id) = message_id?;
-    let redriven = (state.redrive)(message_id.into()).await.map_err(|error| {
+    let redriven = (state.redrive)(message_id.into(), caller.subject().to_owned()).await.map_err(|error| {
         tracing::warn!(error = %error, "a redrive failed");
         Problem::unavailable("the database is not available; try again")
     })?;

@@ -18,7 +18,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-type Redrive = dyn Fn(MessageId) -> Pin<Box<dyn Future<Output = Result<Option<u64>, String>> + Send>> + Send + Sync;
+type Redrive =
+    dyn Fn(MessageId, String) -> Pin<Box<dyn Future<Output = Result<Option<u64>, String>> + Send>> + Send + Sync;
 
 #[derive(Clone)]
 pub(super) struct EngineState {
@@ -37,10 +38,10 @@ pub(super) struct EngineState {
 /// Redrive without the engine's type parameter.
 pub(super) fn redrive_of<App: Send + Sync + 'static>(engine: &Arc<Engine<App>>) -> Arc<Redrive> {
     let engine = Arc::clone(engine);
-    Arc::new(move |message_id| {
+    Arc::new(move |message_id, by| {
         let engine = Arc::clone(&engine);
         Box::pin(async move {
-            let redriven = waiting::redrive(&engine.db, message_id).await.map_err(|e| chain(&e))?;
+            let redriven = waiting::redrive(&engine.db, message_id, &by).await.map_err(|e| chain(&e))?;
             engine.new_due.notify_one();
             Ok(redriven)
         })

@@ -4,6 +4,7 @@ mod part;
 
 pub use part::{SagaPart, SaidLine, StepLine, WaitingLine};
 
+use crate::acts;
 use crate::db::Db;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -66,6 +67,16 @@ impl Saga {
     pub async fn commit(&self, unit: Unit) -> Result<(), Error> {
         let about = outbox::subjects(&unit.ends.outgoing);
         Ok(self.outbox.faults().scope(|| about, unit.commit(&self.outbox)).await?)
+    }
+
+    /// Notes that `subject` has done `act` to `target`, where that is no transaction of its own ([`acts::note`] notes it in one).
+    ///
+    /// # Errors
+    /// When the database cannot be reached or the commit was not confirmed.
+    pub async fn note(&self, subject: &str, act: &'static str, target: &str) -> Result<(), Error> {
+        let unit = self.begin().await?;
+        acts::note(unit.tx(), subject, act, target)?;
+        self.commit(unit).await
     }
 
     /// What this participant knows of a saga: what `GET /sagas/{saga_id}` shows. Of one it has never heard of, nothing.

@@ -237,7 +237,7 @@ impl<App: Send + Sync + 'static> Bench<App> {
     /// # Errors
     /// When the database fails.
     pub async fn redrive(&self, message_id: MessageId) -> Result<Option<u64>, Error> {
-        Ok(waiting::redrive(&self.engine.db, message_id).await?)
+        Ok(waiting::redrive(&self.engine.db, message_id, "testkit").await?)
     }
 
     /// Ends the holds of a saga, as `PUT /faults` of any replica does; tells how many.

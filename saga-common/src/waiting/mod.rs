@@ -203,17 +203,18 @@ fn unsigned(n: i32) -> u32 {
 }
 
 /// Sets all rows of a parked or waiting message due now. `None`: there is no such message; `Some(0)`: it is there, but
-/// nothing can be gained by trying again.
-pub(crate) async fn redrive(db: &Db, message_id: MessageId) -> Result<Option<u64>, DbError> {
+/// nothing can be gained by trying again. That `by` has asked for it is noted with it.
+pub(crate) async fn redrive(db: &Db, message_id: MessageId, by: &str) -> Result<Option<u64>, DbError> {
     let found = db.query("select 1 from saga.waiting where message_id = $1", &[&message_id.as_uuid()]).await?;
     if found.is_empty() {
         return Ok(None);
     }
     let redriven = db
         .execute(
-            "update saga.waiting set state = 'waiting', attempts = 0, due_at = clock_timestamp()
+            "with noted as (insert into saga.acts (subject, act, target) values ($2, 'redrive', $1::uuid::text))
+             update saga.waiting set state = 'waiting', attempts = 0, due_at = clock_timestamp()
              where message_id = $1 and redrivable",
-            &[&message_id.as_uuid()],
+            &[&message_id.as_uuid(), &by],
         )
         .await?;
     Ok(Some(redriven))
