@@ -4,7 +4,7 @@ use crate::script::Script;
 use crate::world::Fallible;
 use saga_common::testkit::Bench;
 use saga_common::{
-    Cx, External, Job, Never, Outcome, Participant, Retry, SagaId, StepError, StepResult, Undo, UndoResult, refuse, say,
+    Cx, External, Job, Never, Outcome, Participant, Retry, Reversible, SagaId, StepError, StepResult, Undo, UndoResult, refuse, say,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -153,7 +153,6 @@ impl External<App> for Till {
     type Says = Charged;
     type Refuses = Refused;
     type Called = ();
-    type Reversed = ();
 
     async fn call(&self, job: &Job<App>) -> Result<(), Retry> {
         job.app().reach("call").await?;
@@ -168,6 +167,10 @@ impl External<App> for Till {
         }
         say(Charged {})
     }
+}
+
+impl Reversible<App> for Till {
+    type Reversed = ();
 
     async fn reverse(&self, job: &Job<App>) -> Result<(), Retry> {
         job.app().reach("reverse").await

@@ -65,7 +65,6 @@ impl External<App> for Cards {
     type Says = PaymentCharged;
     type Refuses = PaymentDeclined;
     type Called = Called;
-    type Reversed = Reversed;
 
     async fn call(&self, job: &Job<App>) -> Result<Called, Retry> {
         let provider = &job.app().provider;
@@ -146,6 +145,10 @@ impl External<App> for Cards {
             }
         }
     }
+}
+
+impl Reversible<App> for Cards {
+    type Reversed = Reversed;
 
     async fn reverse(&self, job: &Job<App>) -> Result<Reversed, Retry> {
         let provider = &job.app().provider;
