@@ -166,12 +166,7 @@ impl Unit {
     }
 
     /// A unit that begins with a step that is done on request; none if it has been done.
-    pub(crate) async fn once<E: Event>(
-        db: &Db,
-        step: &str,
-        saga_id: SagaId,
-        event: E,
-    ) -> Result<Option<Self>, Error> {
+    pub(crate) async fn once<E: Event>(db: &Db, step: &str, saga_id: SagaId, event: E) -> Result<Option<Self>, Error> {
         let mut ends = Ends::default();
         let guards = ends.start(step, &[(saga_id, event)])?;
         let (unit, found) = Self::open(db, ends, &guards).await?;

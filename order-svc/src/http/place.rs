@@ -77,7 +77,7 @@ pub(super) async fn place(
     };
     let (order_id, new) = match prepare(&shop, &order, key).await? {
         Prepared::New(placement) => {
-            plant_faults(&shop, placement.order_id, &headers).await?;
+            plant_faults(&shop, placement.order_id.0.into(), &headers).await?;
             commit(&shop, placement, taken).await?
         }
         Prepared::Before(order_id) => {
@@ -88,11 +88,11 @@ pub(super) async fn place(
     answer(&shop, order_id, new, wait).await
 }
 
-/// What the header `Saga-Fault` wants to go wrong, for this order only.
-async fn plant_faults(shop: &Shop, order_id: OrderId, headers: &HeaderMap) -> Reply<()> {
+/// What the header `Saga-Fault` wants to go wrong, for this saga only.
+pub(super) async fn plant_faults(shop: &Shop, saga_id: SagaId, headers: &HeaderMap) -> Reply<()> {
     let Some(text) = headers.get("saga-fault") else { return Ok(()) };
     let text = text.to_str().map_err(|_| Problem::new(400, "Saga-Fault has characters that no directive has"))?;
-    shop.saga.plant_faults(SagaId::from(order_id.0), text).await.map_err(|why| match why {
+    shop.saga.plant_faults(saga_id, text).await.map_err(|why| match why {
         // 409 would mean here that the same request is being carried out.
         NotInjected::Off => Problem::new(400, why.to_string()),
         why => why.into(),

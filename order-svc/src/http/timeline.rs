@@ -7,10 +7,11 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 use saga_common::http::{Problem, Reply};
 use saga_common::{SagaPart, SaidLine};
 use serde::Serialize;
+use std::iter;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -22,6 +23,9 @@ pub(super) struct Timeline {
     saga_id: Uuid,
     /// The order's status now.
     status: String,
+    /// The saga of its return, whose steps are told here too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    return_id: Option<Uuid>,
     /// What happened, oldest first.
     entries: Vec<Entry>,
     /// Services that did not answer.
@@ -92,14 +96,18 @@ pub(super) async fn show(
     id: Result<Path<Uuid>, PathRejection>,
 ) -> Reply<Json<Timeline>> {
     let Path(id) = id?;
-    let status = body::load(&shop.reads, id).await?.status;
+    let order = body::load(&shop.reads, id).await?;
+    let (status, return_id) = (order.status, order.taken_back.map(|it| it.id));
     let mut timeline =
-        Timeline { saga_id: id, status, entries: vec![], silent: vec![], parked: vec![], waiting: vec![] };
-    timeline.add("order-svc", shop.saga.part(id.into()).await?);
-    let asked = shop.others.iter().map(|(service, url)| async { (*service, ask(&shop, url, id).await) });
-    for (service, part) in join_all(asked).await {
-        match part {
-            Ok(part) => timeline.add(service, part),
+        Timeline { saga_id: id, status, return_id, entries: vec![], silent: vec![], parked: vec![], waiting: vec![] };
+    let sagas: Vec<Uuid> = iter::once(id).chain(return_id).collect();
+    for saga in &sagas {
+        timeline.add("order-svc", shop.saga.part((*saga).into()).await?);
+    }
+    let asked = shop.others.iter().map(|(service, url)| async { (*service, ask(&shop, url, &sagas).await) });
+    for (service, parts) in join_all(asked).await {
+        match parts {
+            Ok(parts) => parts.into_iter().for_each(|part| timeline.add(service, part)),
             Err(error) => {
                 tracing::debug!(service, error = %error, "silent");
                 timeline.silent.push(service.to_owned());
@@ -110,8 +118,11 @@ pub(super) async fn show(
     Ok(Json(timeline))
 }
 
-async fn ask(shop: &Shop, url: &str, id: Uuid) -> Result<SagaPart, reqwest::Error> {
-    shop.client.get(format!("{url}/sagas/{id}")).send().await?.error_for_status()?.json().await
+async fn ask(shop: &Shop, url: &str, sagas: &[Uuid]) -> Result<Vec<SagaPart>, reqwest::Error> {
+    let part = async |id: &Uuid| -> Result<SagaPart, reqwest::Error> {
+        shop.client.get(format!("{url}/sagas/{id}")).send().await?.error_for_status()?.json().await
+    };
+    try_join_all(sagas.iter().map(part)).await
 }
 
 impl Timeline {

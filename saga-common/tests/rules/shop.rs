@@ -4,7 +4,8 @@ use crate::script::Script;
 use crate::world::Fallible;
 use saga_common::testkit::Bench;
 use saga_common::{
-    Cx, External, Job, Never, Outcome, Participant, Retry, Reversible, SagaId, StepError, StepResult, Undo, UndoResult, refuse, say,
+    Cx, External, Job, Never, Outcome, Participant, Retry, Reversible, SagaId, StepError, StepResult, Undo, UndoResult,
+    refuse, say,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

@@ -21,7 +21,7 @@ mod wait;
 pub use choreography::{Choreography, MapStep};
 pub use error::{ClientError, Problem};
 pub use faults::{FaultMap, FaultPoint, Reached, never_fire};
-pub use orders::{Answers, Item, Line, NewOrder, Order, OrderFilter, OrderPage, OrderStatus, Placed};
+pub use orders::{Answers, Item, Line, NewOrder, Order, OrderFilter, OrderPage, OrderStatus, Placed, Return};
 pub use sagas::{
     HeldMessage, MessageRef, ParkedMessage, Redriven, Said, Story, StoryStep, Timeline, TimelineEntry, WaitingMessage,
 };
