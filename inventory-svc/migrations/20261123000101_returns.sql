@@ -2,3 +2,6 @@
 alter table reservations drop constraint reservations_state_check;
 alter table reservations add constraint reservations_state_check
     check (state in ('held', 'released', 'sold', 'returned')) not valid;
+
+-- The return with which it came back.
+alter table reservations add column return_id uuid;

@@ -104,26 +104,28 @@ pub(crate) async fn sell(tx: &Tx, orders: &[SagaId]) -> Result<BTreeSet<SagaId>,
 /// Puts back what comes back, where the order had bought just that; tells how many lines of each order that were. Its
 /// articles are locked, as the events name them.
 pub(crate) async fn put_back(tx: &Tx, returns: &[&ReturnRequested]) -> Result<BTreeMap<OrderId, usize>, DbError> {
-    let lines = returns.iter().flat_map(|it| it.lines.iter().map(|line| (it.order_id.0, line)));
+    let lines = returns.iter().flat_map(|it| it.lines.iter().map(move |line| (it, line)));
     let (mut orders, mut skus, mut quantities) = (Vec::<Uuid>::new(), Vec::<&str>::new(), Vec::<i64>::new());
+    let mut sagas = Vec::<Uuid>::new();
     // PostgreSQL takes no NUL in a text, and nobody has bought what can be no article.
-    for (order, line) in lines.filter(|(_, line)| is_sku(line.sku.as_str())) {
-        orders.push(order);
+    for (it, line) in lines.filter(|(_, line)| is_sku(line.sku.as_str())) {
+        orders.push(it.order_id.0);
+        sagas.push(it.return_id.0);
         skus.push(line.sku.as_str());
         quantities.push(line.quantity);
     }
     let rows = tx
         .query(
             "with returned as (
-                 update reservations r set state = 'returned'
-                 from unnest($1::uuid[], $2::text[], $3::bigint[]) l(order_id, sku, quantity)
+                 update reservations r set state = 'returned', return_id = l.return_id
+                 from unnest($1::uuid[], $2::text[], $3::bigint[], $4::uuid[]) l(order_id, sku, quantity, return_id)
                  where r.order_id = any($1) and r.order_id = l.order_id and r.sku = l.sku and r.quantity = l.quantity and r.state = 'sold'
                  returning r.order_id, r.sku, r.quantity),
              moved as (
                  update stock s set sold = s.sold - t.quantity, available = s.available + t.quantity
                  from (select sku, sum(quantity)::bigint as quantity from returned group by sku) t where s.sku = t.sku)
              select order_id, count(*) from returned group by order_id",
-            &[&orders, &skus, &quantities],
+            &[&orders, &skus, &quantities, &sagas],
         )
         .await?;
     let counted = |row: &Row| (OrderId(row.get(0)), usize::try_from(row.get::<_, i64>(1)).unwrap_or_default());
