@@ -108,11 +108,10 @@ pub(super) const ALL: &[Corruption] = &[
         "an order that was given back, and never came back",
         (
             Payment,
-            "update payments set status = 'refunded', return_id = '019a0000-0000-7000-8000-000000000001'
+            "update payments set status = 'refunded', return_id = 'ffff0000-0000-7000-8000-000000000001'
              where order_id = '{card}'",
         ),
-        // It has no step whose guard row would still be kept: its return is older than all days.
-        &["confirmed-orders-are-paid", "payments-match-provider"],
+        &["refunds-match-guards", "confirmed-orders-are-paid", "payments-match-provider"],
     ),
     Corruption {
         invariant: 2,
