@@ -1,6 +1,6 @@
 //! The rules of the shelf, without a database: what an order wants, and whether it can have it.
 
-use order_contracts::{OrderPlaced, Shortage, Sku};
+use order_contracts::{Line, OrderPlaced, ReturnRequested, Shortage, Sku};
 use saga_common::SagaId;
 use std::collections::BTreeMap;
 
@@ -64,7 +64,16 @@ impl Wanted {
 
 /// The keys of the stock rows that reserving for this order will touch.
 pub(crate) fn articles(order: &OrderPlaced) -> Vec<String> {
-    let skus = order.lines.iter().map(|line| line.sku.as_str());
+    skus(&order.lines)
+}
+
+/// The keys of the stock rows that this return will touch.
+pub(crate) fn returning(order: &ReturnRequested) -> Vec<String> {
+    skus(&order.lines)
+}
+
+fn skus(lines: &[Line]) -> Vec<String> {
+    let skus = lines.iter().map(|line| line.sku.as_str());
     skus.filter(|sku| is_sku(sku)).map(str::to_owned).collect()
 }
 
@@ -135,7 +144,7 @@ pub(crate) fn is_sku(text: &str) -> bool {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use order_contracts::{Line, Money, OrderId};
+    use order_contracts::{Money, OrderId};
 
     pub(crate) fn placed(saga_id: SagaId, lines: &[(&str, i64)]) -> OrderPlaced {
         OrderPlaced {

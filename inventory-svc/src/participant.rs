@@ -1,6 +1,6 @@
 //! The step table: all that this service reacts to, says, refuses and undoes. Open this first.
 
-use crate::steps::{commit_stock, reserve_stock};
+use crate::steps::{commit_stock, reserve_stock, restock_return};
 use crate::{domain, store};
 use saga_common::participant::ChoreographyError;
 use saga_common::{Participant, set};
@@ -9,6 +9,7 @@ use saga_common::{Participant, set};
 /// |---|---|---|---|---|
 /// | `reserve-stock` | `order.placed` | `stock.reserved` | `stock.rejected` | back on the shelf |
 /// | `commit-stock` | `order.confirmed` | `stock.committed` | - | - |
+/// | `restock-return` | `return.requested` | `return.restocked` | - | - |
 ///
 /// The names are keys in the database: they are never changed.
 pub(crate) fn participant() -> Result<Participant<()>, ChoreographyError> {
@@ -16,6 +17,8 @@ pub(crate) fn participant() -> Result<Participant<()>, ChoreographyError> {
         .compensatable("reserve-stock", set(reserve_stock::reserve), reserve_stock::release)
         .locks(domain::articles)
         .retriable("commit-stock", set(commit_stock::commit))
+        .retriable("restock-return", set(restock_return::restock))
+        .locks(domain::returning)
         .locking(store::LOCK_STOCK)
         .unfinished(
             "select exists (select 1 from reservations where order_id >= $1 and order_id < $2 and state = 'held')",
@@ -38,6 +41,7 @@ mod tests {
             [
                 row("reserve-stock", "order.placed.v1", "stock.reserved.v1", "stock.rejected.v1"),
                 row("commit-stock", "order.confirmed.v1", "stock.committed.v1", ""),
+                row("restock-return", "return.requested.v1", "return.restocked.v1", ""),
             ]
         );
     }

@@ -1,6 +1,7 @@
 //! All SQL that writes, and what has to be read to write. A row of `stock` is changed only by who has locked it.
 
-use crate::domain::{Count, Shelf, Wanted};
+use crate::domain::{Count, Shelf, Wanted, is_sku};
+use order_contracts::{OrderId, ReturnRequested};
 use saga_common::{DbError, Row, SagaId, Statement, Tx};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +26,8 @@ pub(crate) struct Stock {
     pub(crate) sold: i64,
 }
 
-/// What there is of the articles that a batch has locked. Of the actions in a batch only reserving changes that.
+/// What there is of the articles that a batch has locked. Besides reserving only returns change that: what comes back in the
+/// same batch cannot be had yet.
 pub(crate) fn shelf(locked: &[Row]) -> Shelf {
     locked.iter().map(|row| (row.get::<_, &str>(0).into(), row.get(1))).collect()
 }
@@ -97,6 +99,37 @@ pub(crate) async fn sell(tx: &Tx, orders: &[SagaId]) -> Result<BTreeSet<SagaId>,
         )
         .await?;
     Ok(rows.iter().map(|row| row.get::<_, Uuid>(0).into()).collect())
+}
+
+/// Puts back what comes back, where the order had bought just that; tells how many lines of each order that were. Its
+/// articles are locked, as the events name them.
+pub(crate) async fn put_back(tx: &Tx, returns: &[&ReturnRequested]) -> Result<BTreeMap<OrderId, usize>, DbError> {
+    let lines = returns.iter().flat_map(|it| it.lines.iter().map(move |line| (it, line)));
+    let (mut orders, mut skus, mut quantities) = (Vec::<Uuid>::new(), Vec::<&str>::new(), Vec::<i64>::new());
+    let mut sagas = Vec::<Uuid>::new();
+    // PostgreSQL takes no NUL in a text, and nobody has bought what can be no article.
+    for (it, line) in lines.filter(|(_, line)| is_sku(line.sku.as_str())) {
+        orders.push(it.order_id.0);
+        sagas.push(it.return_id.0);
+        skus.push(line.sku.as_str());
+        quantities.push(line.quantity);
+    }
+    let rows = tx
+        .query(
+            "with returned as (
+                 update reservations r set state = 'returned', return_id = l.return_id
+                 from unnest($1::uuid[], $2::text[], $3::bigint[], $4::uuid[]) l(order_id, sku, quantity, return_id)
+                 where r.order_id = any($1) and r.order_id = l.order_id and r.sku = l.sku and r.quantity = l.quantity and r.state = 'sold'
+                 returning r.order_id, r.sku, r.quantity),
+             moved as (
+                 update stock s set sold = s.sold - t.quantity, available = s.available + t.quantity
+                 from (select sku, sum(quantity)::bigint as quantity from returned group by sku) t where s.sku = t.sku)
+             select order_id, count(*) from returned group by order_id",
+            &[&orders, &skus, &quantities, &sagas],
+        )
+        .await?;
+    let counted = |row: &Row| (OrderId(row.get(0)), usize::try_from(row.get::<_, i64>(1)).unwrap_or_default());
+    Ok(rows.iter().map(counted).collect())
 }
 
 /// Sets what is available of an article, which may be new, and writes down by how much that changed it.

@@ -1,6 +1,6 @@
 //! What customers are told, in words.
 
-use order_contracts::{OrderCancelled, OrderConfirmed, OrderId};
+use order_contracts::{Fulfilment, OrderCancelled, OrderConfirmed, OrderId, OrderStatusChanged};
 
 /// A note to the customer of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,16 @@ impl Note {
         let text = format!("Your order {} is cancelled: {}.", order.order_id, order.reason.trim_end_matches('.'));
         Self { order_id: order.order_id, kind: "cancelled", text }
     }
+
+    /// The order has moved on.
+    pub(crate) fn status_changed(order: &OrderStatusChanged) -> Self {
+        let (kind, what) = match order.status {
+            Fulfilment::Shipped => ("shipped", "is on its way"),
+            Fulfilment::Delivered => ("delivered", "has been delivered"),
+            Fulfilment::Returned => ("returned", "has come back, and your money is on its way to you"),
+        };
+        Self { order_id: order.order_id, kind, text: format!("Your order {} {what}.", order.order_id) }
+    }
 }
 
 #[cfg(test)]
@@ -40,5 +50,14 @@ mod tests {
         let cancelled = Note::cancelled(&cancelled);
         assert_eq!(cancelled.text, "Your order 019a0000-0000-7000-8000-0000000000a1 is cancelled: out of stock.");
         assert_eq!((confirmed.kind, cancelled.kind), ("confirmed", "cancelled"));
+    }
+
+    #[test]
+    fn a_note_says_where_the_order_is() {
+        let order_id: OrderId = serde_json::from_str("\"019a0000-0000-7000-8000-0000000000a1\"").expect("an id");
+        let note = |status| Note::status_changed(&OrderStatusChanged { order_id, customer_id: "anna".into(), status });
+        let notes = [Fulfilment::Shipped, Fulfilment::Delivered, Fulfilment::Returned].map(note);
+        assert_eq!(notes.each_ref().map(|note| note.kind), ["shipped", "delivered", "returned"]);
+        assert_eq!(notes[0].text, "Your order 019a0000-0000-7000-8000-0000000000a1 is on its way.");
     }
 }

@@ -24,6 +24,13 @@ pub(crate) struct PricedLine {
     pub(crate) unit_price: Money,
 }
 
+impl PricedLine {
+    /// What, and how many.
+    pub(crate) fn pieces(&self) -> (Sku, i64) {
+        (self.sku.clone(), self.quantity)
+    }
+}
+
 /// A product's price.
 #[derive(Debug, Clone)]
 pub(crate) struct Price {
@@ -95,13 +102,13 @@ pub(crate) fn price(
 }
 
 /// The lines as inventory needs them: each article once.
-pub(crate) fn merged(lines: &[PricedLine]) -> Vec<order_contracts::Line> {
-    let mut quantities: BTreeMap<&Sku, i64> = BTreeMap::new();
-    for line in lines {
+pub(crate) fn merged(lines: impl IntoIterator<Item = (Sku, i64)>) -> Vec<order_contracts::Line> {
+    let mut quantities: BTreeMap<Sku, i64> = BTreeMap::new();
+    for (sku, quantity) in lines {
         // 200 lines of a million at most: no overflow.
-        *quantities.entry(&line.sku).or_default() += line.quantity;
+        *quantities.entry(sku).or_default() += quantity;
     }
-    quantities.into_iter().map(|(sku, quantity)| order_contracts::Line { sku: sku.clone(), quantity }).collect()
+    quantities.into_iter().map(|(sku, quantity)| order_contracts::Line { sku, quantity }).collect()
 }
 
 /// The key of an `Idempotency-Key` header: a quoted string as the IETF draft has it, or bare as many clients send it.
@@ -176,7 +183,10 @@ mod tests {
     fn prices_are_ours_and_add_up_without_wrapping() {
         let (lines, total) = price("EUR", &[line("MUG", 2), line("MUG", 1)], &prices()).expect("priced");
         assert_eq!(total.minor(), 5_400);
-        assert_eq!(merged(&lines), [order_contracts::Line { sku: "MUG".into(), quantity: 3 }]);
+        assert_eq!(
+            merged(lines.iter().map(PricedLine::pieces)),
+            [order_contracts::Line { sku: "MUG".into(), quantity: 3 }]
+        );
         for refused in [line("NONE", 1), line("BAGEL", 1), line("GOLD", 2)] {
             assert!(price("EUR", &[refused], &prices()).is_err());
         }

@@ -8,6 +8,7 @@ mod cancel;
 mod config;
 mod deadline;
 mod domain;
+mod fulfilment;
 mod http;
 mod keys;
 mod maps;
@@ -18,6 +19,7 @@ mod prices;
 #[cfg(test)]
 mod properties;
 mod reads;
+mod status;
 mod steps;
 mod store;
 mod watch;

@@ -3,9 +3,11 @@
 use crate::App;
 use crate::steps::close_order::close;
 use crate::steps::collect_answers::{answering, collect};
+use crate::steps::collect_return::{order_of_refund, order_of_restock, refunded, restocked};
 use crate::steps::confirm_order::confirm;
 use crate::steps::place_order::{PLACE_ORDER, withdraw};
-use order_contracts::OrderPlaced;
+use crate::steps::{BEGIN_RETURN, DELIVER, SHIP};
+use order_contracts::{OrderPlaced, OrderStatusChanged, ReturnRequested};
 use saga_common::participant::ChoreographyError;
 use saga_common::{Participant, set};
 
@@ -15,6 +17,10 @@ use saga_common::{Participant, set};
 /// | `confirm-order` (pivot) | `payment.charged` | `order.confirmed`, until it is closed | `order.cancelling` (another amount, no such order) | - |
 /// | `close-order` | `stock.committed` | - | - | - |
 /// | `collect-answers` | `saga.compensated` | `order.cancelled`, with the last answer | - | - |
+/// | `ship`, `deliver` | `POST /orders/{id}/status` | `order.status-changed` | - | - |
+/// | `begin-return` (pivot of the return's saga) | `POST /orders/{id}/return` | `return.requested`, until it is closed | - | - |
+/// | `note-refund` | `return.refunded` | `order.status-changed`, if it is the last of the two | - | - |
+/// | `note-restock` | `return.restocked` | `order.status-changed`, if it is the last of the two | - | - |
 ///
 /// The names are keys in the database: they are never changed.
 pub(crate) fn participant(app: App) -> Result<Participant<App>, ChoreographyError> {
@@ -25,11 +31,21 @@ pub(crate) fn participant(app: App) -> Result<Participant<App>, ChoreographyErro
         .retriable("close-order", set(close))
         .retriable("collect-answers", set(collect))
         .keyed_by(answering)
-        // Several steps touch an order's row, in different batches of different replicas: they take it in one order.
-        .locking("select id from orders where id = any($2) and $1::text[] is not null order by id for no key update")
+        .on_request::<OrderStatusChanged>(SHIP)
+        .on_request::<OrderStatusChanged>(DELIVER)
+        .on_request::<ReturnRequested>(BEGIN_RETURN)
+        .announced()
+        .retriable("note-refund", set(refunded))
+        .locks(order_of_refund)
+        .retriable("note-restock", set(restocked))
+        .locks(order_of_restock)
+        // Several steps touch an order's row, in different batches of different replicas: they take it in one order. It stands
+        // for the row of the order's return, too.
+        .locking("select id from orders where id = any($2 || $1::text[]::uuid[]) order by id for no key update")
         .unfinished(
             "select exists (select 1 from orders where id >= $1 and id < $2
-                            and (status in ('pending', 'cancelling') or (status <> 'cancelled' and closed_at is null)))",
+                            and (status in ('pending', 'cancelling') or (status <> 'cancelled' and closed_at is null)))
+                 or exists (select 1 from returns where id >= $1 and id < $2 and closed_at is null)",
         )
         .build()
 }
@@ -57,6 +73,11 @@ mod tests {
                 row("confirm-order", "payment.charged.v1", "order.confirmed.v1", "order.cancelling.v1"),
                 row("close-order", "stock.committed.v1", "", ""),
                 row("collect-answers", "saga.compensated.v1", "order.cancelled.v1", ""),
+                row("ship", "", "order.status-changed.v1", ""),
+                row("deliver", "", "order.status-changed.v1", ""),
+                row("begin-return", "", "return.requested.v1", ""),
+                row("note-refund", "return.refunded.v1", "order.status-changed.v1", ""),
+                row("note-restock", "return.restocked.v1", "order.status-changed.v1", ""),
             ]
         );
     }

@@ -229,7 +229,7 @@ impl Placement {
         OrderPlaced {
             order_id: self.order_id,
             customer_id: self.customer_id.clone(),
-            lines: merged(&self.lines),
+            lines: merged(self.lines.iter().map(PricedLine::pieces)),
             amount_minor: self.amount,
             currency: self.currency.clone(),
             payment_method: self.payment_method.clone(),

@@ -59,7 +59,7 @@ proptest! {
     #[test]
     fn merging_lines_loses_no_piece_and_names_each_article_once(lines in vec(("[A-D]", 1..=1_000_000i64), 0..=MOST_LINES)) {
         let lines: Vec<PricedLine> = lines.iter().map(|(sku, quantity)| one(sku, *quantity, 1)).collect();
-        let merged = merged(&lines);
+        let merged = merged(lines.iter().map(PricedLine::pieces));
         prop_assert!(merged.windows(2).all(|two| two[0].sku < two[1].sku));
         let of = |sku: &Sku| lines.iter().filter(|line| line.sku == *sku).map(|line| line.quantity).sum::<i64>();
         let expected: Vec<Line> =

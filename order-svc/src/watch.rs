@@ -27,7 +27,11 @@ impl Seen {
 
     /// Will it change no more by itself?
     pub(crate) fn is_final(&self) -> bool {
-        self.status == "cancelled" || self.closed
+        match self.status.as_str() {
+            "cancelled" | "returned" => true,
+            "returning" => false,
+            _ => self.closed,
+        }
     }
 }
 

@@ -73,7 +73,7 @@ pub(crate) enum MovementKind {
     Adjustment,
     /// This order was paid.
     Charge(Uuid),
-    /// This order failed.
+    /// This order failed, or came back.
     Refund(Uuid),
 }
 
@@ -160,6 +160,27 @@ pub(crate) async fn payment(tx: &Tx, order_id: Uuid) -> Result<Option<Payment>, 
                 from payments where order_id = $1";
     let row = tx.query_opt(find, &[&order_id]).await?;
     row.as_ref().map(read).transpose()
+}
+
+/// Takes the payments of orders for their returns, by compare-and-set from `charged`, in the order of the orders: a wallet's is
+/// refunded by this very transaction, a card's is to be. The caller gives back the money of those that are returned here, and of
+/// no others.
+pub(crate) async fn take_back(tx: &Tx, returns: &[(Uuid, Uuid)]) -> Result<BTreeMap<Uuid, Payment>, DbError> {
+    let (orders, returns): (Vec<Uuid>, Vec<Uuid>) = returns.iter().copied().unzip();
+    let rows = tx
+        .query(
+            "update payments p
+             set status = case when p.method = 'wallet' then 'refunded' else 'refunding' end, return_id = r.return_id,
+                 updated_at = clock_timestamp()
+             from (select l.order_id, u.return_id from payments l
+                   join unnest($1::uuid[], $2::uuid[]) u(order_id, return_id) on u.order_id = l.order_id
+                   where l.order_id = any($1) order by l.order_id for no key update of l) r
+             where p.order_id = r.order_id and p.order_id = any($1) and p.status = 'charged'
+             returning p.customer_id, p.amount_minor, p.currency, p.method, p.status, p.provider_reference, p.order_id",
+            &[&orders, &returns],
+        )
+        .await?;
+    rows.iter().map(|row| Ok((row.get(6), read(row)?))).collect()
 }
 
 /// Moves a payment on, by compare-and-set, and returns it as it is now. A reference or reason given is kept.

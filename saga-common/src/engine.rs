@@ -37,7 +37,7 @@ pub(crate) struct Engine<App> {
     pub(crate) outbox: Outbox,
     pub(crate) settings: Settings,
     pub(crate) retry: RetryPolicy,
-    pub(crate) window: Window,
+    pub(crate) window: Arc<Window>,
     pub(crate) copies: Wary,
     /// A job was committed by this process.
     pub(crate) new_jobs: Notify,
@@ -68,7 +68,7 @@ impl<App: Send + Sync + 'static> Engine<App> {
             outbox,
             settings,
             retry: RetryPolicy::default(),
-            window: Window::default(),
+            window: Arc::default(),
             copies: Wary::default(),
             new_jobs: Notify::new(),
             new_due: Notify::new(),

@@ -22,6 +22,9 @@ pub enum Error {
     /// An event has no wire type.
     #[error(transparent)]
     EventType(#[from] crate::event::BadEventType),
+    /// The guard rows of the saga's day are not kept any more, or not yet: nothing can be done in it.
+    #[error("{0}")]
+    Expired(&'static str),
     /// A setting or the operating system is in the way.
     #[error("{what}: {source}")]
     Io {

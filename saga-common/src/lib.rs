@@ -56,7 +56,7 @@ pub use error::Error;
 pub use event::{Event, Never};
 pub use guard::Verdict;
 pub use ids::{MessageId, SagaId};
-pub use jobs::{External, Job};
+pub use jobs::{External, Job, Reversible};
 pub use participant::{Builder, Choreography, Participant, StepKind};
 pub use saga::{Saga, SagaPart, SaidLine, StepLine, WaitingLine};
 pub use service::{Service, StartError};

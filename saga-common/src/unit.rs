@@ -165,6 +165,24 @@ impl Unit {
         begun.map(|(unit, _)| unit).map_err(|_| taken().into())
     }
 
+    /// A unit that begins with a step that is done on request; none if it has been done.
+    pub(crate) async fn once<E: Event>(db: &Db, step: &str, saga_id: SagaId, event: E) -> Result<Option<Self>, Error> {
+        let mut ends = Ends::default();
+        let guards = ends.start(step, &[(saga_id, event)])?;
+        let (unit, found) = Self::open(db, ends, &guards).await?;
+        if found.all {
+            return Ok(Some(unit));
+        }
+        unit.rollback().await;
+        Ok(None)
+    }
+
+    /// What was said so far is repeated until it is withdrawn (R4).
+    pub(crate) fn announce(&mut self) {
+        let said = self.ends.outgoing.iter().cloned();
+        self.ends.announcements.extend(said.map(|message| Announcement { message }));
+    }
+
     /// Starts sagas: writes the guard rows of their first step and what it says. Call it before touching business
     /// rows (R7). The ids must be new.
     ///

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// What a customer may ask for; everything else takes another role.
-const FOR_CUSTOMERS: [&str; 13] = [
+const FOR_CUSTOMERS: [&str; 14] = [
     "get /choreography",
     "get /orders",
     "get /orders/{id}",
@@ -23,6 +23,7 @@ const FOR_CUSTOMERS: [&str; 13] = [
     "get /wallets/{customer_id}",
     "post /orders",
     "post /orders/{id}/cancel",
+    "post /orders/{id}/return",
 ];
 
 /// Every operation of a service, as method and path with parameters in braces.
@@ -109,6 +110,7 @@ async fn a_customer_sees_and_cancels_only_their_own_orders() -> Outcome {
                 (Method::GET, format!("{orders}/orders/{id}/timeline"), expected(200)),
                 (Method::GET, format!("{orders}/orders/{id}/events"), expected(200)),
                 (Method::POST, format!("{orders}/orders/{id}/cancel"), expected(409)),
+                (Method::POST, format!("{orders}/orders/{id}/return"), expected(409)),
                 (Method::GET, format!("{payment}/payments/{id}"), expected(200)),
             ];
             for (method, url, status) in asked {

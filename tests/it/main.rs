@@ -18,6 +18,7 @@ mod poison;
 mod reordering;
 mod replicas;
 mod restarts;
+mod returns;
 mod strange_charges;
 mod supervision;
 mod validation;

@@ -2,5 +2,6 @@
 
 pub(crate) mod commit_stock;
 pub(crate) mod reserve_stock;
+pub(crate) mod restock_return;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use crate::domain::tests::placed;
 use crate::participant::participant;
-use order_contracts::{OrderConfirmed, OrderId};
+use order_contracts::{Line, OrderConfirmed, OrderId, ReturnId, ReturnRequested};
 use saga_common::testkit::{Bench, Message, Report};
 use saga_common::{SagaId, Verdict};
 use sagactl::stack::Servers;
@@ -124,5 +124,72 @@ async fn a_release_that_comes_twice_puts_back_once() -> Outcome {
     let stock = |rows: &[String]| rows.iter().filter(|row| !row.contains("released")).cloned().collect::<Vec<_>>();
     assert_eq!(stock(&after), stock(&before));
     assert_eq!(after.len(), before.len() + 2, "the released rows stay on record");
+    Ok(())
+}
+
+fn coming_back(return_id: SagaId, order: SagaId, lines: &[(&str, i64)]) -> ReturnRequested {
+    ReturnRequested {
+        return_id: ReturnId(return_id.as_uuid()),
+        order_id: OrderId(order.as_uuid()),
+        customer_id: "anna".into(),
+        lines: lines.iter().map(|&(sku, quantity)| Line { sku: sku.into(), quantity }).collect(),
+        payment_method: "wallet".into(),
+    }
+}
+
+impl Shelves {
+    /// An order that has bought this.
+    async fn bought(&self, lines: &[(&str, i64)]) -> Outcome<SagaId> {
+        let saga_id = SagaId::new();
+        self.bench.deliver(&Message::of(saga_id, &placed(saga_id, lines))?).await?;
+        self.bench.deliver(&Message::of(saga_id, &confirmed(saga_id))?).await?;
+        Ok(saga_id)
+    }
+
+    async fn stock(&self) -> Outcome<Vec<String>> {
+        let rows = self.bench.db().query("select (sku, available, reserved, sold)::text from stock order by sku", &[]);
+        Ok(rows.await?.iter().map(|row| row.get(0)).collect())
+    }
+}
+
+#[tokio::test]
+async fn what_was_bought_comes_back_whole_and_once_together_or_alone() -> Outcome {
+    let shelves = Shelves::new().await?;
+    let before = shelves.stock().await?;
+    let lines = [("MUG-STONE", 3), ("SCALE-01", 1)];
+    let mut batch = Vec::new();
+    for _ in 0..4 {
+        let (return_id, order) = (SagaId::new(), shelves.bought(&lines).await?);
+        batch.push(Message::of(return_id, &coming_back(return_id, order, &lines))?);
+    }
+    let alone = batch.split_off(2);
+    assert_eq!(verdicts(&shelves.bench.deliver_batch(&batch).await?), [Some(Verdict::Done); 2]);
+    for message in &alone {
+        assert_eq!(shelves.bench.deliver(message).await?.verdict, Some(Verdict::Done));
+    }
+    assert_eq!(shelves.stock().await?, before);
+    shelves.bench.deliver_batch(&[batch, alone].concat()).await?;
+    assert_eq!(shelves.stock().await?, before, "and once");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_return_of_what_was_not_bought_changes_nothing_and_waits() -> Outcome {
+    let shelves = Shelves::new().await?;
+    let order = shelves.bought(&[("MUG-STONE", 3)]).await?;
+    let before = shelves.contents().await?;
+    let wrong: [&[(&str, i64)]; 4] = [
+        &[("MUG-STONE", 4)],
+        &[("MUG-STONE", 3), ("SCALE-01", 1)],
+        &[("SCALE-01", 3)],
+        &[("MUG-STONE", 3), ("no\0pot", 1)],
+    ];
+    for lines in wrong {
+        let return_id = SagaId::new();
+        let report = shelves.bench.deliver(&Message::of(return_id, &coming_back(return_id, order, lines))?).await?;
+        let waiting = report.waiting.ok_or("it does not wait")?;
+        assert_eq!(waiting.reason, "what comes back is not what the order had bought");
+        assert_eq!(shelves.contents().await?, before);
+    }
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! An order as HTTP shows it.
 
+use crate::domain::merged;
 use crate::placement::{Placement, Times};
+use crate::status::{Status, UnknownStatus};
 use chrono::{DateTime, Utc};
+use order_contracts::{CustomerId, OrderId, PaymentMethod, ReturnId, ReturnRequested, Sku};
 use saga_common::http::{Caller, Problem, Reply};
 use serde::Serialize;
 use sqlx::PgPool;
@@ -16,7 +19,7 @@ pub(super) struct Order {
     pub(super) id: Uuid,
     /// Who placed it.
     pub(super) customer_id: String,
-    /// `pending`, `confirmed`, `shipped`, `delivered`, `cancelling` or `cancelled`.
+    /// `pending`, `confirmed`, `shipped`, `delivered`, `cancelling`, `cancelled`, `returning` or `returned`.
     pub(super) status: String,
     /// Why it is cancelling or cancelled: the first reason.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,6 +41,27 @@ pub(super) struct Order {
     pub(super) closed_at: Option<DateTime<Utc>>,
     /// Who has to answer a cancellation, and who has.
     pub(super) answers: Answers,
+    /// Its return, if it has come back or is about to.
+    #[serde(rename = "return", skip_serializing_if = "Option::is_none")]
+    pub(super) taken_back: Option<Return>,
+}
+
+/// The return of an order.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Return {
+    /// The return, which is a saga of its own.
+    pub(super) id: Uuid,
+    /// When it was asked for.
+    pub(super) requested_at: DateTime<Utc>,
+    /// When the customer had the money back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) refunded_at: Option<DateTime<Utc>>,
+    /// When the stock was on the shelf again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) restocked_at: Option<DateTime<Utc>>,
+    /// When both were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) closed_at: Option<DateTime<Utc>>,
 }
 
 /// One line.
@@ -81,13 +105,31 @@ impl Order {
             deadline_at: times.deadline_at,
             closed_at: None,
             answers: Answers { required: required.to_vec(), given: Vec::new() },
+            taken_back: None,
+        }
+    }
+
+    /// Its status, as the rules know it.
+    pub(super) fn known_status(&self) -> Reply<Status> {
+        self.status.parse().map_err(|error: UnknownStatus| Problem::internal(error.to_string()))
+    }
+
+    /// What is said of it when it comes back.
+    pub(super) fn coming_back(self, return_id: ReturnId) -> ReturnRequested {
+        let lines = self.items.into_iter().map(|item| (Sku(item.sku), item.quantity));
+        ReturnRequested {
+            return_id,
+            order_id: OrderId(self.id),
+            customer_id: CustomerId(self.customer_id),
+            lines: merged(lines),
+            payment_method: PaymentMethod(self.payment_method),
         }
     }
 
     /// As it was when its placement was committed: what a repeated request is answered with.
     pub(super) fn into_placed(self) -> Self {
         let answers = Answers { given: Vec::new(), ..self.answers };
-        Self { status: "pending".to_owned(), reason: None, closed_at: None, answers, ..self }
+        Self { status: "pending".to_owned(), reason: None, closed_at: None, answers, taken_back: None, ..self }
     }
 }
 
@@ -104,6 +146,23 @@ struct Row {
     deadline_at: DateTime<Utc>,
     created_at: DateTime<Utc>,
     closed_at: Option<DateTime<Utc>>,
+    return_id: Option<Uuid>,
+    requested_at: Option<DateTime<Utc>>,
+    refunded_at: Option<DateTime<Utc>>,
+    restocked_at: Option<DateTime<Utc>>,
+    returned_at: Option<DateTime<Utc>>,
+}
+
+impl Row {
+    fn taken_back(&self) -> Option<Return> {
+        Some(Return {
+            id: self.return_id?,
+            requested_at: self.requested_at?,
+            refunded_at: self.refunded_at,
+            restocked_at: self.restocked_at,
+            closed_at: self.returned_at,
+        })
+    }
 }
 
 /// One order.
@@ -128,9 +187,10 @@ fn no_such_order() -> Problem {
 pub(super) async fn load_all(reads: &PgPool, ids: &[Uuid]) -> Reply<Vec<Order>> {
     let rows = sqlx::query_as!(
         Row,
-        "select id, customer_id, currency, amount_minor, payment_method, status, reason, required_answers, answers,
-                deadline_at, created_at, closed_at
-         from orders where id = any($1) order by id desc",
+        r#"select o.id, o.customer_id, o.currency, o.amount_minor, o.payment_method, o.status, o.reason, o.required_answers,
+                  o.answers, o.deadline_at, o.created_at, o.closed_at, r.id as "return_id?", r.requested_at as "requested_at?",
+                  r.refunded_at, r.restocked_at, r.closed_at as "returned_at?"
+           from orders o left join returns r on r.order_id = o.id where o.id = any($1) order by o.id desc"#,
         ids
     )
     .fetch_all(reads)
@@ -150,6 +210,7 @@ pub(super) async fn load_all(reads: &PgPool, ids: &[Uuid]) -> Reply<Vec<Order>> 
         let given = row.required_answers.iter().enumerate().filter(|(bit, _)| row.answers >> bit & 1 == 1);
         let given = given.map(|(_, name)| name.clone()).collect();
         Order {
+            taken_back: row.taken_back(),
             id: row.id,
             customer_id: row.customer_id,
             status: row.status,

@@ -2,6 +2,7 @@
 
 mod body;
 mod events;
+mod fulfilment;
 #[cfg(test)]
 mod fuzz;
 mod orders;
@@ -56,6 +57,8 @@ pub(crate) fn routes(shop: Shop) -> OpenApiRouter {
         .routes(routes!(place::place, orders::list))
         .routes(routes!(orders::show))
         .routes(routes!(orders::cancel))
+        .routes(routes!(fulfilment::set_status))
+        .routes(routes!(fulfilment::give_back))
         .routes(routes!(timeline::show))
         .routes(routes!(events::stream))
         .routes(routes!(products::list))

@@ -3,6 +3,7 @@
 use super::Shop;
 use super::body::{self, Order};
 use crate::cancel;
+use crate::status::Status;
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -65,8 +66,8 @@ pub(super) async fn list(
         None => None,
         Some(cursor) => Some(cursor.parse::<Uuid>().map_err(|_| Problem::new(400, "cursor is none of ours"))?),
     };
-    let statuses = ["pending", "confirmed", "shipped", "delivered", "cancelling", "cancelled"];
-    if page.status.as_ref().is_some_and(|status| !statuses.contains(&status.as_str())) {
+    if page.status.as_ref().is_some_and(|status| status.parse::<Status>().is_err()) {
+        let statuses = Status::ALL.map(Status::as_str);
         return Err(Problem::new(400, format!("status must be one of {}", statuses.join(", "))));
     }
     let ids = sqlx::query_scalar!(

@@ -69,9 +69,7 @@ pub(super) async fn place(
     order: Result<Json<NewOrder>, JsonRejection>,
 ) -> Reply<Response> {
     let Json(order) = order?;
-    if headers.contains_key("saga-fault") && !caller.is_operator() {
-        return Err(Problem::new(403, "Saga-Fault: only an operator may inject faults"));
-    }
+    may_plant_faults(&caller, &headers)?;
     let customer_id = caller.acting_for(order.customer_id.clone())?;
     // Whether the customer was named or meant makes no other request.
     let order = NewOrder { customer_id: Some(customer_id.clone()), ..order };
@@ -86,7 +84,7 @@ pub(super) async fn place(
     };
     let (order_id, new) = match prepare(&shop, customer_id, &order, key).await? {
         Prepared::New(placement) => {
-            plant_faults(&shop, placement.order_id, &headers).await?;
+            plant_faults(&shop, placement.order_id.0.into(), &headers).await?;
             commit(&shop, placement, taken).await?
         }
         Prepared::Before(order_id) => {
@@ -97,11 +95,19 @@ pub(super) async fn place(
     answer(&shop, order_id, new, wait).await
 }
 
-/// What the header `Saga-Fault` wants to go wrong, for this order only.
-async fn plant_faults(shop: &Shop, order_id: OrderId, headers: &HeaderMap) -> Reply<()> {
+/// Nothing goes wrong because a customer wants it to.
+pub(super) fn may_plant_faults(caller: &Caller, headers: &HeaderMap) -> Reply<()> {
+    if headers.contains_key("saga-fault") && !caller.is_operator() {
+        return Err(Problem::new(403, "Saga-Fault: only an operator may inject faults"));
+    }
+    Ok(())
+}
+
+/// What the header `Saga-Fault` wants to go wrong, for this saga only.
+pub(super) async fn plant_faults(shop: &Shop, saga_id: SagaId, headers: &HeaderMap) -> Reply<()> {
     let Some(text) = headers.get("saga-fault") else { return Ok(()) };
     let text = text.to_str().map_err(|_| Problem::new(400, "Saga-Fault has characters that no directive has"))?;
-    shop.saga.plant_faults(SagaId::from(order_id.0), text).await.map_err(|why| match why {
+    shop.saga.plant_faults(saga_id, text).await.map_err(|why| match why {
         // 409 would mean here that the same request is being carried out.
         NotInjected::Off => Problem::new(400, why.to_string()),
         why => why.into(),

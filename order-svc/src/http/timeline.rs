@@ -3,14 +3,16 @@
 
 use super::Shop;
 use super::body;
+use crate::peers::{Peers, Silent};
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 use saga_common::http::{Caller, Problem, Reply};
 use saga_common::{SagaPart, SaidLine};
 use serde::Serialize;
+use std::iter;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -22,6 +24,9 @@ pub(super) struct Timeline {
     saga_id: Uuid,
     /// The order's status now.
     status: String,
+    /// The saga of its return, whose steps are told here too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    return_id: Option<Uuid>,
     /// What happened, oldest first.
     entries: Vec<Entry>,
     /// Services that did not answer.
@@ -93,18 +98,21 @@ pub(super) async fn show(
     id: Result<Path<Uuid>, PathRejection>,
 ) -> Reply<Json<Timeline>> {
     let Path(id) = id?;
-    let status = body::load_for(&caller, &shop.reads, id).await?.status;
+    let order = body::load_for(&caller, &shop.reads, id).await?;
+    let (status, return_id) = (order.status, order.taken_back.map(|it| it.id));
     let mut timeline =
-        Timeline { saga_id: id, status, entries: vec![], silent: vec![], parked: vec![], waiting: vec![] };
-    timeline.add("order-svc", shop.saga.part(id.into()).await?);
+        Timeline { saga_id: id, status, return_id, entries: vec![], silent: vec![], parked: vec![], waiting: vec![] };
+    let sagas: Vec<Uuid> = iter::once(id).chain(return_id).collect();
+    for saga in &sagas {
+        timeline.add("order-svc", shop.saga.part((*saga).into()).await?);
+    }
     let asked = shop.peers.services().map(|(service, url)| {
-        let path = format!("/sagas/{id}");
-        let peers = &shop.peers;
-        async move { (service, peers.get::<SagaPart>(url, &path).await) }
+        let (peers, sagas) = (&shop.peers, &sagas);
+        async move { (service, ask(peers, url, sagas).await) }
     });
-    for (service, part) in join_all(asked).await {
-        match part {
-            Ok(part) => timeline.add(service, part),
+    for (service, parts) in join_all(asked).await {
+        match parts {
+            Ok(parts) => parts.into_iter().for_each(|part| timeline.add(service, part)),
             Err(error) => {
                 tracing::debug!(service, error = %error, "silent");
                 timeline.silent.push(service.to_owned());
@@ -113,6 +121,11 @@ pub(super) async fn show(
     }
     timeline.entries.sort_by_key(|entry| entry.at);
     Ok(Json(timeline))
+}
+
+async fn ask(peers: &Peers, url: &str, sagas: &[Uuid]) -> Result<Vec<SagaPart>, Silent> {
+    let part = async |id: &Uuid| peers.get::<SagaPart>(url, &format!("/sagas/{id}")).await;
+    try_join_all(sagas.iter().map(part)).await
 }
 
 impl Timeline {

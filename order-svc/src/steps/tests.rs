@@ -2,7 +2,9 @@
 
 use crate::App;
 use crate::participant::participant;
-use order_contracts::{Currency, Money, OrderId, PaymentCharged, StockCommitted};
+use order_contracts::{
+    Currency, Money, OrderId, PaymentCharged, ReturnId, ReturnRefunded, ReturnRestocked, StockCommitted,
+};
 use saga_common::testkit::{Bench, Message};
 use saga_common::{CompensationOutcome, SagaCompensated, SagaId, Verdict};
 use sagactl::stack::Servers;
@@ -158,5 +160,68 @@ async fn a_step_reads_its_own_orders_however_many_others_there_are() -> Outcome 
         let state = desk.state(&orders).await?;
         assert!(state.contains(&"confirmed 0".to_owned()) && state.contains(&"cancelling 0".to_owned()), "{state:?}");
     }
+    Ok(())
+}
+
+impl Desk {
+    /// A return of an order that is on its way back.
+    async fn returning(&self, order: SagaId) -> Outcome<SagaId> {
+        self.cancelling(&[order], "returning").await?;
+        let return_id = SagaId::new();
+        let insert = "insert into returns (id, order_id) values ($1, $2)";
+        self.bench.db().execute(insert, &[&return_id.as_uuid(), &order.as_uuid()]).await?;
+        Ok(return_id)
+    }
+}
+
+/// What payment and inventory answer to a return.
+fn answers_of_return(return_id: SagaId, order: SagaId) -> Outcome<[Message; 2]> {
+    let (saga, return_id, order_id) = (return_id, ReturnId(return_id.as_uuid()), OrderId(order.as_uuid()));
+    let (amount_minor, currency) = (Money::from_minor(1)?, Currency::try_from("EUR".to_owned())?);
+    let refunded = ReturnRefunded { return_id, order_id, amount_minor, currency };
+    Ok([Message::of(saga, &refunded)?, Message::of(saga, &ReturnRestocked { return_id, order_id })?])
+}
+
+#[tokio::test]
+async fn of_refund_and_restock_the_later_ends_the_return_together_or_alone_in_any_order() -> Outcome {
+    let desk = Desk::new().await?;
+    for (together, refund_first) in [(true, true), (true, false), (false, true), (false, false)] {
+        let order = SagaId::new();
+        let return_id = desk.returning(order).await?;
+        let mut answers = answers_of_return(return_id, order)?;
+        if !refund_first {
+            answers.reverse();
+        }
+        if together {
+            desk.bench.deliver_batch(&answers).await?;
+        } else {
+            desk.bench.deliver(&answers[0]).await?;
+            assert_eq!(desk.state(&[order]).await?, ["returning 0"]);
+            desk.bench.deliver(&answers[1]).await?;
+        }
+        assert_eq!(desk.state(&[order]).await?, ["returned 0"]);
+        desk.bench.deliver_batch(&answers).await?;
+        let guards = desk.bench.guards(return_id).await?;
+        let said: Vec<_> = guards.into_iter().filter_map(|(_, _, said)| said).collect();
+        assert_eq!(said.len(), 1, "the end is said once");
+        assert_eq!(
+            (said[0].event_type.as_str(), &said[0].body["status"]),
+            ("order.status-changed.v1", &"returned".into())
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_to_a_return_of_another_order_ends_nothing_and_waits() -> Outcome {
+    let desk = Desk::new().await?;
+    let (order, other) = (SagaId::new(), SagaId::new());
+    let return_id = desk.returning(order).await?;
+    desk.returning(other).await?;
+    for message in answers_of_return(return_id, other)? {
+        let waiting = desk.bench.deliver(&message).await?.waiting.ok_or("it does not wait")?;
+        assert_eq!(waiting.reason, "there is no such return of this order");
+    }
+    assert_eq!(desk.state(&[order, other]).await?, ["returning 0", "returning 0"]);
     Ok(())
 }

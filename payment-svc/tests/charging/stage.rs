@@ -100,6 +100,15 @@ impl Stage {
         self.publish("saga.failures", "", properties, &event.to_string()).await;
     }
 
+    /// Says what order-svc would: the order comes back. `repeats`: how often it has said so before.
+    pub(crate) async fn take_back(&self, order: &Order, return_id: Uuid, repeats: u32) {
+        let mut properties = properties("return.requested.v1", return_id, return_id);
+        properties["headers"] = json!({"announcement": repeats});
+        let event = json!({"return_id": return_id, "order_id": order.id, "customer_id": order.customer,
+            "lines": [{"sku": "MUG-STONE", "quantity": 1}], "payment_method": order.method});
+        self.publish("saga.events", "return.requested", properties, &event.to_string()).await;
+    }
+
     async fn publish(&self, exchange: &str, routing_key: &str, properties: Value, payload: &str) {
         let broker = self.stack.servers().management();
         let url = format!("{}/api/exchanges/{}/{exchange}/publish", broker.url, self.stack.vhost());

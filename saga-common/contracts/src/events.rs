@@ -1,6 +1,6 @@
-//! The events, in the order of the saga. `order_id` is the saga id.
+//! The events, in the order of their sagas. `order_id` is the id of an order's saga, `return_id` that of a return's.
 
-use crate::{Currency, CustomerId, Money, OrderId, PaymentMethod, Sku};
+use crate::{Currency, CustomerId, Money, OrderId, PaymentMethod, ReturnId, Sku};
 use serde::{Deserialize, Serialize};
 
 /// One line of an order, as far as other services need it.
@@ -156,4 +156,44 @@ pub struct OrderStatusChanged {
     pub customer_id: CustomerId,
     /// Where it is now.
     pub status: Fulfilment,
+}
+
+/// A delivered order comes back: its money goes back to the customer, and its stock to the shelf.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "return.requested.v1")]
+pub struct ReturnRequested {
+    /// The return.
+    pub return_id: ReturnId,
+    /// The order that comes back.
+    pub order_id: OrderId,
+    /// Who placed it.
+    pub customer_id: CustomerId,
+    /// What was ordered; each article once.
+    pub lines: Vec<Line>,
+    /// How it was paid.
+    pub payment_method: PaymentMethod,
+}
+
+/// The customer has the money back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "return.refunded.v1")]
+pub struct ReturnRefunded {
+    /// The return.
+    pub return_id: ReturnId,
+    /// The order that comes back.
+    pub order_id: OrderId,
+    /// What was given back, in minor units: all that was charged.
+    pub amount_minor: Money,
+    /// Its currency.
+    pub currency: Currency,
+}
+
+/// The stock is on the shelf again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "return.restocked.v1")]
+pub struct ReturnRestocked {
+    /// The return.
+    pub return_id: ReturnId,
+    /// The order that comes back.
+    pub order_id: OrderId,
 }

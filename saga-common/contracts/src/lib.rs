@@ -11,7 +11,8 @@ mod money;
 
 pub use events::{
     Fulfilment, Line, OrderCancelled, OrderCancelling, OrderConfirmed, OrderPlaced, OrderStatusChanged, PaymentCharged,
-    PaymentDeclined, Shortage, StockCommitted, StockRejected, StockReserved,
+    PaymentDeclined, ReturnRefunded, ReturnRequested, ReturnRestocked, Shortage, StockCommitted, StockRejected,
+    StockReserved,
 };
-pub use ids::{CustomerId, OrderId, PaymentMethod, Sku};
+pub use ids::{CustomerId, OrderId, PaymentMethod, ReturnId, Sku};
 pub use money::{Currency, Money, MoneyError};

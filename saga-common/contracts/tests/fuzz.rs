@@ -2,7 +2,7 @@
 
 use order_contracts::{
     OrderCancelled, OrderCancelling, OrderConfirmed, OrderPlaced, OrderStatusChanged, PaymentCharged, PaymentDeclined,
-    StockCommitted, StockRejected, StockReserved,
+    ReturnRefunded, ReturnRequested, ReturnRestocked, StockCommitted, StockRejected, StockReserved,
 };
 use saga_fuzz::bytes::Bytes;
 use saga_fuzz::{fuzz, json};
@@ -35,7 +35,7 @@ fn read<E: Serialize + DeserializeOwned + PartialEq + Debug>(body: &Bytes) -> &'
 #[test]
 fn fuzz_events() {
     type Read = fn(&Bytes) -> &'static str;
-    let all: [(&str, Read); 10] = [
+    let all: [(&str, Read); 13] = [
         ("order.placed.v1", read::<OrderPlaced>),
         ("stock.reserved.v1", read::<StockReserved>),
         ("stock.rejected.v1", read::<StockRejected>),
@@ -46,6 +46,9 @@ fn fuzz_events() {
         ("order.cancelling.v1", read::<OrderCancelling>),
         ("order.cancelled.v1", read::<OrderCancelled>),
         ("order.status-changed.v1", read::<OrderStatusChanged>),
+        ("return.requested.v1", read::<ReturnRequested>),
+        ("return.refunded.v1", read::<ReturnRefunded>),
+        ("return.restocked.v1", read::<ReturnRestocked>),
     ];
     let valid = all.map(|(event_type, read)| (golden(event_type), read));
     let outcomes = fuzz(

@@ -3,7 +3,7 @@
 
 use order_contracts::{
     OrderCancelled, OrderCancelling, OrderConfirmed, OrderPlaced, OrderStatusChanged, PaymentCharged, PaymentDeclined,
-    StockCommitted, StockRejected, StockReserved,
+    ReturnRefunded, ReturnRequested, ReturnRestocked, StockCommitted, StockRejected, StockReserved,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -36,4 +36,7 @@ fn every_published_event_is_still_read_and_written() {
     is_still_spoken::<OrderCancelling>("order.cancelling.v1");
     is_still_spoken::<OrderCancelled>("order.cancelled.v1");
     is_still_spoken::<OrderStatusChanged>("order.status-changed.v1");
+    is_still_spoken::<ReturnRequested>("return.requested.v1");
+    is_still_spoken::<ReturnRefunded>("return.refunded.v1");
+    is_still_spoken::<ReturnRestocked>("return.restocked.v1");
 }

@@ -114,7 +114,10 @@ impl IntoResponse for Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        Self::of(&error)
+        match error {
+            Error::Expired(why) => Self::conflict(why),
+            error => Self::of(&error),
+        }
     }
 }
 

@@ -23,8 +23,8 @@ use std::future::Future;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// The calls of a step that needs the outside. `call` and `reverse` run in no transaction and may run again after a
-/// crash or an unclear answer, so they first find out what became of the time before.
+/// The calls of a step that needs the outside. `call` runs in no transaction and may run again after a crash or an
+/// unclear answer, so it first finds out what became of the time before.
 pub trait External<App>: Send + Sync + 'static {
     /// What the step says.
     type Says: Said;
@@ -32,8 +32,6 @@ pub trait External<App>: Send + Sync + 'static {
     type Refuses: Said;
     /// What the call found out, for `settle`.
     type Called: Send + Sync + 'static;
-    /// What reversing found out, for `settle_reversal`.
-    type Reversed: Send + Sync + 'static;
 
     /// Makes the outside do it, once, whatever happened before. An unclear answer is an error: unknown, not failed.
     fn call(&self, job: &Job<App>) -> impl Future<Output = Result<Self::Called, Retry>> + Send;
@@ -45,6 +43,12 @@ pub trait External<App>: Send + Sync + 'static {
         cx: &mut Cx<App>,
         called: Self::Called,
     ) -> impl Future<Output = StepResult<Self::Says, Self::Refuses>> + Send;
+}
+
+/// How such calls are taken back: for steps that can be undone. `reverse` runs as `call` does.
+pub trait Reversible<App>: External<App> {
+    /// What reversing found out, for `settle_reversal`.
+    type Reversed: Send + Sync + 'static;
 
     /// Makes the outside take it back, whether or not the call got through.
     fn reverse(&self, job: &Job<App>) -> impl Future<Output = Result<Self::Reversed, Retry>> + Send;
@@ -136,19 +140,31 @@ pub(crate) trait Worker<App>: Send + Sync {
     fn settle_reversal<'a>(&'a self, cx: &'a mut Cx<App>, found: Found) -> BoxFuture<'a, Result<(), Retry>>;
 }
 
-pub(crate) struct ExternalWorker<W>(pub(crate) W);
+/// Of a step that can be undone.
+pub(crate) struct ReversibleWorker<W>(pub(crate) W);
+
+/// Of a step after the pivot: nothing takes its call back.
+pub(crate) struct LastingWorker<W>(pub(crate) W);
 
 fn found<T: 'static>(found: Found) -> Result<T, Retry> {
     found.downcast::<T>().map(|found| *found).map_err(|_| Retry::because("a job was settled by another worker's code"))
 }
 
-impl<App: Send + Sync + 'static, W: External<App>> Worker<App> for ExternalWorker<W> {
+async fn call<App, W: External<App>>(worker: &W, job: &Job<App>) -> Result<Found, Retry> {
+    Ok(Box::new(worker.call(job).await?))
+}
+
+async fn settle<App, W: External<App>>(worker: &W, cx: &mut Cx<App>, called: Found) -> Result<Ended, StepError> {
+    Ended::of(worker.settle(cx, found(called)?).await.map_err(Into::into)?)
+}
+
+impl<App: Send + Sync + 'static, W: Reversible<App>> Worker<App> for ReversibleWorker<W> {
     fn call<'a>(&'a self, job: &'a Job<App>) -> BoxFuture<'a, Result<Found, Retry>> {
-        Box::pin(async { Ok(Box::new(self.0.call(job).await?) as Found) })
+        Box::pin(call(&self.0, job))
     }
 
     fn settle<'a>(&'a self, cx: &'a mut Cx<App>, called: Found) -> BoxFuture<'a, Result<Ended, StepError>> {
-        Box::pin(async { Ended::of(self.0.settle(cx, found(called)?).await.map_err(Into::into)?) })
+        Box::pin(settle(&self.0, cx, called))
     }
 
     fn reverse<'a>(&'a self, job: &'a Job<App>) -> BoxFuture<'a, Result<Found, Retry>> {
@@ -159,6 +175,27 @@ impl<App: Send + Sync + 'static, W: External<App>> Worker<App> for ExternalWorke
         Box::pin(async { self.0.settle_reversal(cx, found(reversed)?).await })
     }
 }
+
+impl<App: Send + Sync + 'static, W: External<App>> Worker<App> for LastingWorker<W> {
+    fn call<'a>(&'a self, job: &'a Job<App>) -> BoxFuture<'a, Result<Found, Retry>> {
+        Box::pin(call(&self.0, job))
+    }
+
+    fn settle<'a>(&'a self, cx: &'a mut Cx<App>, called: Found) -> BoxFuture<'a, Result<Ended, StepError>> {
+        Box::pin(settle(&self.0, cx, called))
+    }
+
+    fn reverse<'a>(&'a self, _: &'a Job<App>) -> BoxFuture<'a, Result<Found, Retry>> {
+        Box::pin(async { Err(Retry::because(LASTS)) })
+    }
+
+    fn settle_reversal<'a>(&'a self, _: &'a mut Cx<App>, _: Found) -> BoxFuture<'a, Result<(), Retry>> {
+        Box::pin(async { Err(Retry::because(LASTS)) })
+    }
+}
+
+/// No undo makes such a job; it would be a row that the engine has not written.
+const LASTS: &str = "a call after the pivot is not taken back";
 
 /// A job to be committed with its intent, or turned round by an undo.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use super::{Participant, Step, StepKind};
 use crate::action::{Form, IntoAction, Reverse, TypedUndo, UndoAction};
 use crate::event::{BadEventType, Event, EventType, Never, Said};
 use crate::faults::FaultPoint;
-use crate::jobs::{External, ExternalWorker};
+use crate::jobs::{External, LastingWorker, Reversible, ReversibleWorker, Worker};
 use crate::unit::Saying;
 use std::any::TypeId;
 use std::collections::BTreeSet;
@@ -56,6 +56,15 @@ impl<App: Send + Sync + 'static> Builder<App> {
         self.push(Step { says, undo: Some(undo), ..Step::named(name, StepKind::Compensatable) })
     }
 
+    /// A step that is done on request, outside of any event ([`Saga::once`](crate::Saga::once) and
+    /// [`Saga::start`](crate::Saga::start)), and says `E`: a point of no return, of a saga it begins or of one that is past
+    /// refusal. Nothing undoes it.
+    #[must_use]
+    pub fn on_request<E: Event>(mut self, name: &'static str) -> Self {
+        let says = self.wire::<E>(name);
+        self.push(Step { says, ..Step::named(name, StepKind::Pivot) })
+    }
+
     /// A step before the pivot, with the undo that reverses it.
     #[must_use]
     pub fn compensatable<M: Form>(
@@ -69,18 +78,14 @@ impl<App: Send + Sync + 'static> Builder<App> {
 
     /// A step before the pivot whose action or undo may need calls outside (R3), which `worker` makes.
     #[must_use]
-    pub fn external<M: Form, W: External<App, Says = M::Says, Refuses = M::Refuses>>(
-        mut self,
+    pub fn external<M: Form, W: Reversible<App, Says = M::Says, Refuses = M::Refuses>>(
+        self,
         name: &'static str,
         action: impl IntoAction<App, M>,
         undo: impl for<'a> Reverse<'a, App> + 'static,
         worker: W,
     ) -> Self {
-        self = self.compensatable(name, action, undo);
-        if let Some(step) = self.participant.steps.last_mut() {
-            step.worker = Some(Arc::new(ExternalWorker(worker)));
-        }
-        self
+        self.compensatable(name, action, undo).calling(Arc::new(ReversibleWorker(worker)))
     }
 
     /// The point of no return: the last step that may refuse.
@@ -93,6 +98,18 @@ impl<App: Send + Sync + 'static> Builder<App> {
     #[must_use]
     pub fn retriable<M: Form<Refuses = Never>>(self, name: &'static str, action: impl IntoAction<App, M>) -> Self {
         self.acting(name, StepKind::Retriable, action, None)
+    }
+
+    /// A step after the pivot whose action may need calls outside (R3), which `worker` makes. As its action it cannot
+    /// refuse: a call is made again until it succeeds.
+    #[must_use]
+    pub fn retriable_external<M: Form<Refuses = Never>, W: External<App, Says = M::Says, Refuses = Never>>(
+        self,
+        name: &'static str,
+        action: impl IntoAction<App, M>,
+        worker: W,
+    ) -> Self {
+        self.retriable(name, action).calling(Arc::new(LastingWorker(worker)))
     }
 
     /// Looks on. Several may share a name; each message is handled once per name.
@@ -208,6 +225,14 @@ impl<App: Send + Sync + 'static> Builder<App> {
         let refuses = self.said::<M::Refuses>(name);
         let action = Some(action.into_action().0);
         self.push(Step { on, says, refuses, action, undo, ..Step::named(name, kind) })
+    }
+
+    /// Of the step before: who makes its calls outside.
+    fn calling(mut self, worker: Arc<dyn Worker<App>>) -> Self {
+        if let Some(step) = self.participant.steps.last_mut() {
+            step.worker = Some(worker);
+        }
+        self
     }
 
     fn push(mut self, step: Step<App>) -> Self {

@@ -12,8 +12,10 @@ use crate::event::Event;
 use crate::faults::NotInjected;
 use crate::ids::SagaId;
 use crate::outbox::{self, Outbox};
-use crate::unit::Unit;
+use crate::partitions::Window;
+use crate::unit::{Saying, Unit};
 use sqlx::PgPool;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Starts and ends sagas, and tells what is known of them. Cheap to clone.
@@ -23,15 +25,21 @@ pub struct Saga {
     db: Db,
     reads: PgPool,
     outbox: Outbox,
+    window: Arc<Window>,
+    /// Steps whose word is repeated until it is withdrawn.
+    announced: Arc<BTreeSet<&'static str>>,
 }
 
 impl Saga {
     pub(crate) fn new<App>(engine: &Engine<App>) -> Self {
+        let announced = engine.participant.steps.iter().filter(|step| step.saying == Saying::UntilWithdrawn);
         Self {
             participant: engine.participant.name.as_str().into(),
             db: engine.db.clone(),
             reads: engine.reads.clone(),
             outbox: engine.outbox.clone(),
+            window: Arc::clone(&engine.window),
+            announced: Arc::new(announced.map(|step| step.name).collect()),
         }
     }
 
@@ -48,7 +56,29 @@ impl Saga {
     /// # Errors
     /// When no connection is to be had, the statement fails or an id is already taken.
     pub async fn start<E: Event>(&self, step: &str, sagas: &[(SagaId, E)]) -> Result<Unit, Error> {
-        Unit::starting(&self.db, step, sagas).await
+        let unit = Unit::starting(&self.db, step, sagas).await?;
+        Ok(self.saying(step, unit))
+    }
+
+    /// Begins a unit of work that does a step of a saga on request, once: its guard row is the first thing in it, and what
+    /// it says goes out with its commit. `None` if the step has been done before; of two requests at once the second waits
+    /// until it is known what became of the first.
+    ///
+    /// # Errors
+    /// When no connection is to be had or the statement fails; [`Error::Expired`] when the saga is so old that its guard
+    /// rows have been dropped.
+    pub async fn once<E: Event>(&self, step: &str, saga_id: SagaId, event: E) -> Result<Option<Unit>, Error> {
+        self.window.check(saga_id).map_err(Error::Expired)?;
+        let unit = Unit::once(&self.db, step, saga_id, event).await?;
+        Ok(unit.map(|unit| self.saying(step, unit)))
+    }
+
+    /// What the step has said is announced, if the participant's table says so.
+    fn saying(&self, step: &str, mut unit: Unit) -> Unit {
+        if self.announced.contains(step) {
+            unit.announce();
+        }
+        unit
     }
 
     /// Lets the messages of a saga that is about to start carry fault directives: `text` is what a request's `Saga-Fault`

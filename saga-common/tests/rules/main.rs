@@ -11,6 +11,7 @@ mod proxy;
 mod raw;
 mod rule1_begin;
 mod rule1_guards;
+mod rule1_on_request;
 mod rule2_refusals;
 mod rule3_money_outside;
 mod rule4_announcements;

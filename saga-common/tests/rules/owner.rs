@@ -1,6 +1,6 @@
 //! The owner of the tests' sagas: places, cancels, confirms, collects what it waits for.
 
-use crate::shop::{Confirmed, Packed, Placed, Shipped};
+use crate::shop::{Confirmed, GiveBack, GivenBack, Pack, Packed, Placed, Shipped};
 use crate::world::Fallible;
 use saga_common::testkit::Bench;
 use saga_common::{Cx, Never, Outcome, Participant, SagaId, StepResult, Undo, UndoResult, say};
@@ -18,6 +18,10 @@ pub(crate) fn owner() -> Fallible<Participant<()>> {
         .pivot("confirm", confirm)
         .announced()
         .retriable("close", close)
+        .on_request::<Pack>("wrap")
+        .on_request::<GiveBack>("take-back")
+        .announced()
+        .retriable("end", end)
         .build()?)
 }
 
@@ -72,6 +76,12 @@ pub(crate) async fn confirm<App>(cx: &mut Cx<App>, _: Packed) -> StepResult<Conf
 }
 
 async fn close(cx: &mut Cx<()>, _: Shipped) -> StepResult<Never, Never> {
+    let saga = cx.saga_id();
+    cx.withdraw_announcement(saga);
+    Ok(Outcome::Quiet)
+}
+
+async fn end(cx: &mut Cx<()>, _: GivenBack) -> StepResult<Never, Never> {
     let saga = cx.saga_id();
     cx.withdraw_announcement(saga);
     Ok(Outcome::Quiet)

@@ -4,7 +4,8 @@ use crate::script::Script;
 use crate::world::Fallible;
 use saga_common::testkit::Bench;
 use saga_common::{
-    Cx, External, Job, Never, Outcome, Participant, Retry, SagaId, StepError, StepResult, Undo, UndoResult, refuse, say,
+    Cx, External, Job, Never, Outcome, Participant, Retry, Reversible, SagaId, StepError, StepResult, Undo, UndoResult,
+    refuse, say,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -48,6 +49,8 @@ event!(Charged, "test.charged.v1");
 event!(Confirmed, "test.confirmed.v1");
 event!(Shipped, "test.shipped.v1");
 event!(Seen, "test.seen.v1");
+event!(GiveBack, "test.give-back.v1");
+event!(GivenBack, "test.given-back.v1");
 
 pub(crate) fn shop(script: &Arc<Script>) -> Fallible<Participant<App>> {
     Ok(Participant::new("shop", Arc::clone(script))
@@ -56,6 +59,7 @@ pub(crate) fn shop(script: &Arc<Script>) -> Fallible<Participant<App>> {
         .compensatable("pack", pack, unpack)
         .external("charge", charge, refund, Till)
         .retriable("ship", ship)
+        .retriable_external("give-back", give_back, Purse)
         .listener("watch", watch)
         .locking("select sku, taken from stock where sku = any($1) and $2::uuid[] is not null order by sku for update")
         .build()?)
@@ -153,7 +157,6 @@ impl External<App> for Till {
     type Says = Charged;
     type Refuses = Refused;
     type Called = ();
-    type Reversed = ();
 
     async fn call(&self, job: &Job<App>) -> Result<(), Retry> {
         job.app().reach("call").await?;
@@ -168,6 +171,10 @@ impl External<App> for Till {
         }
         say(Charged {})
     }
+}
+
+impl Reversible<App> for Till {
+    type Reversed = ();
 
     async fn reverse(&self, job: &Job<App>) -> Result<(), Retry> {
         job.app().reach("reverse").await
@@ -175,6 +182,29 @@ impl External<App> for Till {
 
     async fn settle_reversal(&self, cx: &mut Cx<App>, (): ()) -> Result<(), Retry> {
         effect(cx, "refund").await
+    }
+}
+
+async fn give_back(cx: &mut Cx<App>, _: GiveBack) -> StepResult<GivenBack, Never> {
+    effect(cx, "intend-to-give-back").await?;
+    Ok(Outcome::Defer(serde_json::Value::Null))
+}
+
+/// The outside of a step that nothing takes back.
+pub(crate) struct Purse;
+
+impl External<App> for Purse {
+    type Says = GivenBack;
+    type Refuses = Never;
+    type Called = ();
+
+    async fn call(&self, job: &Job<App>) -> Result<(), Retry> {
+        job.app().reach("give").await
+    }
+
+    async fn settle(&self, cx: &mut Cx<App>, (): ()) -> StepResult<GivenBack> {
+        effect(cx, "give-back").await?;
+        say(GivenBack {})
     }
 }
 

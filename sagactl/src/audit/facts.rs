@@ -49,6 +49,8 @@ pub(super) struct Order {
     pub(super) contents: String,
     /// Participants that must answer a failure.
     pub(super) required: Vec<String>,
+    /// The saga of its return, if it has come back or is about to.
+    pub(super) return_id: Option<Uuid>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -56,6 +58,10 @@ pub(super) struct Reservations {
     pub(super) held: i64,
     pub(super) released: i64,
     pub(super) sold: i64,
+    /// Sold, and back on the shelf.
+    pub(super) returned: i64,
+    /// Of those, the returns that brought them back.
+    pub(super) returns: Vec<Uuid>,
     /// As in [`Order::contents`].
     pub(super) contents: String,
 }
@@ -68,6 +74,8 @@ pub(super) struct Payment {
     pub(super) amount_minor: i64,
     pub(super) method: String,
     pub(super) reference: Option<String>,
+    /// The return that it was given back for.
+    pub(super) return_id: Option<Uuid>,
 }
 
 /// What was taken from wallets for an order, and what came back, in minor units.
@@ -193,8 +201,30 @@ impl Facts {
         }
     }
 
-    /// Drops sagas whose order was placed after the orders were read.
-    pub(super) async fn forget_later_orders(&mut self, snapshot: &Snapshot<'_>) -> Result<(), AuditError> {
+    /// Drops sagas whose order was placed after the orders were read, and lets orders be on their way back of which a
+    /// participant's snapshot knows a return that was asked for after that.
+    pub(super) async fn forget_later(&mut self, snapshot: &Snapshot<'_>) -> Result<(), AuditError> {
+        self.forget_later_orders(snapshot).await?;
+        let unknown = |saga: &Saga| {
+            let paid_back = saga.payment.as_ref().is_some_and(|payment| payment.return_id.is_some());
+            let put_back = saga.reservations.as_ref().is_some_and(|found| found.returned > 0);
+            (paid_back || put_back) && saga.order.as_ref().is_some_and(|order| order.return_id.is_none())
+        };
+        let early: Vec<Uuid> = self.sagas.iter().filter(|(_, saga)| unknown(saga)).map(|(id, _)| *id).collect();
+        if early.is_empty() {
+            return Ok(());
+        }
+        let later = "SELECT order_id, id FROM returns WHERE order_id = ANY($1)";
+        for row in snapshot.query("returns asked for meanwhile", later, &[(&early, Type::UUID_ARRAY)]).await? {
+            if let Some(order) = self.sagas.get_mut(&row.get::<_, Uuid>(0)).and_then(|saga| saga.order.as_mut()) {
+                order.return_id = Some(row.get(1));
+                order.status = "returning".to_owned();
+            }
+        }
+        Ok(())
+    }
+
+    async fn forget_later_orders(&mut self, snapshot: &Snapshot<'_>) -> Result<(), AuditError> {
         let without: Vec<Uuid> =
             self.sagas.iter().filter(|(_, saga)| saga.order.is_none()).map(|(id, _)| *id).collect();
         if without.is_empty() {
@@ -216,8 +246,8 @@ impl Facts {
                 add("orders".to_owned(), 1);
                 add(format!("orders {}", order.status), 1);
             }
-            if let Some(Reservations { held, released, sold, .. }) = &saga.reservations {
-                add("reservations".to_owned(), (held + released + sold).unsigned_abs());
+            if let Some(Reservations { held, released, sold, returned, .. }) = &saga.reservations {
+                add("reservations".to_owned(), (held + released + sold + returned).unsigned_abs());
             }
             if let Some(payment) = &saga.payment {
                 add("payments".to_owned(), 1);

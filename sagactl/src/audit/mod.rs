@@ -185,7 +185,7 @@ impl Auditor {
         // A participant's snapshot may know orders that were placed after the first one was taken. Those are under way; what is
         // still without an order then is a phantom.
         let [orders, ..] = &mut self.connections;
-        facts.forget_later_orders(&orders.snapshot().await?).await?;
+        facts.forget_later(&orders.snapshot().await?).await?;
         Ok(facts)
     }
 }

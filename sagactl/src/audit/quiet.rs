@@ -20,7 +20,7 @@ const ENGINE: &str = "SELECT 'unsent messages', count(*), true FROM saga.unsent
     UNION ALL SELECT 'guard rows', count(*), false FROM saga.idempotency_keys";
 
 const ORDERS: &str =
-    "SELECT 'orders ' || status, count(*), status IN ('pending', 'cancelling') FROM orders GROUP BY status
+    "SELECT 'orders ' || status, count(*), status IN ('pending', 'cancelling', 'returning') FROM orders GROUP BY status
     UNION ALL SELECT 'confirmed orders not closed', count(*), true FROM orders
         WHERE status IN ('confirmed', 'shipped', 'delivered') AND closed_at IS NULL";
 const INVENTORY: &str = "SELECT 'held reservations', count(*), false FROM reservations WHERE state = 'held'";

@@ -12,8 +12,9 @@ pub(super) type Query = (&'static str, &'static str);
 pub(super) const ORDERS: Query = (
     "orders",
     "SELECT o.id, o.status, o.closed_at IS NOT NULL, o.customer_id, o.currency, o.amount_minor, o.payment_method,
-            coalesce(l.contents, ''), o.required_answers
+            coalesce(l.contents, ''), o.required_answers, r.id
      FROM orders o
+     LEFT JOIN returns r ON r.order_id = o.id
      LEFT JOIN (
          SELECT order_id, string_agg(sku || '=' || quantity, ',' ORDER BY sku COLLATE \"C\") AS contents
          FROM (SELECT order_id, sku, sum(quantity) AS quantity FROM order_lines GROUP BY order_id, sku) per_article
@@ -24,7 +25,7 @@ pub(super) const ORDERS: Query = (
 pub(super) fn order(row: &Row) -> Order {
     let status: String = row.get(1);
     let end = match status.as_str() {
-        "confirmed" | "shipped" | "delivered" => End::Confirmed,
+        "confirmed" | "shipped" | "delivered" | "returning" | "returned" => End::Confirmed,
         "cancelled" => End::Cancelled,
         _ => End::Undecided,
     };
@@ -38,23 +39,27 @@ pub(super) fn order(row: &Row) -> Order {
         method: row.get(6),
         contents: row.get(7),
         required: row.get(8),
+        return_id: row.get(9),
     }
 }
 
 pub(super) const RESERVATIONS: Query = (
     "reservations",
     "SELECT order_id, count(*) FILTER (WHERE state = 'held'), count(*) FILTER (WHERE state = 'released'),
-            count(*) FILTER (WHERE state = 'sold'), string_agg(sku || '=' || quantity, ',' ORDER BY sku COLLATE \"C\")
+            count(*) FILTER (WHERE state = 'sold'), string_agg(sku || '=' || quantity, ',' ORDER BY sku COLLATE \"C\"),
+            count(*) FILTER (WHERE state = 'returned'), array_agg(DISTINCT return_id) FILTER (WHERE return_id IS NOT NULL)
      FROM reservations GROUP BY order_id",
 );
 
 pub(super) fn reservations(row: &Row) -> Reservations {
-    Reservations { held: row.get(1), released: row.get(2), sold: row.get(3), contents: row.get(4) }
+    let (held, released, sold, returned) = (row.get(1), row.get(2), row.get(3), row.get(5));
+    let returns = row.get::<_, Option<_>>(6).unwrap_or_default();
+    Reservations { held, released, sold, returned, contents: row.get(4), returns }
 }
 
 pub(super) const PAYMENTS: Query = (
     "payments",
-    "SELECT order_id, status, customer_id, currency, amount_minor, method, provider_reference FROM payments",
+    "SELECT order_id, status, customer_id, currency, amount_minor, method, provider_reference, return_id FROM payments",
 );
 
 pub(super) fn payment(row: &Row) -> Payment {
@@ -65,6 +70,7 @@ pub(super) fn payment(row: &Row) -> Payment {
         amount_minor: row.get(4),
         method: row.get(5),
         reference: row.get(6),
+        return_id: row.get(7),
     }
 }
 

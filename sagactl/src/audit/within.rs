@@ -52,6 +52,12 @@ const CHECKS: &[Within] = &[
         databases: INVENTORY,
         offenders: include_str!("sql/reservations_match_guards.sql"),
     },
+    Within {
+        name: "restocks-match-guards",
+        claim: "what came back came back whole and once, by restock-return",
+        databases: INVENTORY,
+        offenders: include_str!("sql/restocks_match_guards.sql"),
+    },
     // Money in wallets.
     Within {
         name: "wallets-balance",
@@ -83,6 +89,12 @@ const CHECKS: &[Within] = &[
         databases: PAYMENT,
         offenders: include_str!("sql/payments_match_guards.sql"),
     },
+    Within {
+        name: "refunds-match-guards",
+        claim: "what was given back for a return was given back once, by refund-return",
+        databases: PAYMENT,
+        offenders: include_str!("sql/refunds_match_guards.sql"),
+    },
     // Orders.
     Within {
         name: "orders-have-lines",
@@ -107,6 +119,18 @@ const CHECKS: &[Within] = &[
         claim: "an order's status is what the verdicts of order-svc's own steps say",
         databases: ORDERS,
         offenders: include_str!("sql/order_steps_agree.sql"),
+    },
+    Within {
+        name: "orders-move-on-in-order",
+        claim: "an order was shipped, delivered and taken back one after another, each once and on record",
+        databases: ORDERS,
+        offenders: include_str!("sql/orders_move_on_in_order.sql"),
+    },
+    Within {
+        name: "return-steps-agree",
+        claim: "a return's row is what the verdicts of its steps in order-svc say, and its end was said once",
+        databases: ORDERS,
+        offenders: include_str!("sql/return_steps_agree.sql"),
     },
     Within {
         name: "cancelled-orders-are-answered",
@@ -145,6 +169,12 @@ const CHECKS: &[Within] = &[
         claim: "every confirmed order has its stock committed",
         databases: ORDERS,
         offenders: include_str!("sql/confirmed_orders_close.sql"),
+    },
+    Within {
+        name: "returns-close",
+        claim: "no return is open for ever",
+        databases: ORDERS,
+        offenders: include_str!("sql/returns_close.sql"),
     },
     Within {
         name: "guards-settle",

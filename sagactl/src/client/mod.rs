@@ -23,7 +23,7 @@ pub use choreography::{Choreography, MapStep};
 pub use error::{ClientError, Problem};
 pub use faults::{FaultMap, FaultPoint, Reached, never_fire};
 pub use issuer::{NoToken, Token, TokenRequest};
-pub use orders::{Answers, Item, Line, NewOrder, Order, OrderFilter, OrderPage, OrderStatus, Placed};
+pub use orders::{Answers, Item, Line, NewOrder, Order, OrderFilter, OrderPage, OrderStatus, Placed, Return};
 pub use sagas::{
     HeldMessage, MessageRef, ParkedMessage, Redriven, Said, Story, StoryStep, Timeline, TimelineEntry, WaitingMessage,
 };

@@ -61,6 +61,27 @@ pub struct Order {
     /// Who must answer a failure, and who has.
     #[serde(default)]
     pub answers: Answers,
+    /// Its return, if it has come back or is about to.
+    #[serde(default, rename = "return", skip_serializing_if = "Option::is_none")]
+    pub taken_back: Option<Return>,
+}
+
+/// The return of an order, which is a saga of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Return {
+    /// Also the saga id.
+    pub id: Uuid,
+    /// When it was asked for.
+    pub requested_at: DateTime<Utc>,
+    /// When the customer had the money back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refunded_at: Option<DateTime<Utc>>,
+    /// When the stock was on the shelf again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restocked_at: Option<DateTime<Utc>>,
+    /// When both were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<DateTime<Utc>>,
 }
 
 /// One line of a placed order.
@@ -99,6 +120,10 @@ pub enum OrderStatus {
     Cancelling,
     /// Everybody has undone their part.
     Cancelled,
+    /// On its way back: the money is to be refunded and the stock restocked.
+    Returning,
+    /// It came back.
+    Returned,
     /// A status that this client does not know.
     #[serde(untagged)]
     Other(String),
@@ -108,7 +133,8 @@ impl OrderStatus {
     /// The saga is decided and will never be undecided: confirmed (or further), or cancelled.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
-        matches!(self, Self::Confirmed | Self::Shipped | Self::Delivered | Self::Cancelled)
+        use OrderStatus::{Cancelled, Confirmed, Delivered, Returned, Returning, Shipped};
+        matches!(self, Confirmed | Shipped | Delivered | Cancelled | Returning | Returned)
     }
 }
 
@@ -121,6 +147,8 @@ impl fmt::Display for OrderStatus {
             Self::Delivered => "delivered",
             Self::Cancelling => "cancelling",
             Self::Cancelled => "cancelled",
+            Self::Returning => "returning",
+            Self::Returned => "returned",
             Self::Other(other) => other,
         })
     }
@@ -213,6 +241,29 @@ impl Client {
         Ok(receive(Service::Order, request).await?.body)
     }
 
+    /// `POST /orders/{id}/status`: a closed order becomes [`OrderStatus::Shipped`], a shipped one [`OrderStatus::Delivered`]. May be
+    /// repeated.
+    ///
+    /// # Errors
+    /// A problem 409 for any other change, 404 if there is no such order, 422 for another status; transport errors.
+    pub async fn set_order_status(&self, id: Uuid, status: &OrderStatus) -> Result<Order, ClientError> {
+        let request = self.request(Method::POST, Service::Order, &["orders", &id.to_string(), "status"])?;
+        let body = serde_json::json!({ "status": status });
+        Ok(receive(Service::Order, request.json(&body)).await?.body)
+    }
+
+    /// `POST /orders/{id}/return`: a delivered order comes back, as a saga of its own. May be repeated.
+    ///
+    /// # Errors
+    /// A problem 409 unless the order is delivered or on its way back, 404 if there is none; transport errors.
+    pub async fn return_order(&self, id: Uuid) -> Result<Order, ClientError> {
+        let mut request = self.request(Method::POST, Service::Order, &["orders", &id.to_string(), "return"])?;
+        if let Some(directives) = &self.faults {
+            request = request.header("Saga-Fault", directives);
+        }
+        Ok(receive(Service::Order, request).await?.body)
+    }
+
     /// `GET /orders/{id}/timeline`: the order's story as order-svc stitches it together from all services.
     ///
     /// # Errors
@@ -228,7 +279,17 @@ mod tests {
 
     #[test]
     fn every_status_survives_a_round_trip_even_an_unknown_one() {
-        for text in ["pending", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "returning"] {
+        for text in [
+            "pending",
+            "confirmed",
+            "shipped",
+            "delivered",
+            "cancelling",
+            "cancelled",
+            "returning",
+            "returned",
+            "mislaid",
+        ] {
             let json = format!("\"{text}\"");
             let status: OrderStatus = serde_json::from_str(&json).expect("a string is a status");
             assert_eq!(status.to_string(), text);

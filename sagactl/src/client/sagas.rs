@@ -82,6 +82,9 @@ pub struct WaitingMessage {
 pub struct Timeline {
     /// The saga.
     pub saga_id: Uuid,
+    /// The saga of the order's return, whose steps are told here too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_id: Option<Uuid>,
     /// What happened, oldest first by the services' own clocks.
     pub entries: Vec<TimelineEntry>,
     /// Services that did not answer, so whose part is missing.

@@ -36,6 +36,14 @@ impl Client {
         self.wait(id, timeout, closed).await
     }
 
+    /// Asks for the order until it has been returned. Pauses, patience and errors as in [`Client::wait_terminal`].
+    ///
+    /// # Errors
+    /// As [`Client::wait_terminal`].
+    pub async fn wait_returned(&self, id: Uuid, timeout: Duration) -> Result<Order, ClientError> {
+        self.wait(id, timeout, |order| order.status == OrderStatus::Returned).await
+    }
+
     async fn wait(&self, id: Uuid, timeout: Duration, done: impl Fn(&Order) -> bool) -> Result<Order, ClientError> {
         let begun = Instant::now();
         let mut pause = FIRST_PAUSE;

@@ -1,4 +1,4 @@
-//! `sagactl order`: place, show, list and cancel orders.
+//! `sagactl order`: place, show, list and cancel orders, move them on and take them back.
 
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -47,6 +47,21 @@ pub enum Order {
     },
     /// Ask for an order to be cancelled
     Cancel {
+        /// Which
+        id: Uuid,
+    },
+    /// Say that a confirmed order has left the warehouse
+    Ship {
+        /// Which
+        id: Uuid,
+    },
+    /// Say that a shipped order has been delivered
+    Deliver {
+        /// Which
+        id: Uuid,
+    },
+    /// Take a delivered order back: its money is refunded, its stock restocked
+    Return {
         /// Which
         id: Uuid,
     },
@@ -102,6 +117,9 @@ impl Order {
             Order::Place(place) => place.run(session).await,
             Order::Show { id } => session.print(&client.order(id).await?, one),
             Order::Cancel { id } => session.print(&client.cancel(id).await?, one),
+            Order::Ship { id } => session.print(&client.set_order_status(id, &OrderStatus::Shipped).await?, one),
+            Order::Deliver { id } => session.print(&client.set_order_status(id, &OrderStatus::Delivered).await?, one),
+            Order::Return { id } => session.print(&client.return_order(id).await?, one),
             Order::List { status, limit, cursor } => {
                 let filter = OrderFilter { status, limit: Some(limit), cursor };
                 session.print(&client.orders(&filter).await?, many)
@@ -167,6 +185,9 @@ fn one(order: &client::Order) -> String {
     }
     if !order.answers.given.is_empty() {
         text += &format!("\nanswers   {} of {}", order.answers.given.join(", "), order.answers.required.join(", "));
+    }
+    if let Some(it) = &order.taken_back {
+        text += &format!("\nreturn    {}, since {}", it.id, moment(it.requested_at));
     }
     let amount = money(order.amount_minor, &order.currency);
     text += &format!("\ncustomer  {}, pays {amount} by {}", order.customer_id, order.payment_method);

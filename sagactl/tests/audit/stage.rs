@@ -7,7 +7,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueuePurgeOption
 use lapin::protocol::basic::AMQPProperties;
 use lapin::{Channel, Connection, ConnectionProperties};
 use sagactl::audit::{self, AuditConfig, AuditReport, Auditor, ConnectionLimits, Database, ProviderAccount};
-use sagactl::client::{Client, Item, NewOrder, Order, Service};
+use sagactl::client::{Client, Item, NewOrder, Order, OrderStatus, Service};
 use sagactl::stack::{Program, Stack, StackOptions, session};
 use serde_json::{Value, json};
 use tokio_postgres::types::ToSql;
@@ -22,9 +22,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// An order to play: its name here, who orders what and pays how, and where it is held until it has been cancelled.
 struct Part(&'static str, &'static str, &'static [(&'static str, u32)], &'static str, Option<(Service, &'static str)>);
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 11] = [
     Part("wallet", "anna", &[("TEA-SENCHA-100", 2), ("MUG-STONE", 1)], "wallet", None),
     Part("card", "carl", &[("COFFEE-ETH-250", 1)], "pm_card_visa", None),
+    Part("returned", "rita", &[("TEA-SENCHA-100", 2), ("MUG-STONE", 1)], "wallet", None),
+    Part("returned-card", "rolf", &[("MUG-STONE", 1)], "pm_card_visa", None),
     Part("declined", "poor-paula", &[("TEA-SENCHA-100", 1)], "wallet", None),
     Part("card-declined", "dora", &[("TEA-SENCHA-100", 1)], "pm_card_chargeDeclined", None),
     Part("out-of-stock", "erik", &[("TEAPOT-CAST", 1)], "wallet", None),
@@ -90,8 +92,14 @@ impl Stage {
                 client.release(service, order.id).await?;
             }
         }
-        for (_, id) in &orders {
-            let order = client.wait_closed(*id, LIMIT).await?;
+        for (name, id) in &orders {
+            let mut order = client.wait_closed(*id, LIMIT).await?;
+            if name.starts_with("returned") {
+                client.set_order_status(*id, &OrderStatus::Shipped).await?;
+                client.set_order_status(*id, &OrderStatus::Delivered).await?;
+                client.return_order(*id).await?;
+                order = client.wait_returned(*id, LIMIT).await?;
+            }
             history.push(json!({ "what": "seen", "order": id, "state": order.status.to_string() }));
         }
         // Too late: it is confirmed.

@@ -11,8 +11,9 @@ use crate::domain::Status;
 use crate::provider::{IntentId, IntentState, NewIntent, ProviderClient, ProviderError, RefundOutcome, RefundState};
 use crate::store::{self, Payment};
 use order_contracts::{Currency, Money, OrderId, PaymentCharged, PaymentDeclined, StockReserved};
-use saga_common::{Cx, External, Job, Retry, StepResult, refuse, say};
+use saga_common::{Cx, External, Job, Retry, Reversible, StepResult, refuse, say};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// What is stored with the job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +66,6 @@ impl External<App> for Cards {
     type Says = PaymentCharged;
     type Refuses = PaymentDeclined;
     type Called = Called;
-    type Reversed = Reversed;
 
     async fn call(&self, job: &Job<App>) -> Result<Called, Retry> {
         let provider = &job.app().provider;
@@ -146,6 +146,10 @@ impl External<App> for Cards {
             }
         }
     }
+}
+
+impl Reversible<App> for Cards {
+    type Reversed = Reversed;
 
     async fn reverse(&self, job: &Job<App>) -> Result<Reversed, Retry> {
         let provider = &job.app().provider;
@@ -162,12 +166,7 @@ impl External<App> for Cards {
         match cancelled {
             IntentState::Canceled => Ok(Reversed::Voided { intent_id: Some(id) }),
             IntentState::Succeeded => {
-                // An earlier attempt may have been heard without our knowing.
-                if job.attempt() == 1 || !is_given_back(provider, &id, card.amount_minor).await? {
-                    BEFORE_REFUND.reached().await?;
-                    give_back(provider, &id, &key(job, "refund")).await?;
-                    AFTER_REFUND.reached().await?;
-                }
+                give_back(job, job.saga_id().as_uuid(), &id, card.amount_minor).await?;
                 Ok(Reversed::Refunded { intent_id: id })
             }
             other => Err(Retry::because(format!("the charge can be neither cancelled nor refunded yet: {other:?}"))),
@@ -189,7 +188,11 @@ impl External<App> for Cards {
 /// A key of this attempt alone. A provider keeps the answer to a key, an error too, and would give it for ever; that
 /// nothing happens twice does not rest on keys but on the intent: it is confirmed once and refunded up to its amount.
 fn key(job: &Job<App>, what: &str) -> String {
-    format!("{}:{what}:{}", job.saga_id(), job.attempt())
+    key_of(job.saga_id().as_uuid(), what, job)
+}
+
+fn key_of(order_id: Uuid, what: &str, job: &Job<App>) -> String {
+    format!("{order_id}:{what}:{}", job.attempt())
 }
 
 async fn create(job: &Job<App>, card: &Card) -> Result<IntentId, ProviderError> {
@@ -217,13 +220,26 @@ async fn is_given_back(provider: &ProviderClient, id: &IntentId, amount_minor: i
     Ok(standing.map(|refund| refund.amount_minor).sum::<i64>() >= amount_minor)
 }
 
-async fn give_back(provider: &ProviderClient, id: &IntentId, key: &str) -> Result<(), Retry> {
-    match provider.refund(id, key).await? {
-        RefundOutcome::Refunded(refund) if refund.state == RefundState::Failed => {
-            Err(Retry::because("the provider could not give the money back"))
-        }
-        RefundOutcome::Refunded(_) | RefundOutcome::AlreadyRefunded => Ok(()),
+/// Refunds what was charged for an order, once: an earlier attempt of this job may have been heard without our knowing. Of the
+/// order's payment no other job refunds anything, as one compare-and-set on its row has decided who does.
+pub(in crate::steps) async fn give_back(
+    job: &Job<App>,
+    order_id: Uuid,
+    id: &IntentId,
+    amount_minor: i64,
+) -> Result<(), Retry> {
+    let provider = &job.app().provider;
+    if job.attempt() > 1 && is_given_back(provider, id, amount_minor).await? {
+        return Ok(());
     }
+    BEFORE_REFUND.reached().await?;
+    match provider.refund(id, &key_of(order_id, "refund", job)).await? {
+        RefundOutcome::Refunded(refund) if refund.state == RefundState::Failed => {
+            return Err(Retry::because("the provider could not give the money back"));
+        }
+        RefundOutcome::Refunded(_) | RefundOutcome::AlreadyRefunded => {}
+    }
+    Ok(AFTER_REFUND.reached().await?)
 }
 
 /// The reason for a customer whose card the provider does not take.

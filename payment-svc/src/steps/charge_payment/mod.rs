@@ -4,6 +4,7 @@ mod cards;
 mod fault_points;
 
 pub(crate) use cards::Cards;
+pub(in crate::steps) use cards::give_back;
 pub(crate) use fault_points::POINTS;
 
 use crate::App;
@@ -79,7 +80,8 @@ pub(crate) async fn refund(cx: &mut Cx<App>) -> UndoResult {
     }
 }
 
-const WALLET: &str = "wallet";
+/// How wallets are called among payment methods.
+pub(in crate::steps) const WALLET: &str = "wallet";
 
 fn wallet_payer(event: &StockReserved) -> Option<&str> {
     event.payment_method.is_wallet().then(|| event.customer_id.as_str())

@@ -1,24 +1,28 @@
 //! Whether the participants agree with how an order ended.
 
-use super::{Contradiction, ended, worth_minor};
+use std::collections::BTreeSet;
+
+use super::{Contradiction, ended, kept, worth_minor};
 use crate::audit::Database::{self, Inventory, Payment};
 use crate::audit::facts::{End, Guard, Movements, Reservations, Saga};
 use crate::audit::provider::Intent;
 
 pub(super) fn confirmed_stock(saga: &Saga) -> Option<Contradiction> {
-    let order = ended(saga, End::Confirmed)?;
+    let order = kept(saga)?;
     let found = saga.reservations.clone().unwrap_or_default();
     let (sold, held) = (found.sold > 0 && found.held == 0, found.held > 0 && found.sold == 0);
-    let right = found.contents == order.contents && found.released == 0 && (sold || (held && !order.closed));
+    let gone = found.released + found.returned;
+    let right = found.contents == order.contents && gone == 0 && (sold || (held && !order.closed));
     (!right).then(|| {
         let state = if order.closed { "sold" } else { "sold or held" };
-        let Reservations { held, released, sold, contents } = found;
-        (format!("{} {state}", order.contents), format!("{contents}: {held} held, {released} released, {sold} sold"))
+        let Reservations { held, released, sold, returned, contents, .. } = found;
+        let actual = format!("{contents}: {held} held, {released} released, {sold} sold, {returned} returned");
+        (format!("{} {state}", order.contents), actual)
     })
 }
 
 pub(super) fn confirmed_payment(saga: &Saga) -> Option<Contradiction> {
-    ended(saga, End::Confirmed)?;
+    kept(saga)?;
     let status = saga.payment.as_ref().map_or("no payment", |payment| payment.status.as_str());
     (status != "charged").then(|| ("charged".to_owned(), status.to_owned()))
 }
@@ -31,8 +35,9 @@ pub(super) fn confirmed_guards(saga: &Saga) -> Option<Contradiction> {
 pub(super) fn cancelled_stock(saga: &Saga) -> Option<Contradiction> {
     ended(saga, End::Cancelled)?;
     let found = saga.reservations.as_ref()?;
-    let kept = found.held + found.sold > 0;
-    kept.then(|| ("all released".to_owned(), format!("{} held, {} sold", found.held, found.sold)))
+    let Reservations { held, sold, returned, .. } = found;
+    (held + sold + returned > 0)
+        .then(|| ("all released".to_owned(), format!("{held} held, {sold} sold, {returned} returned")))
 }
 
 pub(super) fn cancelled_payment(saga: &Saga) -> Option<Contradiction> {
@@ -107,18 +112,21 @@ pub(super) fn payment_terms(saga: &Saga) -> Option<Contradiction> {
 }
 
 pub(super) fn told_once(saga: &Saga) -> Option<Contradiction> {
-    (saga.notified.len() > 1).then(|| ("one word".to_owned(), saga.notified.join(", ")))
+    let kinds: BTreeSet<&String> = saga.notified.iter().collect();
+    let ends = saga.notified.iter().filter(|kind| kind.contains("confirmed") || kind.contains("cancelled")).count();
+    let once = saga.notified.len() == kinds.len() && ends <= 1;
+    (!once).then(|| ("one word of each kind, and of one end".to_owned(), saga.notified.join(", ")))
 }
 
 pub(super) fn notifications(saga: &Saga) -> Option<Contradiction> {
     let order = saga.order.as_ref()?;
-    let never = match order.end {
-        End::Confirmed => "cancelled",
-        End::Cancelled => "confirmed",
+    let never: &[&str] = match order.end {
+        End::Confirmed => &["cancelled"],
+        End::Cancelled => &["confirmed", "shipped", "delivered", "returned"],
         End::Undecided => return None,
     };
-    let told = saga.notified.iter().any(|kind| kind.contains(never));
-    told.then(|| (format!("no word of {never}"), saga.notified.join(", ")))
+    let told = saga.notified.iter().any(|kind| never.iter().any(|never| kind.contains(never)));
+    told.then(|| (format!("no word of {}", never.join(", ")), saga.notified.join(", ")))
 }
 
 pub(super) fn phantom(saga: &Saga) -> Option<Contradiction> {

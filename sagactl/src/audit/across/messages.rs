@@ -39,6 +39,11 @@ const REACTIONS: &[Reaction] = &[
     reaction(Orders, "answer:payment", "saga.compensated", Payment, true),
     reaction(Notification, "notify", "order.confirmed", Orders, false),
     reaction(Notification, "notify", "order.cancelled", Orders, false),
+    reaction(Notification, "notify", "order.status-changed", Orders, false),
+    reaction(Inventory, "restock-return", "return.requested", Orders, true),
+    reaction(Payment, "refund-return", "return.requested", Orders, true),
+    reaction(Orders, "note-restock", "return.restocked", Inventory, true),
+    reaction(Orders, "note-refund", "return.refunded", Payment, true),
 ];
 
 /// What a refusal is said with.
@@ -114,11 +119,13 @@ fn unanswered(saga: &Saga) -> Option<Contradiction> {
 }
 
 const PLACE_ORDER: &str = "place-order";
+/// Steps that no message makes run.
+const ON_REQUEST: [&str; 4] = [PLACE_ORDER, "ship", "deliver", "begin-return"];
 const COMPENSATE: &str = "compensate";
 
 /// What made a step run.
 enum Cause {
-    /// A request: it began the saga.
+    /// A request: it began the saga, or moved its order on.
     Itself,
     Failure,
     /// The event it reacts to.
@@ -131,7 +138,7 @@ fn heard(saga: &Saga) -> impl Iterator<Item = (&Guard, Cause)> {
     settled.filter_map(|guard| {
         let cause = if guard.step == COMPENSATE || guard.verdict == "fenced" {
             Cause::Failure
-        } else if guard.at == Orders && guard.step == PLACE_ORDER {
+        } else if guard.at == Orders && ON_REQUEST.contains(&guard.step.as_str()) {
             Cause::Itself
         } else {
             Cause::Success(REACTIONS.iter().find(|reaction| reaction.is_of(guard))?.to)

@@ -10,6 +10,7 @@ use super::report::{AuditReport, Finding};
 mod agreement;
 mod ledger;
 mod messages;
+mod returns;
 
 /// What should be, and what is.
 type Contradiction = (String, String);
@@ -20,10 +21,20 @@ type Judge = fn(&Saga) -> Option<Contradiction>;
 const CHECKS: &[(&str, &str, Judge)] = &[
     (
         "confirmed-orders-have-their-stock",
-        "a confirmed order's articles are sold, or held until it is closed",
+        "a confirmed order's articles are sold, or held until it is closed, unless it comes back",
         agreement::confirmed_stock,
     ),
-    ("confirmed-orders-are-paid", "a confirmed order is charged", agreement::confirmed_payment),
+    ("confirmed-orders-are-paid", "a confirmed order is charged, unless it comes back", agreement::confirmed_payment),
+    (
+        "returned-orders-are-restocked",
+        "a returned order's articles are on the shelf again, all of them, by its return; of one on its way back all or none",
+        returns::restocked,
+    ),
+    (
+        "returned-orders-are-refunded",
+        "a returned order's payment is refunded, for its return; one on its way back is charged, or that is being done",
+        returns::refunded,
+    ),
     ("confirmed-orders-agree", "every participant has done its part of a confirmed order", agreement::confirmed_guards),
     ("cancelled-orders-keep-no-stock", "a cancelled order's reservations are released", agreement::cancelled_stock),
     (
@@ -38,7 +49,7 @@ const CHECKS: &[(&str, &str, Judge)] = &[
     ),
     (
         "wallets-pay-confirmed-orders",
-        "what wallets paid for an order is its amount if confirmed, else nothing",
+        "what wallets paid for an order is its amount if confirmed and not returned, else nothing",
         agreement::wallet_money,
     ),
     (
@@ -48,7 +59,11 @@ const CHECKS: &[(&str, &str, Judge)] = &[
     ),
     ("reservations-match-orders", "what was reserved for an order is what it asked for", agreement::reserved_contents),
     ("notifications-agree", "nobody was told of an end that the order did not take", agreement::notifications),
-    ("customers-are-told-once", "an order has one notification at most", agreement::told_once),
+    (
+        "customers-are-told-once",
+        "an order has one notification of its end at most, and one of each step after it",
+        agreement::told_once,
+    ),
     ("no-phantoms", "every reservation, payment and notification has an order", agreement::phantom),
     (
         "messages-were-said",
@@ -57,7 +72,7 @@ const CHECKS: &[(&str, &str, Judge)] = &[
     ),
     (
         "events-are-handled",
-        "every event that somebody needs has been handled there: confirmations, commits, refusals, answers",
+        "every event that somebody needs has been handled there: confirmations, commits, refusals, answers, returns",
         messages::are_handled,
     ),
 ];
@@ -76,7 +91,7 @@ const LEDGER_CHECKS: &[(&str, &str, Judge)] = &[
     ),
     (
         "provider-pays-confirmed-orders",
-        "what the provider kept is the amount of a confirmed order, else nothing",
+        "what the provider kept is the amount of a confirmed order that was not returned, else nothing",
         ledger::money,
     ),
     (
@@ -115,12 +130,21 @@ fn ended(saga: &Saga, end: End) -> Option<&Order> {
     saga.order.as_ref().filter(|order| order.end == end)
 }
 
-/// What the order is worth: its amount once confirmed, nothing once cancelled.
+/// The saga's order, if it was confirmed and does not come back.
+fn kept(saga: &Saga) -> Option<&Order> {
+    ended(saga, End::Confirmed).filter(|order| !matches!(order.status.as_str(), RETURNING | RETURNED))
+}
+
+/// Statuses of an order that comes back, and of one that has.
+const RETURNING: &str = "returning";
+const RETURNED: &str = "returned";
+
+/// What the order is worth: its amount once confirmed, nothing once cancelled or returned.
 fn worth_minor(order: &Order) -> Option<i64> {
-    match order.end {
-        End::Confirmed => Some(order.amount_minor),
-        End::Cancelled => Some(0),
-        End::Undecided => None,
+    match (order.end, order.status.as_str()) {
+        (_, RETURNING) | (End::Undecided, _) => None,
+        (_, RETURNED) | (End::Cancelled, _) => Some(0),
+        (End::Confirmed, _) => Some(order.amount_minor),
     }
 }
 

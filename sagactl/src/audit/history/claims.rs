@@ -181,7 +181,7 @@ impl Key<'_> {
 
 /// Whether an order with the first status can have the second later.
 fn may_become(seen: &str, found: &str) -> bool {
-    const CONFIRMED: [&str; 3] = ["confirmed", "shipped", "delivered"];
+    const CONFIRMED: [&str; 5] = ["confirmed", "shipped", "delivered", "returning", "returned"];
     match seen {
         "pending" => found != "no such order",
         "cancelling" => matches!(found, "cancelling" | "cancelled"),

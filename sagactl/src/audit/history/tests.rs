@@ -29,6 +29,7 @@ fn facts(orders: &[(Uuid, &str, &str)]) -> Facts {
             method: "wallet".to_owned(),
             contents: "MUG=1,TEA=3".to_owned(),
             required: Vec::new(),
+            return_id: None,
         };
         facts.sagas.insert(*id, Saga { order: Some(order), ..Default::default() });
         let (customer_id, key) = ("anna".to_owned(), (*key).to_owned());

@@ -13,7 +13,7 @@ LEFT JOIN (
 ) g ON g.saga_id = o.id
 WHERE o.id >= $2 AND (
     coalesce(g.place, '') <> CASE WHEN o.status IN ('cancelling', 'cancelled') THEN 'undone' ELSE 'done' END
-    OR (coalesce(g.confirm, '') = 'done') <> (o.status IN ('confirmed', 'shipped', 'delivered'))
+    OR (coalesce(g.confirm, '') = 'done') <> (o.status IN ('confirmed', 'shipped', 'delivered', 'returning', 'returned'))
     OR (coalesce(g.close, '') = 'done') <> (o.closed_at IS NOT NULL)
     OR o.answers <> (SELECT coalesce(sum(1 << (n - 1)::int), 0)
                      FROM unnest(o.required_answers) WITH ORDINALITY r(name, n) WHERE r.name = ANY (g.answered)))

@@ -10,7 +10,7 @@ LEFT JOIN (
     WHERE said_type LIKE 'order.confirmed.%' OR said_type LIKE 'order.cancelled.%'
     GROUP BY saga_id
 ) said ON said.saga_id = o.id
-WHERE o.status NOT IN ('pending', 'cancelling', 'cancelled', 'confirmed', 'shipped', 'delivered')
-   OR (o.closed_at IS NOT NULL AND o.status NOT IN ('confirmed', 'shipped', 'delivered'))
-   OR (said.confirmed AND o.status NOT IN ('confirmed', 'shipped', 'delivered'))
+WHERE o.status NOT IN ('pending', 'cancelling', 'cancelled', 'confirmed', 'shipped', 'delivered', 'returning', 'returned')
+   OR (o.closed_at IS NOT NULL AND o.status NOT IN ('confirmed', 'shipped', 'delivered', 'returning', 'returned'))
+   OR (said.confirmed AND o.status NOT IN ('confirmed', 'shipped', 'delivered', 'returning', 'returned'))
    OR (said.cancelled AND o.status <> 'cancelled')

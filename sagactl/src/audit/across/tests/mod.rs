@@ -1,6 +1,7 @@
 //! Each judge, on a clean saga and on the smallest lie.
 
 mod messages;
+mod returns;
 
 use uuid::Uuid;
 
@@ -22,6 +23,7 @@ fn order(end: End, method: &str) -> Order {
         method: method.to_owned(),
         contents: "TEA=2".to_owned(),
         required: vec!["inventory".to_owned(), "payment".to_owned()],
+        return_id: None,
     }
 }
 
@@ -33,6 +35,7 @@ fn payment(status: &str, method: &str) -> Payment {
         amount_minor: 500,
         method: method.to_owned(),
         reference: (method != "wallet").then(|| "pi_1".to_owned()),
+        return_id: None,
     }
 }
 
