@@ -32,6 +32,11 @@ pub struct Config {
     #[arg(long, env = "NOTIFICATION_URL", default_value = "http://127.0.0.1:8083")]
     pub notification_url: String,
 
+    /// Milliseconds for which an order that was read is answered from memory, to whoever has not seen a newer version; 0 reads the
+    /// database each time.
+    #[arg(long, env = "READ_CACHE_MS", default_value_t = 1_000)]
+    pub read_cache_ms: u64,
+
     /// Bearer token with the role `service`, shown to the other services when they are asked.
     #[arg(long, env = "PEER_TOKEN", hide_env_values = true)]
     pub peer_token: Option<String>,

@@ -15,6 +15,7 @@ mod load;
 mod lost_messages;
 mod overload;
 mod poison;
+mod reads;
 mod reordering;
 mod replicas;
 mod restarts;

@@ -59,6 +59,7 @@ pub(super) async fn set_status(
         return Ok(Json(order));
     }
     let moved = fulfil(shop.saga.clone(), OrderId(id), CustomerId(order.customer_id), wanted).await?;
+    shop.recent.forget(id).await;
     let order = body::load(&shop.reads, id).await?;
     match wanted.is_next(order.known_status()?, order.closed_at.is_some()) {
         Err(why) if !moved => Err(Problem::conflict(why)),
@@ -91,6 +92,7 @@ pub(super) async fn give_back(
     let return_id = ReturnId(SagaId::new().as_uuid());
     plant_faults(&shop, return_saga(return_id), &headers).await?;
     begin_return(shop.saga.clone(), order.coming_back(return_id)).await?;
+    shop.recent.forget(id).await;
     let order = body::load(&shop.reads, id).await?;
     match may_return(order.known_status()?) {
         Ok(false) => Ok((StatusCode::ACCEPTED, Json(order))),

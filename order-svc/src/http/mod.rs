@@ -8,6 +8,7 @@ mod fuzz;
 mod orders;
 mod place;
 mod products;
+mod recent;
 mod timeline;
 
 use crate::Config;
@@ -16,9 +17,11 @@ use crate::peers::Peers;
 use crate::placement::Placements;
 use crate::prices::Prices;
 use crate::watch::Watch;
+use recent::Recent;
 use saga_common::Saga;
 use sqlx::PgPool;
 use std::sync::Arc;
+use std::time::Duration;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -32,6 +35,8 @@ pub(crate) struct Shop {
     keys: Keys,
     /// Who must answer a cancellation of a new order.
     required_answers: Arc<Vec<String>>,
+    /// Orders that were read a moment ago.
+    recent: Recent,
     /// Services that know parts of an order's timeline.
     peers: Peers,
 }
@@ -47,7 +52,8 @@ impl Shop {
         peers: Peers,
     ) -> Self {
         let (keys, required_answers) = (Keys::default(), Arc::new(config.participants.clone()));
-        Self { reads, saga, prices, placements, watch, keys, required_answers, peers }
+        let recent = Recent::new(reads.clone(), Duration::from_millis(config.read_cache_ms));
+        Self { reads, saga, prices, placements, watch, keys, required_answers, recent, peers }
     }
 }
 

@@ -2,12 +2,14 @@
 
 use super::Shop;
 use super::body::{self, Order};
+use super::recent::{Has, etag};
 use crate::cancel;
 use crate::status::Status;
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use order_contracts::OrderId;
 use saga_common::http::{Caller, Problem, Reply};
 use serde::{Deserialize, Serialize};
@@ -15,16 +17,30 @@ use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-/// An order.
-#[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Order), (status = 404, body = Problem)))]
+/// An order, at most a second old, and never older than the version of `If-None-Match`.
+#[utoipa::path(get, path = "/orders/{id}", tag = "orders",
+    params(("id" = Uuid, Path),
+           ("If-None-Match" = Option<String>, Header, description = "the `ETag` of an answer before: 304 while it is the latest")),
+    responses((status = 200, body = Order, headers(("ETag" = String, description = "its version, which grows with every change"))),
+              (status = 304, description = "the caller has the latest version"),
+              (status = 400, body = Problem), (status = 404, body = Problem)))]
 pub(super) async fn show(
     State(shop): State<Arc<Shop>>,
     caller: Caller,
     id: Result<Path<Uuid>, PathRejection>,
-) -> Reply<Json<Order>> {
+    headers: HeaderMap,
+) -> Reply<Response> {
     let Path(id) = id?;
-    Ok(Json(body::load_for(&caller, &shop.reads, id).await?))
+    let has = Has::of(&headers);
+    let found = shop.recent.get(id, has.version()).await?;
+    body::must_be_seen_by(&caller, &found.order)?;
+    let version =
+        [(header::ETAG, etag(found.version)), (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];
+    Ok(if has.is(found.version) {
+        (StatusCode::NOT_MODIFIED, version).into_response()
+    } else {
+        (version, Json(&found.order)).into_response()
+    })
 }
 
 /// Orders, latest first.
@@ -105,6 +121,7 @@ pub(super) async fn cancel(
     let Path(id) = id?;
     body::load_for(&caller, &shop.reads, id).await?;
     cancel::by_customer(shop.saga.clone(), OrderId(id)).await?;
+    shop.recent.forget(id).await;
     let order = body::load(&shop.reads, id).await?;
     match order.status.as_str() {
         "cancelling" | "cancelled" => Ok((StatusCode::ACCEPTED, Json(order))),
