@@ -4,6 +4,7 @@ mod body;
 mod events;
 #[cfg(test)]
 mod fuzz;
+mod import;
 mod orders;
 mod place;
 mod products;
@@ -58,7 +59,8 @@ pub(crate) fn routes(shop: Shop) -> OpenApiRouter {
         .routes(routes!(orders::cancel))
         .routes(routes!(timeline::show))
         .routes(routes!(events::stream))
-        .routes(routes!(products::list))
+        .routes(routes!(products::list, products::add))
         .routes(routes!(products::show, products::put))
+        .routes(routes!(import::import))
         .with_state(Arc::new(shop))
 }

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use order_contracts::{Currency, CustomerId, OrderId, PaymentMethod};
 use saga_common::SagaId;
 use saga_common::faults::NotInjected;
-use saga_common::http::{Problem, Reply};
+use saga_common::http::{Problem, Reply, request_key};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -66,10 +66,7 @@ pub(super) async fn place(
     order: Result<Json<NewOrder>, JsonRejection>,
 ) -> Reply<Response> {
     let Json(order) = order?;
-    let key = match headers.get("idempotency-key").map(|value| value.to_str().unwrap_or_default()) {
-        None => None,
-        Some(header) => Some(domain::request_key(header).map_err(|wrong| Problem::new(400, wrong))?),
-    };
+    let key = request_key(&headers)?;
     let wait = headers.get("prefer").and_then(|value| domain::wait_seconds(value.to_str().ok()?));
     let taken = match &key {
         None => None,

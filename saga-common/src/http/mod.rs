@@ -2,12 +2,16 @@
 //! the service's own routes: one kind of error (RFC 9457), one OpenAPI document, limits, graceful stop.
 
 mod faults;
+mod page;
 mod parked;
 mod problem;
+mod request_key;
 mod sagas;
 mod state;
 
+pub use page::Page;
 pub use problem::{Problem, Reply};
+pub use request_key::request_key;
 
 use crate::engine::Engine;
 use crate::error::Error;

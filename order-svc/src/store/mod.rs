@@ -4,6 +4,10 @@
 //! status in a form that no index is for (`is not distinct from`, `is true`). Its plan is made once, perhaps while there are few orders or few that
 //! are pending: finding all of those, and among them the ones meant, looks cheap then.
 
+mod products;
+
+pub(crate) use products::{SetProducts, add_product, set_products};
+
 use crate::placement::{Placement, Times};
 use order_contracts::{CustomerId, OrderId, PaymentCharged};
 use saga_common::{DbError, Tx};
@@ -264,22 +268,4 @@ pub(crate) async fn cancel_overdue(
         )
         .await?;
     Ok(rows.iter().map(|row| (OrderId(row.get(0)), CustomerId(row.get(1)), row.get(2))).collect())
-}
-
-/// Sets a product's name and price.
-pub(crate) async fn put_product(
-    tx: &Tx,
-    sku: &str,
-    name: &str,
-    unit_price_minor: i64,
-    currency: &str,
-) -> Result<(), DbError> {
-    tx.execute(
-        "insert into products (sku, name, unit_price_minor, currency) values ($1, $2, $3, $4)
-         on conflict (sku) do update set name = excluded.name, unit_price_minor = excluded.unit_price_minor,
-                                         currency = excluded.currency",
-        &[&sku, &name, &unit_price_minor, &currency],
-    )
-    .await?;
-    Ok(())
 }

@@ -1,0 +1,40 @@
+//! `POST /products/import`: many products at once.
+
+use super::Shop;
+use super::products::{Product, set_all};
+use crate::catalogue::Products;
+use crate::store::SetProducts;
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use saga_common::http::{Problem, Reply};
+use serde::Serialize;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// What an import came to.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ImportedProducts {
+    /// Those that were not on the list.
+    added: u64,
+    /// Those that had another name or price.
+    changed: u64,
+    /// The others.
+    unchanged: u64,
+}
+
+/// Sets names and prices of up to 1,000 products, all of them or none; new ones are added. Repeated, it changes nothing.
+#[utoipa::path(post, path = "/products/import", tag = "products", request_body = Vec<Product>,
+    responses((status = 200, body = ImportedProducts), (status = 422, body = Problem)))]
+pub(super) async fn import(
+    State(shop): State<Arc<Shop>>,
+    products: Result<Json<Vec<Product>>, JsonRejection>,
+) -> Reply<Json<ImportedProducts>> {
+    let Json(products) = products?;
+    let checked = Products::new(products.iter().map(Product::check)).map_err(Problem::invalid)?;
+    // In a task of its own: a caller who hangs up must not cut the transaction in two.
+    let set = tokio::spawn(async move { set_all(&shop.saga, &checked).await });
+    let SetProducts { added, changed } =
+        set.await.map_err(|_| Problem::internal("the products could not be imported"))??;
+    Ok(Json(ImportedProducts { added, changed, unchanged: products.len() as u64 - added - changed }))
+}
