@@ -2,6 +2,7 @@
 //! and a virtual host of its own, and ends with the audit.
 
 mod cancellation;
+mod catalogue;
 mod chaos;
 mod choreography;
 mod compensation;

@@ -30,7 +30,12 @@ pub(super) struct NewAdjustment {
     #[schema(minimum = -1_000_000_000_000_i64, maximum = 1_000_000_000_000_i64, example = -3)]
     change: i64,
     /// Why.
-    #[schema(min_length = 1, max_length = 200, example = "breakage")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*[^\\s\\u0000-\\u001f\\u007f-\\u009f][^\\u0000-\\u001f\\u007f-\\u009f]*$",
+        example = "breakage"
+    )]
     reason: String,
 }
 
@@ -48,12 +53,17 @@ pub(super) struct AdjustedStock {
 #[serde(deny_unknown_fields)]
 pub(super) struct CountedArticle {
     /// The article; an unknown one becomes known.
-    #[schema(min_length = 1, max_length = 64, example = "MUG-STONE")]
+    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$", example = "MUG-STONE")]
     sku: String,
     /// How many are available from now on; what is reserved or sold stays so.
     #[schema(minimum = 0, maximum = 1_000_000_000_000_i64, example = 100)]
     available: i64,
 }
+
+/// 1 to 1,000 articles, each once.
+#[derive(Deserialize, ToSchema)]
+#[schema(min_items = 1, max_items = 1_000)]
+pub(super) struct StockBatch(Vec<CountedArticle>);
 
 /// What an import came to.
 #[derive(Serialize, ToSchema)]
@@ -94,7 +104,8 @@ async fn set_available(saga: &Saga, count: Count) -> Result<store::Stock, Error>
 /// request is the same movement: keys belong to their article, and are kept for good.
 #[utoipa::path(post, path = "/stock/{sku}/adjustments", tag = "stock", request_body = NewAdjustment,
     params(("sku" = String, Path),
-           ("Idempotency-Key" = Option<String>, Header, description = "kept for good, per article")),
+           ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 257,
+            description = "1 to 255 printable ASCII characters, in quotes or without; kept for good, per article")),
     responses((status = 200, body = AdjustedStock), (status = 400, body = Problem), (status = 404, body = Problem),
               (status = 409, body = Problem, description = "there is not so much, or no room for so much"),
               (status = 422, body = Problem, description = "it cannot be so, or the key was used for another body")))]
@@ -126,13 +137,13 @@ async fn move_stock(saga: &Saga, adjustment: &Adjustment, key: Option<&str>) -> 
 }
 
 /// Sets what is available of up to 1,000 articles, all of them or none; unknown ones become known. Repeated, it changes nothing.
-#[utoipa::path(post, path = "/stock/import", tag = "stock", request_body = Vec<CountedArticle>,
+#[utoipa::path(post, path = "/stock/import", tag = "stock", request_body = StockBatch,
     responses((status = 200, body = ImportedStock), (status = 422, body = Problem)))]
 pub(super) async fn import(
     State(warehouse): State<Warehouse>,
-    body: Result<Json<Vec<CountedArticle>>, JsonRejection>,
+    body: Result<Json<StockBatch>, JsonRejection>,
 ) -> Reply<Json<ImportedStock>> {
-    let Json(articles) = body?;
+    let Json(StockBatch(articles)) = body?;
     let counts = Counts::new(articles.iter().map(|article| (article.sku.as_str(), article.available)));
     let counts = counts.map_err(Problem::invalid)?;
     let set = tokio::spawn(async move { set_all(&warehouse.saga, &counts).await });

@@ -6,6 +6,7 @@ use saga_common::SagaId;
 use sagactl::client::{AdjustedStock, ClientError, CountedArticle, Imported, Movement, Page, Service};
 use sagactl::stack::session;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 fn status<T>(answer: Result<T, ClientError>) -> Option<u16> {
     answer.err().and_then(|error| error.status())
@@ -126,8 +127,12 @@ async fn adjustments_and_orders_at_once_never_leave_less_than_nothing() -> Outco
     imports.into_iter().collect::<Result<Vec<Imported>, _>>()?;
     let taken: Vec<_> = taken.into_iter().map(|answer| answer.map_err(|error| error.status())).collect();
     assert!(taken.iter().all(|answer| matches!(answer, Ok(_) | Err(Some(409)))), "{taken:?}");
-    for saga_id in &sagas {
-        inventory.wire.hears(*saga_id).await?;
+    let mut open: BTreeSet<SagaId> = sagas.into_iter().collect();
+    while !open.is_empty() {
+        let heard = inventory.wire.listen().await?;
+        if matches!(heard.event_type.as_str(), "stock.reserved.v1" | "stock.rejected.v1") {
+            open.remove(&heard.saga_id);
+        }
     }
     let adjusted = i64::try_from(taken.iter().filter(|answer| answer.is_ok()).count())?;
     let (available, reserved, sold) = inventory.available("MUG-STONE").await?;

@@ -8,9 +8,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use saga_common::http::{Problem, Reply};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
+
+/// 1 to 1,000 products.
+#[derive(Deserialize, ToSchema)]
+#[schema(min_items = 1, max_items = 1_000)]
+pub(super) struct ProductBatch(Vec<Product>);
 
 /// What an import came to.
 #[derive(Serialize, ToSchema)]
@@ -24,13 +29,13 @@ pub(super) struct ImportedProducts {
 }
 
 /// Sets names and prices of up to 1,000 products, all of them or none; new ones are added. Repeated, it changes nothing.
-#[utoipa::path(post, path = "/products/import", tag = "products", request_body = Vec<Product>,
+#[utoipa::path(post, path = "/products/import", tag = "products", request_body = ProductBatch,
     responses((status = 200, body = ImportedProducts), (status = 422, body = Problem)))]
 pub(super) async fn import(
     State(shop): State<Arc<Shop>>,
-    products: Result<Json<Vec<Product>>, JsonRejection>,
+    products: Result<Json<ProductBatch>, JsonRejection>,
 ) -> Reply<Json<ImportedProducts>> {
-    let Json(products) = products?;
+    let Json(ProductBatch(products)) = products?;
     let checked = Products::new(products.iter().map(Product::check)).map_err(Problem::invalid)?;
     // In a task of its own: a caller who hangs up must not cut the transaction in two.
     let set = tokio::spawn(async move { set_all(&shop.saga, &checked).await });

@@ -22,7 +22,12 @@ pub(super) struct Product {
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$", example = "MUG-BLUE")]
     sku: String,
     /// Its name.
-    #[schema(min_length = 1, max_length = 200, example = "Blue mug")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*[^\\s\\u0000-\\u001f\\u007f-\\u009f][^\\u0000-\\u001f\\u007f-\\u009f]*$",
+        example = "Blue mug"
+    )]
     name: String,
     /// What one costs, in minor units.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1800)]
@@ -47,7 +52,12 @@ pub(super) struct ProductList {
 #[serde(deny_unknown_fields)]
 pub(super) struct NewProduct {
     /// Its name.
-    #[schema(min_length = 1, max_length = 200, example = "Blue mug")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*[^\\s\\u0000-\\u001f\\u007f-\\u009f][^\\u0000-\\u001f\\u007f-\\u009f]*$",
+        example = "Blue mug"
+    )]
     name: String,
     /// What one costs, in minor units.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1800)]

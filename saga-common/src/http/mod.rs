@@ -1,6 +1,7 @@
 //! What every participant serves: health, metrics, its map, its part of a saga, what it has parked; and the frame around
 //! the service's own routes: one kind of error (RFC 9457), one OpenAPI document, limits, graceful stop.
 
+mod document;
 mod faults;
 mod page;
 mod parked;
@@ -77,6 +78,7 @@ pub(crate) fn app<App: Send + Sync + 'static>(
     api.info.version = env!("CARGO_PKG_VERSION").to_owned();
     // The router fills in what it knows of itself, which is nobody's contact here.
     (api.info.description, api.info.contact, api.info.license) = (None, None, None);
+    document::complete(&mut api);
     router
         .merge(plain(state))
         .merge(documents(api))
