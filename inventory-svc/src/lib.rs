@@ -11,6 +11,8 @@ mod http;
 mod participant;
 mod steps;
 mod store;
+#[cfg(test)]
+mod upgrades;
 
 pub use config::Config;
 

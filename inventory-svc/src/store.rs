@@ -1,10 +1,10 @@
 //! All SQL that writes, and what has to be read to write. A row of `stock` is changed only by who has locked it.
 
-use crate::domain::{Count, Shelf, Wanted, is_sku};
-use order_contracts::{OrderId, ReturnRequested};
+use crate::domain::{Adjustment, Counts, Moved, NotMoved, Shelf, Wanted};
+use chrono::{DateTime, Utc};
+use order_contracts::{OrderId, ReturnRequested, Sku};
 use saga_common::{DbError, Row, SagaId, Statement, Tx};
 use std::collections::{BTreeMap, BTreeSet};
-
 use uuid::Uuid;
 
 /// Locks the stock that a batch will touch, in one order for everybody: of the articles `$1`, and of those that the
@@ -108,7 +108,7 @@ pub(crate) async fn put_back(tx: &Tx, returns: &[&ReturnRequested]) -> Result<BT
     let (mut orders, mut skus, mut quantities) = (Vec::<Uuid>::new(), Vec::<&str>::new(), Vec::<i64>::new());
     let mut sagas = Vec::<Uuid>::new();
     // PostgreSQL takes no NUL in a text, and nobody has bought what can be no article.
-    for (it, line) in lines.filter(|(_, line)| is_sku(line.sku.as_str())) {
+    for (it, line) in lines.filter(|(_, line)| Sku::is_well_formed(line.sku.as_str())) {
         orders.push(it.order_id.0);
         sagas.push(it.return_id.0);
         skus.push(line.sku.as_str());
@@ -132,18 +132,145 @@ pub(crate) async fn put_back(tx: &Tx, returns: &[&ReturnRequested]) -> Result<BT
     Ok(rows.iter().map(counted).collect())
 }
 
-/// Sets what is available of an article, which may be new, and writes down by how much that changed it.
-pub(crate) async fn set_available(tx: &Tx, count: &Count) -> Result<Stock, DbError> {
-    let (sku, available) = (count.sku.as_str(), count.available);
-    tx.execute("insert into stock (sku, available) values ($1, 0) on conflict do nothing", &[&sku]).await?;
-    let before = tx.query_one("select available from stock where sku = $1 for no key update", &[&sku]).await?;
-    let after = tx
-        .query_one(
-            "update stock set available = $2 where sku = $1 returning available, reserved, sold",
-            &[&sku, &available],
+/// Who changes what is available, as the log calls it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    Set,
+    Adjusted,
+    Imported,
+}
+
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Set => "set",
+            Self::Adjusted => "adjusted",
+            Self::Imported => "imported",
+        }
+    }
+}
+
+/// What setting a few articles came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SetStock {
+    /// Articles that were not known.
+    pub(crate) added: u64,
+    /// Known articles of which something else was available before.
+    pub(crate) changed: u64,
+}
+
+/// Sets what is available of articles, which may be new, and writes down by how much that changed it. What is as it was
+/// leaves no line. (New rows are inserted in the order in which rows are locked; who waits for one has all before it.)
+pub(crate) async fn set_available(tx: &Tx, counts: &Counts, kind: Kind) -> Result<SetStock, DbError> {
+    let skus = counts.skus();
+    let added = tx
+        .query(
+            "insert into stock (sku, available) select sku, 0 from unnest($1::text[]) u(sku) order by sku
+             on conflict do nothing returning sku",
+            &[&skus],
         )
         .await?;
-    let delta = available - before.get::<_, i64>(0);
-    tx.execute("insert into stock_adjustments (sku, delta) values ($1, $2)", &[&sku, &delta]).await?;
-    Ok(Stock { available: after.get(0), reserved: after.get(1), sold: after.get(2) })
+    let added: BTreeSet<String> = added.iter().map(|row| row.get(0)).collect();
+    let before = tx
+        .query("select sku, available from stock where sku = any($1) order by sku for no key update", &[&skus])
+        .await?;
+    let before: BTreeMap<String, i64> = before.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let changes = counts.changes(&before);
+    let changed = changes.iter().filter(|(sku, _)| !added.contains(*sku)).count() as u64;
+    if !changes.is_empty() {
+        move_stock(tx, kind, &changes).await?;
+    }
+    Ok(SetStock { added: added.len() as u64, changed })
+}
+
+/// Changes what is available of locked articles, and writes that down.
+async fn move_stock(tx: &Tx, kind: Kind, changes: &[(&str, i64)]) -> Result<(), DbError> {
+    let (skus, by): (Vec<&str>, Vec<i64>) = changes.iter().copied().unzip();
+    let moved = tx
+        .execute(
+            "with moved as (
+                 update stock s set available = s.available + t.change
+                 from unnest($1::text[], $2::bigint[]) t(sku, change) where s.sku = t.sku returning s.sku, t.change)
+             insert into stock_movements (sku, change, kind) select sku, change, $3 from moved",
+            &[&skus, &by, &kind.as_str()],
+        )
+        .await?;
+    let all = changes.len() as u64;
+    if moved == all { Ok(()) } else { Err(DbError::Broken(format!("{moved} of {all} locked articles were moved"))) }
+}
+
+/// A line of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Movement {
+    pub(crate) id: i64,
+    pub(crate) change: i64,
+    pub(crate) kind: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) total: i64,
+    pub(crate) at: DateTime<Utc>,
+}
+
+/// What a request to adjust an article's stock came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Adjusted {
+    /// It is in the log, now or since it came before under the same key. What there is of the article now.
+    Done(Movement, Stock),
+    /// The key was used for something else.
+    OtherBody,
+    /// The shelf does not allow it.
+    Refused(NotMoved),
+    /// There is no such article.
+    Unknown,
+}
+
+/// Puts something on an article's shelf or takes it away. Who repeats a request waits for the article's row, and then finds the
+/// first one's line.
+pub(crate) async fn adjust(tx: &Tx, adjustment: &Adjustment, key: Option<&str>) -> Result<Adjusted, DbError> {
+    let Adjustment { sku, change, reason } = adjustment;
+    let sku = sku.as_str();
+    let locked =
+        tx.query_opt("select available, reserved, sold from stock where sku = $1 for no key update", &[&sku]).await?;
+    let Some(row) = locked else { return Ok(Adjusted::Unknown) };
+    let stock = Stock { available: row.get(0), reserved: row.get(1), sold: row.get(2) };
+    // A new statement: it sees what the lock waited for.
+    let earlier = tx
+        .query_opt(
+            "select id, change, kind, reason, total, at from stock_movements where sku = $1 and key = $2",
+            &[&sku, &key],
+        )
+        .await?;
+    if let Some(earlier) = earlier.as_ref().map(movement) {
+        let same = earlier.change == *change && earlier.reason.as_ref() == Some(reason);
+        return Ok(if same { Adjusted::Done(earlier, stock) } else { Adjusted::OtherBody });
+    }
+    let available = match adjustment.of(stock.available) {
+        Ok(Moved(available)) => available,
+        Err(why) => return Ok(Adjusted::Refused(why)),
+    };
+    let line = tx
+        .query_one(
+            "with moved as (update stock set available = $2 where sku = $1 returning sku)
+             insert into stock_movements (sku, change, kind, reason, key) select sku, $3, $4, $5, $6 from moved
+             returning id, change, kind, reason, total, at",
+            &[&sku, &available, change, &Kind::Adjusted.as_str(), reason, &key],
+        )
+        .await?;
+    Ok(Adjusted::Done(movement(&line), Stock { available, ..stock }))
+}
+
+fn movement(row: &Row) -> Movement {
+    Movement {
+        id: row.get(0),
+        change: row.get(1),
+        kind: row.get(2),
+        reason: row.get(3),
+        total: row.get(4),
+        at: row.get(5),
+    }
+}
+
+/// What there is of an article that this transaction has set.
+pub(crate) async fn stock(tx: &Tx, sku: &str) -> Result<Stock, DbError> {
+    let row = tx.query_one("select available, reserved, sold from stock where sku = $1", &[&sku]).await?;
+    Ok(Stock { available: row.get(0), reserved: row.get(1), sold: row.get(2) })
 }

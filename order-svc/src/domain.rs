@@ -111,17 +111,6 @@ pub(crate) fn merged(lines: impl IntoIterator<Item = (Sku, i64)>) -> Vec<order_c
     quantities.into_iter().map(|(sku, quantity)| order_contracts::Line { sku, quantity }).collect()
 }
 
-/// The key of an `Idempotency-Key` header: a quoted string as the IETF draft has it, or bare as many clients send it.
-pub(crate) fn request_key(header: &str) -> Result<String, String> {
-    let bare = header.trim();
-    let key = bare.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(bare);
-    let printable = key.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\');
-    if key.is_empty() || key.len() > 255 || !printable {
-        return Err("Idempotency-Key must have 1 to 255 printable ASCII characters, in quotes or without".to_owned());
-    }
-    Ok(key.to_owned())
-}
-
 /// The seconds of `Prefer: wait=N` (RFC 7240), at most 60.
 pub(crate) fn wait_seconds(prefer: &str) -> Option<u64> {
     let wait = prefer.split([',', ';']).find_map(|p| p.trim().strip_prefix("wait="))?;
@@ -190,13 +179,6 @@ mod tests {
         for refused in [line("NONE", 1), line("BAGEL", 1), line("GOLD", 2)] {
             assert!(price("EUR", &[refused], &prices()).is_err());
         }
-    }
-
-    #[test]
-    fn request_keys_may_be_quoted_or_bare() {
-        assert_eq!(request_key("\"a-1\""), Ok("a-1".to_owned()));
-        assert_eq!(request_key("a-1"), Ok("a-1".to_owned()));
-        assert!(request_key("").is_err() && request_key("\"\"").is_err() && request_key(&"x".repeat(256)).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod cancel;
+mod catalogue;
 mod config;
 mod deadline;
 mod domain;

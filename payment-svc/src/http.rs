@@ -46,10 +46,10 @@ struct Payment {
 #[serde(deny_unknown_fields)]
 struct Wallet {
     /// In minor units.
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 100_000)]
     balance_minor: i64,
     /// ISO 4217.
-    #[schema(example = "EUR")]
+    #[schema(pattern = "^[A-Z]{3}$", example = "EUR")]
     currency: String,
 }
 

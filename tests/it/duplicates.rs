@@ -63,7 +63,7 @@ async fn settled(world: &World) -> Outcome {
 async fn snapshot(world: &World) -> Fallible<Vec<String>> {
     let business: [(Service, &[&str]); 4] = [
         (Service::Order, &["orders", "order_lines"]),
-        (Service::Inventory, &["stock", "reservations", "stock_adjustments"]),
+        (Service::Inventory, &["stock", "reservations", "stock_movements"]),
         (Service::Payment, &["wallets", "wallet_movements", "payments"]),
         (Service::Notification, &["notifications"]),
     ];

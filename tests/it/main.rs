@@ -3,6 +3,7 @@
 
 mod access;
 mod cancellation;
+mod catalogue;
 mod chaos;
 mod choreography;
 mod compensation;

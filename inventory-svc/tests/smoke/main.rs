@@ -1,5 +1,6 @@
 //! inventory-svc alone, as a process on real servers: the test plays everybody else.
 
+mod movements;
 mod storm;
 mod wire;
 
@@ -52,7 +53,7 @@ impl Inventory {
         })
         .await?;
         let unbalanced = "select count(*) from stock s
-            where available + reserved + sold <> (select sum(delta) from stock_adjustments a where a.sku = s.sku)
+            where available + reserved + sold <> (select sum(change) from stock_movements a where a.sku = s.sku)
                or reserved <> (select coalesce(sum(quantity), 0) from reservations r where r.sku = s.sku and state = 'held')";
         assert_eq!(self.count(unbalanced).await?, 0, "stock is out of balance");
         Ok(())

@@ -5,6 +5,7 @@ mod events;
 mod fulfilment;
 #[cfg(test)]
 mod fuzz;
+mod import;
 mod orders;
 mod place;
 mod products;
@@ -67,7 +68,8 @@ pub(crate) fn routes(shop: Shop) -> OpenApiRouter {
         .routes(routes!(fulfilment::give_back))
         .routes(routes!(timeline::show))
         .routes(routes!(events::stream))
-        .routes(routes!(products::list))
+        .routes(routes!(products::list, products::add))
         .routes(routes!(products::show, products::put))
+        .routes(routes!(import::import))
         .with_state(Arc::new(shop))
 }

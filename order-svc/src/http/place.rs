@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use order_contracts::{Currency, CustomerId, OrderId, PaymentMethod};
 use saga_common::SagaId;
 use saga_common::faults::NotInjected;
-use saga_common::http::{Caller, Problem, Reply};
+use saga_common::http::{Caller, Problem, Reply, request_key};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -25,16 +25,17 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 pub(super) struct NewOrder {
     /// Who orders: the caller, unless an operator names somebody else.
-    #[schema(example = "anna")]
+    #[schema(min_length = 1, max_length = 100, example = "anna")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     customer_id: Option<String>,
     /// ISO 4217.
-    #[schema(example = "EUR")]
+    #[schema(pattern = "^[A-Z]{3}$", example = "EUR")]
     currency: String,
     /// 1 to 200 lines.
+    #[schema(min_items = 1, max_items = 200)]
     items: Vec<NewItem>,
     /// `wallet`, or a card such as `pm_card_visa`.
-    #[schema(example = "wallet")]
+    #[schema(pattern = "^(wallet|pm_[A-Za-z0-9_]{1,100})$", example = "wallet")]
     payment_method: String,
 }
 
@@ -46,14 +47,15 @@ pub(super) struct NewItem {
     #[schema(example = "MUG-STONE")]
     sku: String,
     /// How many.
-    #[schema(example = 2)]
+    #[schema(minimum = 1, maximum = 1_000_000, example = 2)]
     quantity: i64,
 }
 
 /// Places an order. With an `Idempotency-Key` a repeated request gets the first one's answer; with `Prefer: wait=N` the
 /// answer comes when the order is confirmed or cancelled, or after N seconds.
 #[utoipa::path(post, path = "/orders", tag = "orders", request_body = NewOrder,
-    params(("Idempotency-Key" = Option<String>, Header, description = "kept for 24 hours, per customer"),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 257,
+            description = "1 to 255 printable ASCII characters, in quotes or without; kept for 24 hours, per customer"),
            ("Saga-Fault" = Option<String>, Header, description = "failure injection, for operators: payment-svc/after-charge=crash"),
            ("Prefer" = Option<String>, Header, description = "wait=N, at most 60 seconds")),
     responses((status = 202, body = Order), (status = 200, body = Order, description = "terminal within Prefer: wait"),
@@ -73,10 +75,7 @@ pub(super) async fn place(
     let customer_id = caller.acting_for(order.customer_id.clone())?;
     // Whether the customer was named or meant makes no other request.
     let order = NewOrder { customer_id: Some(customer_id.clone()), ..order };
-    let key = match headers.get("idempotency-key").map(|value| value.to_str().unwrap_or_default()) {
-        None => None,
-        Some(header) => Some(domain::request_key(header).map_err(|wrong| Problem::new(400, wrong))?),
-    };
+    let key = request_key(&headers)?;
     let wait = headers.get("prefer").and_then(|value| domain::wait_seconds(value.to_str().ok()?));
     let taken = match &key {
         None => None,

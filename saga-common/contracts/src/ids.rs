@@ -77,3 +77,36 @@ impl PaymentMethod {
         self.0 == "wallet"
     }
 }
+
+impl Sku {
+    /// The longest one.
+    pub const LONGEST: usize = 64;
+
+    /// What an article may be called, for people.
+    pub const FORM: &'static str =
+        "1 to 64 letters, digits, dashes, dots or underscores, of which the first is no dot; not `import`";
+
+    /// Can this text name an article? Catalogue and stock take no other, so that it fits into an address, a file and a database,
+    /// whatever it is. (`import` is an address of both.)
+    #[must_use]
+    pub fn is_well_formed(text: &str) -> bool {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        let sized = (1..=Self::LONGEST).contains(&text.len());
+        sized && text.bytes().all(fits) && !text.starts_with('.') && text != "import"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_article_is_called_what_fits_into_an_address() {
+        for good in ["MUG-STONE", "a", "7.5_mm", &"M".repeat(64), "imports"] {
+            assert!(Sku::is_well_formed(good), "{good}");
+        }
+        for bad in ["", "MUG STONE", "M\0G", "a/b", ".", "..", ".x", "Ü", "import", &"M".repeat(65)] {
+            assert!(!Sku::is_well_formed(bad), "{bad}");
+        }
+    }
+}

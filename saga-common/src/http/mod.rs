@@ -3,16 +3,21 @@
 
 mod acts;
 mod auth;
+mod document;
 mod faults;
 mod limits;
+mod page;
 mod parked;
 mod problem;
+mod request_key;
 mod sagas;
 mod state;
 
 pub(crate) use auth::Gate;
 pub use auth::{AuthMode, AuthSettings, Caller, Operator, Peer, Refusal, Role, SigningAlgorithm};
+pub use page::Page;
 pub use problem::{Problem, Reply};
+pub use request_key::request_key;
 
 use crate::engine::Engine;
 use crate::error::Error;
@@ -83,6 +88,7 @@ pub(crate) fn app<App: Send + Sync + 'static>(
     (api.info.description, api.info.contact, api.info.license) = (None, None, None);
     auth::describe(&mut api);
     let places = Arc::new(Semaphore::new(engine.settings.http_requests));
+    document::complete(&mut api);
     router
         .route_layer(from_fn_with_state(gate, auth::authenticate))
         .route_layer(from_fn_with_state(places, limits::shed))

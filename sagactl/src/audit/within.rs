@@ -35,6 +35,12 @@ const CHECKS: &[Within] = &[
         offenders: include_str!("sql/stock_balances.sql"),
     },
     Within {
+        name: "stock-movements-add-up",
+        claim: "no line of the log of stock is missing, too many or changed",
+        databases: INVENTORY,
+        offenders: include_str!("sql/stock_movements_add_up.sql"),
+    },
+    Within {
         name: "stock-totals",
         claim: "an article's reserved and sold totals are the sums of its reservations",
         databases: INVENTORY,

@@ -123,7 +123,7 @@ const GUARDS: &str = "saga.idempotency_keys";
 /// Tables that count, with whose they are.
 const TABLES: [(Service, &[&str]); 4] = [
     (Service::Order, &["orders", "order_lines", "request_keys", GUARDS]),
-    (Service::Inventory, &["stock", "reservations", "stock_adjustments", GUARDS]),
+    (Service::Inventory, &["stock", "reservations", "stock_movements", GUARDS]),
     (Service::Payment, &["wallets", "wallet_movements", "payments", GUARDS]),
     (Service::Notification, &["notifications", GUARDS]),
 ];

@@ -10,6 +10,7 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder, StatusCode, Url, header};
 use serde::de::DeserializeOwned;
 
+mod catalogue;
 mod choreography;
 mod error;
 mod faults;
@@ -17,8 +18,10 @@ mod issuer;
 mod orders;
 mod sagas;
 mod shop;
+mod stock;
 mod wait;
 
+pub use catalogue::{Imported, Page, Product, ProductPage};
 pub use choreography::{Choreography, MapStep};
 pub use error::{ClientError, Problem};
 pub use faults::{FaultMap, FaultPoint, Reached, never_fire};
@@ -27,7 +30,8 @@ pub use orders::{Answers, Item, Line, NewOrder, Order, OrderFilter, OrderPage, O
 pub use sagas::{
     HeldMessage, MessageRef, ParkedMessage, Redriven, Said, Story, StoryStep, Timeline, TimelineEntry, WaitingMessage,
 };
-pub use shop::{Notification, Payment, Product, Stock, Wallet};
+pub use shop::{Notification, Payment, Wallet};
+pub use stock::{AdjustedStock, CountedArticle, Movement, MovementPage, Stock, StockPage};
 
 /// How long one request may take unless [`Client::with_timeout`] says otherwise.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);

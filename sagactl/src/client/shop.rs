@@ -1,4 +1,4 @@
-//! Prices, stock, money and notifications.
+//! Money and notifications.
 
 use chrono::{DateTime, Utc};
 use reqwest::Method;
@@ -6,32 +6,6 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Client, ClientError, Service, receive};
-
-/// An article and its price.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Product {
-    /// Article number.
-    pub sku: String,
-    /// What it is.
-    pub name: String,
-    /// What one costs, in minor units.
-    pub unit_price_minor: i64,
-    /// ISO 4217 code.
-    pub currency: String,
-}
-
-/// What a warehouse has of an article.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stock {
-    /// Article number.
-    pub sku: String,
-    /// How many can still be promised.
-    pub available: i64,
-    /// How many are promised to orders that are not closed.
-    pub reserved: i64,
-    /// How many have left for good.
-    pub sold: i64,
-}
 
 /// A customer's wallet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,65 +48,6 @@ pub struct Notification {
 }
 
 impl Client {
-    /// `GET /products`: the price list.
-    ///
-    /// # Errors
-    /// Transport errors.
-    pub async fn products(&self) -> Result<Vec<Product>, ClientError> {
-        #[derive(Deserialize)]
-        struct Body {
-            products: Vec<Product>,
-        }
-        Ok(self.get::<Body>(Service::Order, &["products"]).await?.products)
-    }
-
-    /// `PUT /products/{sku}`: sets name and price; new orders use it from now on.
-    ///
-    /// # Errors
-    /// A problem 400 or 422 for a bad price; transport errors.
-    pub async fn put_product(&self, product: &Product) -> Result<Product, ClientError> {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            name: &'a str,
-            unit_price_minor: i64,
-            currency: &'a str,
-        }
-        let Product { sku, name, unit_price_minor, currency } = product;
-        let body = Body { name, unit_price_minor: *unit_price_minor, currency };
-        let request = self.request(Method::PUT, Service::Order, &["products", sku])?.json(&body);
-        Ok(receive(Service::Order, request).await?.body)
-    }
-
-    /// `GET /stock/{sku}`.
-    ///
-    /// # Errors
-    /// A problem 404 for an unknown article; transport errors.
-    pub async fn stock(&self, sku: &str) -> Result<Stock, ClientError> {
-        self.get(Service::Inventory, &["stock", sku]).await
-    }
-
-    /// `GET /stock`: all of it.
-    ///
-    /// # Errors
-    /// Transport errors.
-    pub async fn all_stock(&self) -> Result<Vec<Stock>, ClientError> {
-        #[derive(Deserialize)]
-        struct Body {
-            stock: Vec<Stock>,
-        }
-        Ok(self.get::<Body>(Service::Inventory, &["stock"]).await?.stock)
-    }
-
-    /// `PUT /stock/{sku}`: sets how many are available; what is reserved or sold stays so.
-    ///
-    /// # Errors
-    /// A problem 400 or 422 for a negative number; transport errors.
-    pub async fn put_stock(&self, sku: &str, available: i64) -> Result<Stock, ClientError> {
-        let body = serde_json::json!({ "available": available });
-        let request = self.request(Method::PUT, Service::Inventory, &["stock", sku])?.json(&body);
-        Ok(receive(Service::Inventory, request).await?.body)
-    }
-
     /// `GET /wallets/{customer_id}`; a customer never seen before has the opening balance.
     ///
     /// # Errors

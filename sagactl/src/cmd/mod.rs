@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod audit;
+pub mod catalogue;
 pub mod chaos;
 pub mod faults;
 pub mod launch;
@@ -15,6 +16,7 @@ pub mod parked;
 pub mod saga;
 mod session;
 pub(crate) mod show;
+pub mod stock;
 pub mod token;
 pub mod up;
 
@@ -41,6 +43,12 @@ enum Verb {
     /// Place, show, list and cancel orders
     #[command(subcommand)]
     Order(order::Order),
+    /// List, export and import what the shop sells
+    #[command(subcommand)]
+    Catalogue(catalogue::Catalogue),
+    /// List and adjust what there is, and show how it came to be there
+    #[command(subcommand)]
+    Stock(stock::Stock),
     /// Show what became of a saga, asked of every service
     #[command(subcommand)]
     Saga(saga::Saga),
@@ -79,6 +87,8 @@ impl Cli {
         let outcome = match self.verb {
             Verb::Up(_) | Verb::Chaos(_) | Verb::Matrix(_) | Verb::Load(_) => Ok(ExitCode::SUCCESS),
             Verb::Order(order) => order.run(&session).await,
+            Verb::Catalogue(catalogue) => catalogue.run(&session).await,
+            Verb::Stock(stock) => stock.run(&session).await,
             Verb::Saga(saga) => saga.run(&session).await,
             Verb::Parked(parked) => parked.run(&session).await,
             Verb::Audit(audit) => audit.run(&session).await,

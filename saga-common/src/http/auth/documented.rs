@@ -1,15 +1,12 @@
 //! What the gate asks for, as the OpenAPI document says it.
 
-use utoipa::openapi::path::{Operation, PathItem};
+use crate::http::document::operations;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, ResponseBuilder};
 
 const SCHEME: &str = "bearer";
-const REFUSALS: [(&str, &str); 3] = [
-    ("401", "there is no token, or it is refused"),
-    ("403", "the token's roles do not suffice"),
-    ("503", "there is no key to check tokens with, or the service is busy; try again"),
-];
+const REFUSALS: [(&str, &str); 2] =
+    [("401", "there is no token, or it is refused"), ("403", "the token's roles do not suffice")];
 
 /// Adds the bearer token, and the answers without one, to every operation.
 pub(crate) fn describe(api: &mut OpenApi) {
@@ -23,9 +20,4 @@ pub(crate) fn describe(api: &mut OpenApi) {
             operation.responses.responses.entry(status.to_owned()).or_insert_with(|| refusal.into());
         }
     }
-}
-
-fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    let PathItem { get, put, post, delete, patch, .. } = path;
-    [get, put, post, delete, patch].into_iter().filter_map(Option::as_mut)
 }

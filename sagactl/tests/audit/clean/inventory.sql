@@ -3,7 +3,7 @@ insert into stock (sku, available, reserved, sold) values
     ('TEA-SENCHA-100', 98, 0, 2), ('TEA-EARLGREY-100', 100, 0, 0), ('COFFEE-ETH-250', 99, 0, 1), ('MUG-STONE', 109, 0, 1),
     ('TEAPOT-CAST', 0, 0, 0);
 
-insert into stock_adjustments (sku, delta) values
+insert into stock_movements (sku, change) values
     ('TEA-SENCHA-100', 100), ('TEA-EARLGREY-100', 100), ('COFFEE-ETH-250', 100), ('MUG-STONE', 100), ('MUG-STONE', 10);
 
 insert into reservations (order_id, sku, quantity, state)

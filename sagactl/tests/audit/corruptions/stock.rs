@@ -14,8 +14,50 @@ pub(super) const ALL: &[Corruption] = &[
     sql(
         1,
         "a delivery that never came",
-        (Inventory, "insert into stock_adjustments (sku, delta) values ('MUG-STONE', 5)"),
+        (Inventory, "insert into stock_movements (sku, change) values ('MUG-STONE', 5)"),
         &["stock-balances"],
+    ),
+    sql(
+        1,
+        "the latest line of the log is gone",
+        (Inventory, "delete from stock_movements where sku = 'SCALE-01' and reason = 'breakage'"),
+        &["stock-balances"],
+    ),
+    sql(
+        1,
+        "a line amid the log is gone",
+        (Inventory, "delete from stock_movements where sku = 'SCALE-01' and reason = 'found'"),
+        &["stock-balances", "stock-movements-add-up"],
+    ),
+    sql(
+        1,
+        "a theft that is hidden in the log",
+        (
+            Inventory,
+            "delete from stock_movements where sku = 'SCALE-01' and reason = 'found';
+             update stock set available = available - 5 where sku = 'SCALE-01'",
+        ),
+        &["stock-movements-add-up"],
+    ),
+    sql(
+        1,
+        "lines that were changed so that they come to the same",
+        (
+            Inventory,
+            "update stock_movements set change = change - 1 where sku = 'SCALE-01' and reason = 'found';
+             update stock_movements set change = change + 1 where sku = 'SCALE-01' and reason = 'breakage'",
+        ),
+        &["stock-movements-add-up"],
+    ),
+    sql(
+        1,
+        "a balance and a total that were changed alike",
+        (
+            Inventory,
+            "update stock set available = available + 1 where sku = 'SCALE-01';
+             update stock_movements set total = total + 1 where sku = 'SCALE-01'",
+        ),
+        &["stock-balances", "stock-movements-add-up"],
     ),
     sql(
         1,
@@ -29,7 +71,7 @@ pub(super) const ALL: &[Corruption] = &[
         (
             Inventory,
             "alter table stock drop constraint stock_available_check;
-             insert into stock_adjustments (sku, delta) select sku, -1 - available from stock where sku = 'KETTLE-GOOSE';
+             insert into stock_movements (sku, change) select sku, -1 - available from stock where sku = 'KETTLE-GOOSE';
              update stock set available = -1 where sku = 'KETTLE-GOOSE'",
         ),
         &["stock-not-oversold"],
@@ -53,10 +95,7 @@ pub(super) const ALL: &[Corruption] = &[
     sql(
         6,
         "restocked twice",
-        (
-            Inventory,
-            "update stock set available = available + 3 where sku = 'MUG-STONE'",
-        ),
+        (Inventory, "update stock set available = available + 3 where sku = 'MUG-STONE'"),
         &["stock-balances"],
     ),
     sql(

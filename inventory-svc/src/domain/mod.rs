@@ -1,13 +1,12 @@
-//! The rules of the shelf, without a database: what an order wants, and whether it can have it.
+//! The rules of the shelf, without a database: what an order wants, and whether it can have it; what else may change it.
+
+mod counting;
+
+pub(crate) use counting::{Adjustment, Count, Counts, Moved, NotMoved};
 
 use order_contracts::{Line, OrderPlaced, ReturnRequested, Shortage, Sku};
 use saga_common::SagaId;
 use std::collections::BTreeMap;
-
-/// The most that can be on the shelf of one article. Far from where sums of stock would overflow.
-pub(crate) const MOST: i64 = 1_000_000_000_000;
-
-const LONGEST_SKU: usize = 64;
 
 /// What an order asks for: each article once, in the order of their keys, and of each at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +55,7 @@ impl Wanted {
         if wanted.is_empty() { Err(BadOrder::Empty) } else { Ok(Self(wanted)) }
     }
 
-    /// The articles and how many of each. Any text may be among them: see [`is_sku`].
+    /// The articles and how many of each. Any text may be among them: see [`Sku::is_well_formed`].
     pub(crate) fn lines(&self) -> impl Iterator<Item = (&Sku, i64)> {
         self.0.iter().map(|(sku, quantity)| (sku, *quantity))
     }
@@ -74,7 +73,7 @@ pub(crate) fn returning(order: &ReturnRequested) -> Vec<String> {
 
 fn skus(lines: &[Line]) -> Vec<String> {
     let skus = lines.iter().map(|line| line.sku.as_str());
-    skus.filter(|sku| is_sku(sku)).map(str::to_owned).collect()
+    skus.filter(|sku| Sku::is_well_formed(sku)).map(str::to_owned).collect()
 }
 
 /// What is available, while several orders in a row take from it.
@@ -107,38 +106,6 @@ impl Shelf {
         }
         Ok(())
     }
-}
-
-/// What an article's shelf is to hold from now on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Count {
-    /// The article; an unknown one becomes known.
-    pub(crate) sku: Sku,
-    /// How many are available; what is reserved or sold is not counted.
-    pub(crate) available: i64,
-}
-
-impl Count {
-    /// Checks what somebody wants set.
-    ///
-    /// # Errors
-    /// A sentence for each thing that is wrong.
-    pub(crate) fn new(sku: &str, available: i64) -> Result<Self, Vec<String>> {
-        let mut wrong = Vec::new();
-        if !is_sku(sku) {
-            wrong.push(format!("sku: 1 to {LONGEST_SKU} letters, digits, dashes, dots or underscores"));
-        }
-        if !(0..=MOST).contains(&available) {
-            wrong.push(format!("available: a number from 0 to {MOST}"));
-        }
-        if wrong.is_empty() { Ok(Self { sku: sku.into(), available }) } else { Err(wrong) }
-    }
-}
-
-/// Can this text name an article? No other is in the database, nor sent to it.
-pub(crate) fn is_sku(text: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    (1..=LONGEST_SKU).contains(&text.len()) && text.bytes().all(fits)
 }
 
 #[cfg(test)]
@@ -199,13 +166,5 @@ pub(crate) mod tests {
         assert_eq!(wanted(&[("MUG", i64::MAX), ("MUG", 1)]), Err(BadOrder::TooMany("MUG".into())));
         let other = Wanted::by(SagaId::new(), &placed(SagaId::new(), &[("MUG", 1)]));
         assert!(matches!(other, Err(BadOrder::OtherSaga(_))));
-    }
-
-    #[test]
-    fn stock_is_set_to_a_number_that_can_be_counted() {
-        assert!(Count::new("MUG-STONE", 0).is_ok() && Count::new("MUG-STONE", MOST).is_ok());
-        assert_eq!(Count::new("", -1).map_err(|wrong| wrong.len()), Err(2));
-        assert!(Count::new("MUG-STONE", MOST + 1).is_err());
-        assert!(Count::new(&"M".repeat(65), 1).is_err() && Count::new("MUG STONE", 1).is_err());
     }
 }
