@@ -12,6 +12,7 @@ mod idempotency;
 mod load;
 mod lost_messages;
 mod poison;
+mod provider_trouble;
 mod reordering;
 mod replicas;
 mod restarts;
