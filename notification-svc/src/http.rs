@@ -38,12 +38,19 @@ struct Notification {
     message_id: Uuid,
     /// The order it is about.
     order_id: Uuid,
-    /// What happened: `confirmed` or `cancelled`.
+    /// What happened: `confirmed`, `cancelled`, `shipped`, `delivered` or `returned`.
     kind: String,
     /// The note.
     text: String,
     /// When it was written.
     created_at: DateTime<Utc>,
+    /// What became of its e-mail: `pending`, `sent`, `refused`, or `none` for a note from before there were e-mails.
+    state: String,
+    /// How often it was tried to send it.
+    attempts: i32,
+    /// What the last attempt failed with, in the mail server's words if it had any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<String>,
 }
 
 /// The latest notes, of one order or of all.
@@ -54,26 +61,27 @@ async fn list(
     filter: Result<Query<Filter>, QueryRejection>,
 ) -> Reply<Json<Notifications>> {
     let Query(Filter { order_id }) = filter?;
-    let notifications = match order_id {
-        Some(order_id) => {
-            sqlx::query_as!(
+    let notifications =
+        match order_id {
+            Some(order_id) => sqlx::query_as!(
                 Notification,
-                "select message_id, order_id, kind, text, created_at from notifications
-                 where order_id = $1 order by created_at desc limit 100",
+                r#"select n.message_id, n.order_id, n.kind, n.text, n.created_at, coalesce(m.state, 'none') as "state!",
+                          coalesce(m.attempts, 0) as "attempts!", m.last_error as "last_error?"
+                   from notifications n left join mails m on m.message_id = n.message_id
+                   where n.order_id = $1 order by n.created_at desc limit 100"#,
                 order_id
             )
             .fetch_all(&reads)
-            .await?
-        }
-        None => {
-            sqlx::query_as!(
+            .await?,
+            None => sqlx::query_as!(
                 Notification,
-                "select message_id, order_id, kind, text, created_at from notifications
-                 order by created_at desc limit 100"
+                r#"select n.message_id, n.order_id, n.kind, n.text, n.created_at, coalesce(m.state, 'none') as "state!",
+                          coalesce(m.attempts, 0) as "attempts!", m.last_error as "last_error?"
+                   from notifications n left join mails m on m.message_id = n.message_id
+                   order by n.created_at desc limit 100"#
             )
             .fetch_all(&reads)
-            .await?
-        }
-    };
+            .await?,
+        };
     Ok(Json(Notifications { notifications }))
 }

@@ -8,12 +8,14 @@ use saga_common::{Participant, set};
 /// |---|---|
 /// | `notify` | `order.confirmed` |
 /// | `notify` | `order.cancelled` |
+/// | `notify` | `order.status-changed` |
 ///
 /// Each message is noted once. The name is part of keys in the database: it is never changed.
 pub(crate) fn participant() -> Result<Participant<()>, ChoreographyError> {
     Participant::new("notification", ())
         .listener("notify", set(notify::confirmed))
         .listener("notify", set(notify::cancelled))
+        .listener("notify", set(notify::status_changed))
         .build()
 }
 
@@ -29,7 +31,11 @@ mod tests {
         let row = |a: &str, b: &str, c: &str, d: &str| (a.to_owned(), b.to_owned(), c.to_owned(), d.to_owned());
         assert_eq!(
             steps.collect::<Vec<_>>(),
-            [row("notify", "order.confirmed.v1", "", ""), row("notify", "order.cancelled.v1", "", ""),]
+            [
+                row("notify", "order.confirmed.v1", "", ""),
+                row("notify", "order.cancelled.v1", "", ""),
+                row("notify", "order.status-changed.v1", "", ""),
+            ]
         );
     }
 }
