@@ -13,10 +13,11 @@ const KEPT: usize = 24;
 /// A customer who is called like an address has that one; others have one at `domain`.
 pub(super) fn of_customer(customer_id: &str, domain: &str) -> Result<Address, AddressError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "@._+-".contains(c);
-    if customer_id.contains('@') && customer_id.chars().all(plain) {
-        if let Ok(address) = customer_id.parse() {
-            return Ok(address);
-        }
+    if customer_id.contains('@')
+        && customer_id.chars().all(plain)
+        && let Ok(address) = customer_id.parse()
+    {
+        return Ok(address);
     }
     Address::new(name(customer_id), domain)
 }

@@ -56,20 +56,20 @@ impl Stage {
 
     /// Waits until a note's e-mail is in this state, and returns the note.
     async fn until(&self, message_id: Uuid, state: &str) -> Outcome<Value> {
-        Ok(eventually(state, || async {
+        eventually(state, || async {
             let notes = self.notes().await?;
             Ok(notes.into_iter().find(|it| it["message_id"] == message_id.to_string() && it["state"] == state))
         })
-        .await?)
+        .await
     }
 
     /// Waits until no e-mail is pending.
     async fn until_settled(&self, mails: usize) -> Outcome {
-        Ok(eventually("all e-mails", || async {
+        eventually("all e-mails", || async {
             let notes = self.notes().await?;
             Ok((notes.len() == mails && notes.iter().all(|it| it["state"] != "pending")).then_some(()))
         })
-        .await?)
+        .await
     }
 }
 

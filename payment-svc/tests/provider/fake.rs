@@ -33,8 +33,11 @@ pub(crate) struct Asked {
 
 pub(crate) struct Fake {
     url: String,
-    state: Arc<Mutex<(Mood, Vec<Asked>)>>,
+    state: Shared,
 }
+
+/// How it is now, and what it was asked.
+type Shared = Arc<Mutex<(Mood, Vec<Asked>)>>;
 
 pub(crate) const KEY: &str = "sk_test_of_these_tests";
 
@@ -63,7 +66,7 @@ impl Fake {
     }
 }
 
-async fn answer(State(state): State<Arc<Mutex<(Mood, Vec<Asked>)>>>, request: Request) -> Response {
+async fn answer(State(state): State<Shared>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, 65_536).await.expect("a short body");
     let line = format!("{} {}", head.method, head.uri);
