@@ -1,17 +1,76 @@
 //! All SQL that writes.
 
 use crate::domain::Note;
+use crate::mail::Mail;
 use saga_common::{DbError, MessageId, Statement, Tx};
+use sqlx::PgPool;
+use std::time::Duration;
 use uuid::Uuid;
 
-/// Adds notes, each under the message that was the reason for it. The database refuses a second one for a message: its guard
-/// row would have been there, too.
+/// Adds notes and their e-mails, each under the message that was the reason for it. The database refuses a second one for a
+/// message: its guard row would have been there, too.
 pub(crate) fn add(tx: &Tx, notes: &[(MessageId, Note)]) -> Result<(), DbError> {
     let messages: Vec<Uuid> = notes.iter().map(|(message_id, _)| message_id.as_uuid()).collect();
     let orders: Vec<Uuid> = notes.iter().map(|(_, note)| note.order_id.0).collect();
+    let customers: Vec<String> = notes.iter().map(|(_, note)| note.customer_id.as_str().to_owned()).collect();
     let kinds: Vec<&'static str> = notes.iter().map(|(_, note)| note.kind).collect();
     let texts: Vec<String> = notes.iter().map(|(_, note)| note.text.clone()).collect();
-    let sql = "insert into notifications (message_id, order_id, kind, text)
-               select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[])";
-    tx.run_later(Statement::new(sql).with(messages).with(orders).with(kinds).with(texts))
+    let sql = "with noted as (
+                   insert into notifications (message_id, order_id, kind, text)
+                   select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]))
+               insert into mails (message_id, customer_id) select * from unnest($1::uuid[], $5::text[])";
+    tx.run_later(Statement::new(sql).with(messages).with(orders).with(kinds).with(texts).with(customers))
+}
+
+/// Takes e-mails that are due, for so long: whoever does not say in time what became of one has lost it to the others.
+pub(crate) async fn lease(pool: &PgPool, at_most: i64, lease: Duration) -> Result<Vec<Mail>, sqlx::Error> {
+    sqlx::query_as!(
+        Mail,
+        r#"with due as (
+               select message_id from mails where state = 'pending' and due_at <= clock_timestamp()
+               order by due_at limit $1 for update skip locked),
+           leased as (
+               update mails m set attempts = m.attempts + 1, due_at = clock_timestamp() + $2::float8 * interval '1 ms'
+               from due where m.message_id = due.message_id returning m.message_id, m.attempts, m.customer_id)
+           select l.message_id as "message_id!", l.attempts as "attempt!", l.customer_id as "customer_id!", n.order_id,
+                  n.kind, n.text, n.created_at
+           from leased l join notifications n on n.message_id = l.message_id"#,
+        at_most,
+        lease.as_secs_f64() * 1_000.0
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// The mail server has them.
+pub(crate) async fn sent(pool: &PgPool, messages: &[Uuid]) -> Result<(), sqlx::Error> {
+    let sent = sqlx::query!(
+        "update mails set state = 'sent', last_error = null, settled_at = clock_timestamp() where message_id = any($1)",
+        messages
+    );
+    sent.execute(pool).await.map(|_| ())
+}
+
+/// The mail server will never take it.
+pub(crate) async fn refused(pool: &PgPool, message_id: Uuid, why: &str) -> Result<(), sqlx::Error> {
+    let refused = sqlx::query!(
+        "update mails set state = 'refused', last_error = $2, settled_at = clock_timestamp()
+         where message_id = $1 and state = 'pending'",
+        message_id,
+        why
+    );
+    refused.execute(pool).await.map(|_| ())
+}
+
+/// It did not work this time. Says nothing if somebody else has taken it since.
+pub(crate) async fn postpone(pool: &PgPool, mail: &Mail, why: &str, wait: Duration) -> Result<(), sqlx::Error> {
+    let postponed = sqlx::query!(
+        "update mails set last_error = $3, due_at = clock_timestamp() + $4::float8 * interval '1 ms'
+         where message_id = $1 and attempts = $2 and state = 'pending'",
+        mail.message_id,
+        mail.attempt,
+        why,
+        wait.as_secs_f64() * 1_000.0
+    );
+    postponed.execute(pool).await.map(|_| ())
 }

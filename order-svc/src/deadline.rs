@@ -15,8 +15,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const FORGET_EVERY: Duration = Duration::from_secs(600);
 /// Request keys forgotten in one statement.
 const FORGOTTEN_AT_ONCE: i64 = 10_000;
-/// Why the order was cancelled, when nobody decided in time.
-const OVERDUE: &str = "deadline passed";
+/// Why the order was cancelled, when nobody decided in time. What a participant remarks with its answer is added to it.
+pub(crate) const OVERDUE: &str = "deadline passed";
 
 /// Cancels orders that are still pending at their deadline.
 pub(crate) async fn cancel_overdue(saga: Saga, reads: PgPool, stop: CancellationToken) {

@@ -5,6 +5,7 @@
 //! are pending: finding all of those, and among them the ones meant, looks cheap then.
 
 use crate::catalogue::{Product, Products};
+use crate::deadline::OVERDUE;
 use crate::placement::{Placement, Times};
 use crate::status::Status;
 use order_contracts::{CustomerId, OrderId, PaymentCharged, ReturnId};
@@ -105,9 +106,15 @@ pub(crate) struct Answered {
 }
 
 /// Sets the bits of participants by one UPDATE, whatever the status, which also tests whether all are set; tells of the orders
-/// there are. Each participant answers an order once (its guard row), so only the last answers can cancel it.
-pub(crate) async fn answer(tx: &Tx, answers: &[(OrderId, &str)]) -> Result<HashMap<OrderId, Answered>, DbError> {
-    let (ids, participants): (Vec<Uuid>, Vec<&str>) = answers.iter().map(|(order, name)| (order.0, *name)).unzip();
+/// there are. Each participant answers an order once (its guard row), so only the last answers can cancel it. A deadline says
+/// only that nobody decided in time: a participant's remark says what was being waited for.
+pub(crate) async fn answer(
+    tx: &Tx,
+    answers: &[(OrderId, &str, Option<String>)],
+) -> Result<HashMap<OrderId, Answered>, DbError> {
+    let ids: Vec<Uuid> = answers.iter().map(|(order, ..)| order.0).collect();
+    let participants: Vec<&str> = answers.iter().map(|(_, name, _)| *name).collect();
+    let remarks: Vec<Option<&str>> = answers.iter().map(|(.., remark)| remark.as_deref()).collect();
     let rows = tx
         .query(
             "update orders o
@@ -115,14 +122,19 @@ pub(crate) async fn answer(tx: &Tx, answers: &[(OrderId, &str)]) -> Result<HashM
                  status = case when o.status = 'cancelling'
                                     and o.answers | given.mask = (1 << cardinality(o.required_answers)) - 1
                                then 'cancelled' else o.status end,
+                 reason = case when o.status = 'cancelling' and o.reason = $4 and given.remark is not null
+                               then o.reason || ': ' || given.remark else o.reason end,
                  updated_at = clock_timestamp()
-             from (select a.id, bit_or(coalesce(1 << (array_position(a.required_answers, u.participant) - 1), 0)) as mask
-                   from unnest($1::uuid[], $2::text[]) u(id, participant) join orders a on a.id = u.id
+             from (select a.id, bit_or(coalesce(1 << (array_position(a.required_answers, u.participant) - 1), 0)) as mask,
+                          (array_agg(u.remark order by u.n) filter (
+                              where u.remark is not null and u.participant = any(a.required_answers)))[1] as remark
+                   from unnest($1::uuid[], $2::text[], $3::text[]) with ordinality u(id, participant, remark, n)
+                   join orders a on a.id = u.id
                    where a.id = any($1)
                    group by a.id) given
              where o.id = given.id and o.id = any($1)
              returning o.id, o.status = 'cancelled' and given.mask <> 0, o.required_answers, o.customer_id, o.reason",
-            &[&ids, &participants],
+            &[&ids, &participants, &remarks, &OVERDUE],
         )
         .await?;
     let answered = |row: &Row| Answered {

@@ -1,7 +1,7 @@
 //! Settings of payment-svc.
 
 use crate::StartError;
-use crate::provider::{ProviderClient, ProviderKey, ProviderTimeouts};
+use crate::provider::{ProviderClient, ProviderKey, ProviderLimits, ProviderTimeouts};
 use clap::Parser;
 use order_contracts::Money;
 use saga_common::Settings;
@@ -31,6 +31,10 @@ pub struct Config {
     #[command(flatten)]
     pub provider_timeouts: ProviderTimeouts,
 
+    /// When the provider is not asked.
+    #[command(flatten)]
+    pub provider_limits: ProviderLimits,
+
     /// What a new customer's wallet holds, in minor units. The replica started last decides for all.
     #[arg(long, env = "OPENING_BALANCE_MINOR", default_value_t = 100_000,
         value_parser = clap::value_parser!(i64).range(0..=Money::MAX.minor()))]
@@ -50,6 +54,6 @@ impl Config {
                 ProviderKey::new(&saga_common::config::secret("PROVIDER_KEY", None, file)?)
             }
         };
-        Ok(ProviderClient::new(&self.provider_url, &key, self.provider_timeouts)?)
+        Ok(ProviderClient::with_limits(&self.provider_url, &key, self.provider_timeouts, &self.provider_limits)?)
     }
 }

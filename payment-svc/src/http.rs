@@ -5,6 +5,7 @@ use crate::store::{self, Movement, MovementKind};
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
+use chrono::{DateTime, Utc};
 use order_contracts::{Currency, Money};
 use saga_common::http::{Caller, Operator, Problem, Reply};
 use saga_common::{Error, Saga, acts};
@@ -36,9 +37,15 @@ struct Payment {
     currency: String,
     /// The provider's id of the charge; none for a wallet.
     provider_reference: Option<String>,
-    /// Why it was declined.
+    /// Why it was declined, or called off.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// What the provider's silence looked like, as long as the payment waits for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_because: Option<String>,
+    /// When the provider is asked next, at the earliest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_attempt_at: Option<DateTime<Utc>>,
 }
 
 /// A customer's wallet.
@@ -72,8 +79,9 @@ async fn show_payment(
     let Path(order_id) = order_id?;
     let payment = sqlx::query_as!(
         Payment,
-        "select order_id, status, amount_minor, currency, provider_reference, reason from payments
-         where order_id = $1 and ($2::text is null or customer_id = $2)",
+        r#"select p.order_id, p.status, p.amount_minor, p.currency, p.provider_reference, p.reason,
+                  j.last_error as "waits_because?", case when j.last_error is not null then j.due_at end as next_attempt_at
+           from payments p left join saga.jobs j on j.saga_id = p.order_id where p.order_id = $1 and ($2::text is null or p.customer_id = $2)"#,
         order_id,
         caller.sees_only()
     )

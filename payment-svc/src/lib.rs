@@ -69,12 +69,15 @@ impl From<DbError> for StartError {
 /// provider is not asked: without it the service runs, and cards wait.
 pub async fn run(config: Config) -> Result<(), StartError> {
     let provider = config.provider()?;
-    let participant = participant::participant(App { provider }).map_err(saga_common::Error::from)?;
-    let service = Service::prepare(participant, config.engine, &MIGRATOR).await?;
+    let participant = participant::participant(App { provider: provider.clone() }).map_err(saga_common::Error::from)?;
+    let mut service = Service::prepare(participant, config.engine, &MIGRATOR).await?;
     let saga = service.saga();
     let unit = saga.begin().await?;
     store::set_opening_balance(unit.tx(), config.opening_balance_minor).await?;
     saga.commit(unit).await?;
+    // Without the provider wallets, undos of what was never charged, and waiting go on: no reason to be taken for unready.
+    provider.show();
+    service.note(move || provider.trouble());
     let routes = http::routes(http::Desk { saga, reads: service.reads() });
     Ok(service.serve(LISTEN, routes).await?)
 }

@@ -16,6 +16,9 @@ pub struct SagaCompensated {
     pub participant: String,
     /// What there was to undo.
     pub outcome: CompensationOutcome,
+    /// What people should know beside it, such as what the step had been waiting for. Decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remark: Option<String>,
 }
 
 /// What a participant found when it was told to undo.

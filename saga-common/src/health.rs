@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+/// What a service has to say of what it needs beside database and broker; nothing if all is well.
+pub(crate) type Note = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
 /// What a running participant needs, looked at when somebody asks.
 pub(crate) struct Health {
     pub(crate) db: Db,
@@ -16,6 +19,8 @@ pub(crate) struct Health {
     pub(crate) subscribed: Arc<AtomicUsize>,
     pub(crate) consumers: usize,
     pub(crate) stopping: CancellationToken,
+    /// Shown by a service that is ready: what they tell of is no reason to take work from it.
+    pub(crate) notes: Vec<Note>,
 }
 
 impl Health {

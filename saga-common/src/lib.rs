@@ -61,7 +61,7 @@ pub use participant::{Builder, Choreography, Participant, StepKind};
 pub use saga::{Saga, SagaPart, SaidLine, StepLine, WaitingLine};
 pub use service::{Service, StartError};
 pub use step::{
-    Cx, Failure, Outcome, Received, Retry, SetResult, StepError, StepResult, Undo, UndoResult, refuse, say,
+    Cx, Failure, Held, Outcome, Received, Retry, SetResult, StepError, StepResult, Undo, UndoResult, refuse, say,
 };
 /// A row that a statement has returned: what [`Cx::locked`] and [`Tx::query`] give.
 pub use tokio_postgres::Row;

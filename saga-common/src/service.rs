@@ -6,7 +6,7 @@ use crate::consumer::{self, Source};
 use crate::drain::Drain;
 use crate::engine::Engine;
 use crate::error::{Error, chain};
-use crate::health::Health;
+use crate::health::{Health, Note};
 use crate::outbox::{self, Outbox};
 use crate::participant::Participant;
 use crate::saga::Saga;
@@ -35,6 +35,7 @@ pub struct Service<App> {
     tasks: TaskTracker,
     owner_url: String,
     amqp_url: String,
+    notes: Vec<Note>,
 }
 
 impl<App: Send + Sync + 'static> Service<App> {
@@ -64,7 +65,15 @@ impl<App: Send + Sync + 'static> Service<App> {
         crate::http::recorder();
         let (owner_url, amqp_url) = (settings.owner_url()?, settings.amqp_url()?);
         let (engine, batches) = Engine::prepare(participant, settings, migrations).await?;
-        Ok(Self { engine: Arc::new(engine), batches, drain, tasks: TaskTracker::new(), owner_url, amqp_url })
+        Ok(Self {
+            engine: Arc::new(engine),
+            batches,
+            drain,
+            tasks: TaskTracker::new(),
+            owner_url,
+            amqp_url,
+            notes: Vec::new(),
+        })
     }
 
     /// The owner's way into the engine.
@@ -86,6 +95,12 @@ impl<App: Send + Sync + 'static> Service<App> {
         Fut: Future<Output = ()> + Send + 'static,
     {
         self.tasks.spawn(task(self.drain.stop.clone()));
+    }
+
+    /// Adds a line to what `/readyz` answers, for as long as `note` gives one: for what the service needs beside database and
+    /// broker, and can do without for a while. It does not make the service unready.
+    pub fn note(&mut self, note: impl Fn() -> Option<String> + Send + Sync + 'static) {
+        self.notes.push(Arc::new(note));
     }
 
     /// Takes work until SIGTERM or SIGINT, then drains.
@@ -123,7 +138,7 @@ impl<App: Send + Sync + 'static> Service<App> {
 
     /// Starts every task of the engine.
     pub(crate) fn begin(self) -> Result<Running, StartError> {
-        let Self { engine, batches, drain: Drain { stop, done }, tasks: takers, owner_url, amqp_url } = self;
+        let Self { engine, batches, drain: Drain { stop, done }, tasks: takers, owner_url, amqp_url, notes } = self;
         let name = &engine.participant.name;
         let consuming = Link::new(&amqp_url, name, "consumer").map_err(Error::from)?;
         let publishing = Link::new(&amqp_url, name, "publisher").map_err(Error::from)?;
@@ -166,6 +181,7 @@ impl<App: Send + Sync + 'static> Service<App> {
             subscribed,
             consumers: topology.consumed().len(),
             stopping: stop.clone(),
+            notes,
         });
         tracing::info!(service = %name, "started");
         let limit = engine.settings.drain();

@@ -14,6 +14,7 @@ use crate::ids::{MessageId, SagaId};
 use crate::unit::Announcement;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_postgres::Row;
 
 /// How an action ends: `R` is [`Never`] for a step that cannot refuse.
@@ -74,6 +75,18 @@ pub struct Retry {
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
+/// A call outside was not made, because it would have been in vain: somebody has found out that the other side does not
+/// answer, or is asked by too many at once. Where a job's error is this, or was caused by it, the job waits for that long
+/// and no longer: it is no attempt, so the waits after real ones do not grow by it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Held {
+    /// When it may be worth while to ask; the engine's longest wait is the limit.
+    pub wait: Duration,
+    /// Why nobody was asked.
+    pub why: String,
+}
+
 /// How a step before or at the pivot fails.
 pub enum StepError {
     /// Nothing happened; it will be tried again.
@@ -93,6 +106,18 @@ impl Retry {
     /// Try again later, for a reason that is no error value.
     pub fn because(reason: impl Into<String>) -> Self {
         Self { source: reason.into().into() }
+    }
+
+    /// For how long to wait, if the error is [`Held`] or was caused by it.
+    pub(crate) fn held(&self) -> Option<Duration> {
+        let mut error: Option<&(dyn std::error::Error + 'static)> = Some(&*self.source);
+        while let Some(it) = error {
+            if let Some(held) = it.downcast_ref::<Held>() {
+                return Some(held.wait);
+            }
+            error = it.source();
+        }
+        None
     }
 
     /// The error behind it.
@@ -171,6 +196,7 @@ pub struct Cx<App> {
     pub(crate) announcements: Vec<Announcement>,
     pub(crate) withdrawn: Vec<SagaId>,
     pub(crate) locked: Vec<Row>,
+    pub(crate) remark: Option<String>,
 }
 
 impl<App> Cx<App> {
@@ -185,7 +211,14 @@ impl<App> Cx<App> {
             announcements: Vec::new(),
             withdrawn: Vec::new(),
             locked: Vec::new(),
+            remark: None,
         }
+    }
+
+    /// In an undo, or at its end outside: what people should read beside the participant's answer, such as what its step had
+    /// been waiting for. Decides nothing. Of several undos of a saga, that of the last one counts.
+    pub fn remark(&mut self, text: impl Into<String>) {
+        self.remark = Some(text.into());
     }
 
     /// What the participant's [`locking`](crate::Builder::locking) statements have returned, one after another: the rows that

@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// What a customer may ask for; everything else takes another role.
-const FOR_CUSTOMERS: [&str; 14] = [
+const FOR_CUSTOMERS: [&str; 15] = [
     "get /choreography",
+    "get /notifications",
     "get /orders",
     "get /orders/{id}",
     "get /orders/{id}/events",

@@ -16,6 +16,7 @@ mod load;
 mod lost_messages;
 mod overload;
 mod poison;
+mod provider_trouble;
 mod reads;
 mod reordering;
 mod replicas;

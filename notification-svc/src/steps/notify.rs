@@ -15,7 +15,7 @@ pub(crate) async fn cancelled(cx: &mut Cx<()>, orders: &[Received<OrderCancelled
     note(cx, orders.iter().map(|order| (order.message_id, Note::cancelled(&order.event))))
 }
 
-/// Notes where orders are on their way.
+/// Notes that confirmed orders have moved on.
 pub(crate) async fn status_changed(cx: &mut Cx<()>, orders: &[Received<OrderStatusChanged>]) -> SetResult<Never> {
     note(cx, orders.iter().map(|order| (order.message_id, Note::status_changed(&order.event))))
 }

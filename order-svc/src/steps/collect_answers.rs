@@ -15,12 +15,22 @@ fn step_of(participant: &str) -> String {
     format!("answer:{participant}")
 }
 
+/// A participant's remark as a customer can read it, if it made one.
+fn remark(answer: &SagaCompensated) -> Option<String> {
+    let printable = |text: &String| text.chars().filter(|c| !c.is_control()).take(LONGEST_REMARK).collect::<String>();
+    answer.remark.as_ref().map(printable).filter(|text| !text.is_empty())
+}
+
+/// Characters of a remark that are kept.
+const LONGEST_REMARK: usize = 200;
+
 /// Sets the participants' bits, whatever the status; of the answers of an order that complete it, the last one cancels it.
 pub(crate) async fn collect(cx: &mut Cx<App>, answers: &[Received<SagaCompensated>]) -> SetResult<OrderCancelled> {
     let order = |answer: &Received<SagaCompensated>| OrderId(answer.saga_id.as_uuid());
     // PostgreSQL would refuse a name with a zero byte, and this step would be tried for ever.
     let named = |answer: &&Received<SagaCompensated>| !answer.event.participant.contains('\0');
-    let given: Vec<_> = answers.iter().filter(named).map(|it| (order(it), it.event.participant.as_str())).collect();
+    let given = answers.iter().filter(named);
+    let given: Vec<_> = given.map(|it| (order(it), it.event.participant.as_str(), remark(&it.event))).collect();
     let orders = store::answer(cx.tx(), &given).await?;
     let mut last: HashMap<OrderId, usize> = HashMap::new();
     for (n, answer) in answers.iter().enumerate() {

@@ -68,8 +68,43 @@ impl Desk {
 }
 
 fn answer(order: SagaId, participant: &str) -> Outcome<Message> {
-    let outcome = CompensationOutcome::Undone;
-    Ok(Message::of(order, &SagaCompensated { participant: participant.to_owned(), outcome })?)
+    remarking(order, participant, None)
+}
+
+fn remarking(order: SagaId, participant: &str, remark: Option<&str>) -> Outcome<Message> {
+    let (outcome, remark) = (CompensationOutcome::Undone, remark.map(str::to_owned));
+    Ok(Message::of(order, &SagaCompensated { participant: participant.to_owned(), outcome, remark })?)
+}
+
+#[tokio::test]
+async fn a_deadline_is_told_with_the_first_remark_of_those_who_must_answer_and_nothing_else_is() -> Outcome {
+    let (together, alone) = (Desk::new().await?, Desk::new().await?);
+    let (overdue, unwanted) = (SagaId::new(), SagaId::new());
+    let mut answers = Vec::new();
+    for order in [overdue, unwanted] {
+        answers.push(remarking(order, "stranger", Some("listen to me"))?);
+        answers.push(remarking(order, "payment", Some("the provider\nwas away\0"))?);
+        answers.push(remarking(order, "inventory", Some("a shelf fell over"))?);
+    }
+    let mut reasons = Vec::new();
+    for desk in [&together, &alone] {
+        desk.cancelling(&[overdue, unwanted], "cancelling").await?;
+        let give =
+            "update orders set reason = case when id = $1 then 'deadline passed' else 'cancelled by the customer' end";
+        desk.bench.db().execute(give, &[&overdue.as_uuid()]).await?;
+    }
+    together.bench.deliver_batch(&answers).await?;
+    for answer in &answers {
+        alone.bench.deliver(answer).await?;
+    }
+    for desk in [&together, &alone] {
+        let read = "select status || ': ' || reason from orders order by reason";
+        let rows = desk.bench.db().query(read, &[]).await?;
+        reasons.push(rows.iter().map(|row| row.get(0)).collect::<Vec<String>>());
+    }
+    let expected = ["cancelled: cancelled by the customer", "cancelled: deadline passed: the providerwas away"];
+    assert_eq!(reasons, [expected, expected]);
+    Ok(())
 }
 
 #[tokio::test]

@@ -4,19 +4,22 @@ use std::time::Duration;
 
 use reqwest::{
     Client, RequestBuilder, Url,
-    header::{AUTHORIZATION, HeaderMap, HeaderValue},
+    header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
     redirect::Policy,
 };
 use uuid::Uuid;
 
 use super::{
     answers,
+    gate::{Gate, ProviderLimits},
     key::ProviderKey,
     outcome::{IntentId, IntentState, ProviderError, Refund, RefundOutcome},
 };
 
-/// No answer to any of our requests comes near it; what is longer is not read on.
-const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
+/// The version of Stripe's API whose shapes `answers` reads; an account's own default may be any.
+pub(super) const API_VERSION: &str = "2026-09-30.endive";
+
+const API_VERSION_HEADER: HeaderName = HeaderName::from_static("stripe-version");
 
 /// How long the client waits for the provider. Embed it in a service's settings with `#[command(flatten)]`.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -47,6 +50,9 @@ pub enum ClientError {
     /// The key is empty or holds characters that no header can carry.
     #[error("the provider key is empty or not printable ASCII")]
     Key,
+    /// The limits cannot work.
+    #[error("the limits of calls to the provider cannot work: {0}")]
+    Limits(String),
     /// The HTTP client refused its own set-up.
     #[error("the HTTP client could not be built")]
     Build(#[source] reqwest::Error),
@@ -65,13 +71,15 @@ pub struct NewIntent<'a> {
     pub payment_method: &'a str,
 }
 
-/// A client of a payment provider in Stripe's wire form. Cheap to clone; connections are shared.
+/// A client of a payment provider in Stripe's wire form. Cheap to clone; connections and the gate are shared.
 ///
-/// It never retries: whether a request may be repeated is the caller's knowledge.
+/// It never retries: whether a request may be repeated is the caller's knowledge. A provider that does not answer is not
+/// asked for a while: [`ProviderError::NotAsked`].
 #[derive(Debug, Clone)]
 pub struct ProviderClient {
     http: Client,
     base: String,
+    gate: Gate,
 }
 
 impl ProviderClient {
@@ -80,6 +88,19 @@ impl ProviderClient {
     /// # Errors
     /// [`ClientError`] when URL or key cannot work.
     pub fn new(url: &str, key: &ProviderKey, timeouts: ProviderTimeouts) -> Result<Self, ClientError> {
+        Self::with_limits(url, key, timeouts, &ProviderLimits::default())
+    }
+
+    /// As [`new`](Self::new), with limits of its own.
+    ///
+    /// # Errors
+    /// [`ClientError`] when URL, key or limits cannot work.
+    pub fn with_limits(
+        url: &str,
+        key: &ProviderKey,
+        timeouts: ProviderTimeouts,
+        limits: &ProviderLimits,
+    ) -> Result<Self, ClientError> {
         let parsed = Url::parse(url).map_err(|_| ClientError::Url)?;
         let is_here = matches!(parsed.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         match parsed.scheme() {
@@ -93,18 +114,30 @@ impl ProviderClient {
         }
         let mut bearer = HeaderValue::try_from(key.bearer()).map_err(|_| ClientError::Key)?;
         bearer.set_sensitive(true);
+        let version = HeaderValue::from_static(API_VERSION);
         let builder = Client::builder();
         // The environment's proxy is for the world outside, not for a sandbox on this machine.
         let builder = if is_here { builder.no_proxy() } else { builder };
         let http = builder
-            .default_headers(HeaderMap::from_iter([(AUTHORIZATION, bearer)]))
+            .default_headers(HeaderMap::from_iter([(AUTHORIZATION, bearer), (API_VERSION_HEADER, version)]))
             .connect_timeout(Duration::from_millis(timeouts.provider_connect_timeout_ms))
             .timeout(Duration::from_millis(timeouts.provider_timeout_ms))
             // A redirected POST would go to somebody we do not know.
             .redirect(Policy::none())
             .build()
             .map_err(ClientError::Build)?;
-        Ok(Self { http, base: url.trim_end_matches('/').to_owned() })
+        let gate = Gate::new(limits).map_err(ClientError::Limits)?;
+        Ok(Self { http, base: url.trim_end_matches('/').to_owned(), gate })
+    }
+
+    /// Shows in the metrics whether the provider is asked.
+    pub(crate) fn show(&self) {
+        self.gate.show();
+    }
+
+    /// What there is to know about the provider, if it is not asked at present.
+    pub fn trouble(&self) -> Option<String> {
+        self.gate.trouble()
     }
 
     /// Creates an unconfirmed payment intent: no money moves. With the same key and values again it is the same intent.
@@ -187,29 +220,8 @@ impl ProviderClient {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<(u16, Vec<u8>), ProviderError> {
-        let lost = |error: reqwest::Error| ProviderError::unknown(describe(error));
-        let mut answer = request.send().await.map_err(lost)?;
-        let (status, mut body) = (answer.status().as_u16(), Vec::new());
-        while let Some(part) = answer.chunk().await.map_err(lost)? {
-            body.extend_from_slice(&part);
-            if body.len() > LONGEST_ANSWER {
-                return Err(ProviderError::unknown(format!("{status} with more than {LONGEST_ANSWER} bytes")));
-            }
-        }
-        Ok((status, body))
+        self.gate.pass(request).await
     }
-}
-
-/// The whole chain of causes in one line, without the URL (which may hold a password).
-fn describe(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }
 
 #[cfg(test)]

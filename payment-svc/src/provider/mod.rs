@@ -7,9 +7,12 @@
 
 mod answers;
 mod client;
+mod gate;
 mod key;
 mod outcome;
+mod wire;
 
 pub use client::{ClientError, NewIntent, ProviderClient, ProviderTimeouts};
+pub use gate::ProviderLimits;
 pub use key::ProviderKey;
 pub use outcome::{IntentId, IntentState, InvalidIntentId, ProviderError, Refund, RefundOutcome, RefundState};

@@ -1,6 +1,8 @@
 //! What the provider did, in types that keep apart what money depends on: what *is* ([`IntentState`]), what was definitely not
 //! done ([`ProviderError::Refused`]), and what nobody can tell yet ([`ProviderError::Unknown`]).
 
+use saga_common::Held;
+
 /// Where a payment intent stands at the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IntentState {
@@ -62,6 +64,9 @@ pub enum ProviderError {
         /// What was seen instead of an answer.
         why: String,
     },
+    /// Nobody was asked: the provider has been found not to answer, or too many calls are under way. Nothing was done.
+    #[error("the provider was not asked: {0}")]
+    NotAsked(#[source] Held),
     /// A definite no: this request changed nothing, and asking again with the same words gives the same answer.
     /// It says nothing about earlier requests whose answers were lost.
     #[error("the provider refused the request with {status} {code}: {message}")]
@@ -85,6 +90,12 @@ pub enum ProviderError {
 }
 
 impl ProviderError {
+    /// Was it, as written into a log or beside a job, that no answer came, or that nobody was asked because none was to be
+    /// expected?
+    pub(crate) fn tells_of_silence(text: &str) -> bool {
+        ["the provider's answer is unknown", "the provider was not asked"].iter().any(|words| text.starts_with(words))
+    }
+
     pub(super) fn unknown(why: impl Into<String>) -> Self {
         Self::Unknown { why: told(why.into()) }
     }
@@ -121,5 +132,22 @@ impl IntentId {
     /// The id as text, to be stored.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn silence_is_told_apart_from_answers() {
+        let held = Held { wait: Duration::ZERO, why: "it does not answer".into() };
+        for silent in [ProviderError::unknown("timed out"), ProviderError::NotAsked(held)] {
+            assert!(ProviderError::tells_of_silence(&silent.to_string()), "{silent}");
+        }
+        let (code, message) = ("resource_missing".into(), "no".into());
+        let refused = ProviderError::Refused { status: 404, code, message };
+        assert!(!ProviderError::tells_of_silence(&refused.to_string()), "{refused}");
     }
 }

@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
 };
 
-use payment_svc::provider::{IntentId, NewIntent, ProviderClient, ProviderKey, ProviderTimeouts};
+use payment_svc::provider::{IntentId, NewIntent, ProviderClient, ProviderKey, ProviderLimits, ProviderTimeouts};
 use uuid::Uuid;
 
 pub(crate) const KEY: &str = "sk_test_of_these_tests";
@@ -85,7 +85,9 @@ impl Sandbox {
 
     pub(crate) fn impatient_client(&self, provider_timeout_ms: u64) -> ProviderClient {
         let timeouts = ProviderTimeouts { provider_timeout_ms, ..ProviderTimeouts::default() };
-        ProviderClient::new(&self.url, &ProviderKey::new(KEY), timeouts).expect("good settings")
+        // Here even a provider that does not answer is asked: that it otherwise is not has tests of its own.
+        let limits = ProviderLimits { provider_breaker_calls: u16::MAX, ..ProviderLimits::default() };
+        ProviderClient::with_limits(&self.url, &ProviderKey::new(KEY), timeouts, &limits).expect("good settings")
     }
 }
 

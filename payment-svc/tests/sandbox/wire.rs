@@ -158,3 +158,39 @@ async fn lists_are_walked_newest_first() {
     }
     assert_eq!(seen, newest_first);
 }
+
+/// Every field that the sandbox sends is one of Stripe's, with a value of the same type or none; and those that the client
+/// reads are there.
+fn has_stripes_shape(sent: &Value, published: &str, read: &[&str]) {
+    let published: Value = serde_json::from_str(published).expect("JSON");
+    for (field, value) in sent.as_object().expect("an object") {
+        let stripes = published.get(field).unwrap_or_else(|| panic!("Stripe has no field `{field}`: {sent}"));
+        let same = std::mem::discriminant(value) == std::mem::discriminant(stripes);
+        assert!(same || value.is_null() || stripes.is_null(), "{field}: {value} where Stripe has {stripes}");
+    }
+    for field in read {
+        assert!(sent.get(field).is_some(), "the client reads `{field}`: {sent}");
+    }
+}
+
+#[tokio::test]
+async fn the_sandbox_speaks_the_published_shapes() {
+    let wire = Wire::start();
+    let id = wire.charged("pm_card_visa").await;
+    let (_, intent) = answer(wire.get(&format!("/v1/payment_intents/{id}"))).await;
+    let published = include_str!("../provider/stripe/payment_intent.json");
+    has_stripes_shape(&intent, published, &["id", "status", "last_payment_error"]);
+    let (_, refund) = answer(wire.post("/v1/refunds", &[("payment_intent", &id)])).await;
+    let published = include_str!("../provider/stripe/refund.json");
+    has_stripes_shape(&refund, published, &["id", "amount", "status"]);
+    let (_, list) = answer(wire.get(&format!("/v1/refunds?payment_intent={id}"))).await;
+    has_stripes_shape(&list["data"][0], published, &["id", "amount", "status"]);
+
+    let (_, declined) = answer(wire.post("/v1/payment_intents", &intent_form("pm_card_chargeDeclined"))).await;
+    let path = format!("/v1/payment_intents/{}/confirm", declined["id"].as_str().expect("id"));
+    let (status, error) = answer(wire.post(&path, &[])).await;
+    assert_eq!(status, 402);
+    let published: Value = serde_json::from_str(include_str!("../provider/stripe/card_error.json")).expect("JSON");
+    let read = ["type", "code", "decline_code", "message", "payment_intent"];
+    has_stripes_shape(&error["error"], &published["error"].to_string(), &read);
+}

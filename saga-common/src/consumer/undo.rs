@@ -138,6 +138,7 @@ async fn undo_saga<App: Send + Sync + 'static>(
     cx.saga_id = saga_id;
     cx.message_id = envelope.message_id;
     cx.failure = Some(Failure::of(envelope));
+    cx.remark = None;
     let mut outcome = CompensationOutcome::Fenced;
     let mut silent = false;
     for step in engine.participant.compensatable().rev() {
@@ -190,7 +191,7 @@ async fn undo_saga<App: Send + Sync + 'static>(
             words: Words::None,
             detail: Some(why(envelope)),
         }),
-        None => answer(engine, ends, saga_id, Verdict::Open, outcome, envelope.message_id)?,
+        None => answer(engine, ends, saga_id, Verdict::Open, outcome, envelope.message_id, cx.remark.take())?,
     }
     Ok(())
 }
@@ -208,9 +209,11 @@ pub(crate) fn answer<App: Send + Sync + 'static>(
     was: Verdict,
     outcome: CompensationOutcome,
     cause: MessageId,
+    remark: Option<String>,
 ) -> Result<(), StepError> {
     let event_type = EventType::of::<SagaCompensated>()?;
-    let body = SagaCompensated { participant: engine.participant.name.clone(), outcome }.encode()?;
+    let body =
+        SagaCompensated { participant: engine.participant.name.clone(), outcome, remark: remark.clone() }.encode()?;
     let message = Outgoing::new(saga_id, Route::Direct, event_type.as_str(), Some(cause), None, body);
     let verdict = match outcome {
         CompensationOutcome::Undone => Verdict::Undone,
@@ -219,7 +222,7 @@ pub(crate) fn answer<App: Send + Sync + 'static>(
     };
     let words = Words::New { id: message.id, event_type: message.event_type.clone() };
     ends.count(COMPENSATE, verdict);
-    ends.verdicts.push(Settled { key: (saga_id, COMPENSATE.to_owned()), was, verdict, words, detail: None });
+    ends.verdicts.push(Settled { key: (saga_id, COMPENSATE.to_owned()), was, verdict, words, detail: remark });
     ends.outgoing.push(message);
     Ok(())
 }

@@ -54,10 +54,13 @@ pub(super) async fn choreography(State(state): State<EngineState>) -> Json<Chore
     Json(state.choreography)
 }
 
-pub(super) async fn readyz(State(state): State<EngineState>) -> Result<&'static str, Problem> {
+pub(super) async fn readyz(State(state): State<EngineState>) -> Result<String, Problem> {
     match state.health.unready().await {
         None if !state.gate.is_ready() => Err(Problem::unavailable("no key to check tokens with could be read yet")),
-        None => Ok("ready\n"),
+        None => {
+            let notes = state.health.notes.iter().filter_map(|note| note());
+            Ok(notes.fold("ready\n".to_owned(), |text, note| format!("{text}note: {note}\n")))
+        }
         Some(why) => Err(Problem::unavailable(why)),
     }
 }

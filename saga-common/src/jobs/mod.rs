@@ -71,6 +71,9 @@ pub struct Job<App> {
     phase: Phase,
     epoch: i64,
     attempts: i32,
+    /// Of the attempts, those in which nobody was asked.
+    held: i32,
+    call_error: Option<String>,
     data: serde_json::Value,
 }
 
@@ -98,6 +101,12 @@ impl<App> Job<App> {
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempts.unsigned_abs()
+    }
+
+    /// In a job that an undo has turned round: what the last attempt at the call had failed with, if it had failed.
+    #[must_use]
+    pub fn call_error(&self) -> Option<&str> {
+        self.call_error.as_deref()
     }
 
     /// What was stored with the job last.
@@ -227,7 +236,8 @@ pub(crate) fn insert(unit: UnitId, jobs: &[NewJob]) -> Option<Statement<'_>> {
          where saga.must_be($6::uuid)
          order by u.saga_id, u.step
          on conflict (saga_id, step) do update
-         set phase = excluded.phase, epoch = j.epoch + 1, attempts = 0, last_error = null, leased_until = null,
+         set phase = excluded.phase, epoch = j.epoch + 1, attempts = 0, held = 0, last_error = null,
+             call_error = case when j.phase = 'call' then j.last_error else j.call_error end, leased_until = null,
              due_at = clock_timestamp(),
              data = case when excluded.data = '{}' then j.data else excluded.data end",
     );

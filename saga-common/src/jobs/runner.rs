@@ -69,7 +69,7 @@ pub(crate) async fn lease<App: Send + Sync + 'static>(
                    where due_at <= clock_timestamp() and (leased_until is null or leased_until < clock_timestamp())
                    order by due_at limit $1 for update skip locked) d
              where j.saga_id = d.saga_id and j.step = d.step
-             returning j.saga_id, j.step, j.message_id, j.phase, j.epoch, j.attempts, j.data",
+             returning j.saga_id, j.step, j.message_id, j.phase, j.epoch, j.attempts, j.held, j.call_error, j.data",
             &[&(room as i64), &(LEASE.as_secs_f64() * 1_000.0)],
         )
         .await?;
@@ -82,7 +82,9 @@ pub(crate) async fn lease<App: Send + Sync + 'static>(
         phase: if row.get::<_, &str>(3) == "undo" { Phase::Undo } else { Phase::Call },
         epoch: row.get(4),
         attempts: row.get(5),
-        data: row.get(6),
+        held: row.get(6),
+        call_error: row.get(7),
+        data: row.get(8),
     };
     Ok(rows.iter().map(job).collect())
 }
@@ -133,8 +135,10 @@ async fn call_and_settle<App: Send + Sync + 'static>(
         Ok(Err(retry)) => Err(retry.into()),
         Err(_) => Err(Retry::because("the call did not end in time: its outcome is unknown").into()),
     };
-    if let Err(error) = outcome {
-        postpone(engine, job, &format!("{error:?}")).await;
+    match outcome {
+        Err(StepError::Retry(retry)) if let Some(wait) = retry.held() => hold(engine, job, wait, &retry).await,
+        Err(error) => postpone(engine, job, &format!("{error:?}")).await,
+        Ok(()) => {}
     }
 }
 
@@ -160,20 +164,39 @@ async fn until_taken_over<App: Send + Sync + 'static>(engine: &Engine<App>, job:
 }
 
 async fn postpone<App: Send + Sync + 'static>(engine: &Engine<App>, job: &Job<App>, why: &str) {
-    let attempt = u32::try_from(job.attempts).unwrap_or(1);
+    let attempt = u32::try_from(job.attempts - job.held).unwrap_or(1);
     let wait = match engine.retry.after(attempt, crate::retry::Patience::Endless, rand::random()) {
         crate::retry::Decision::Wait(wait) => wait,
         crate::retry::Decision::Park => engine.retry.longest_wait,
     };
     tracing::warn!(saga.id = %job.saga_id, step = %job.step, attempt, error = why, "a call outside is tried again");
     metrics::counter!("saga_job_retries_total", "step" => job.step.clone()).increment(1);
+    give_back(engine, job, wait, why, 0).await;
+}
+
+/// Nobody was asked, because it would have been in vain: the job is due when that may be otherwise.
+async fn hold<App: Send + Sync + 'static>(engine: &Engine<App>, job: &Job<App>, wait: Duration, why: &Retry) {
+    let wait = wait.min(engine.retry.longest_wait);
+    tracing::debug!(saga.id = %job.saga_id, step = %job.step, ?wait, why = ?why, "a call outside is held back");
+    metrics::counter!("saga_job_holds_total", "step" => job.step.clone()).increment(1);
+    give_back(engine, job, wait, &format!("{why:?}"), 1).await;
+}
+
+/// Ends the lease; the job is due again after the wait.
+async fn give_back<App: Send + Sync + 'static>(
+    engine: &Engine<App>,
+    job: &Job<App>,
+    wait: Duration,
+    why: &str,
+    held: i32,
+) {
     let postponed = engine
         .db
         .execute(
-            "update saga.jobs set leased_until = null, last_error = $4,
+            "update saga.jobs set leased_until = null, last_error = $4, held = held + $6,
                                   due_at = clock_timestamp() + $5::float8 * interval '1 ms'
              where saga_id = $1 and step = $2 and epoch = $3",
-            &[&job.saga_id.as_uuid(), &job.step, &job.epoch, &why, &(wait.as_secs_f64() * 1_000.0)],
+            &[&job.saga_id.as_uuid(), &job.step, &job.epoch, &why, &(wait.as_secs_f64() * 1_000.0), &held],
         )
         .await;
     if let Err(error) = postponed {
@@ -222,6 +245,7 @@ async fn settle<App: Send + Sync + 'static>(
         }
         Phase::Undo => {
             worker.settle_reversal(&mut cx, found).await?;
+            let remark = cx.remark.take();
             ends.verdicts.push(Settled {
                 key: job.key(),
                 was: expected,
@@ -233,7 +257,7 @@ async fn settle<App: Send + Sync + 'static>(
             let others = guard::count(&cx.tx, job.saga_id, Verdict::Undoing).await? - 2;
             if others <= 0 && guards.get(&compensate).is_some_and(|guard| guard.verdict == Verdict::Undoing) {
                 let outcome = crate::answer::CompensationOutcome::Undone;
-                answer(engine, &mut ends, job.saga_id, Verdict::Undoing, outcome, job.message_id)?;
+                answer(engine, &mut ends, job.saga_id, Verdict::Undoing, outcome, job.message_id, remark)?;
             }
         }
     }

@@ -72,6 +72,42 @@ async fn an_unclear_answer_is_unknown_and_asked_for_again() -> Outcome {
     Ok(())
 }
 
+/// Seconds until the saga's job is due.
+async fn due_in(bench: &Shop, saga: SagaId) -> Fallible<f64> {
+    let ask = "select extract(epoch from due_at - clock_timestamp())::float8 from saga.jobs where saga_id = $1";
+    Ok(bench.db().query(ask, &[&saga.as_uuid()]).await?.first().ok_or("there is no job")?.get(0))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_held_back_waits_as_long_as_it_is_told_and_costs_no_attempt() -> Outcome {
+    let world = World::new().await?;
+    let script = Arc::<Script>::default();
+    let bench = world.bench(shop(&script)?).await?;
+    let saga = SagaId::new();
+    let charge = Message::of(saga, &Charge {})?;
+    bench.deliver(&charge).await?;
+    script.hold_back("call");
+    for _ in 0..8 {
+        assert_eq!(bench.run_jobs_once().await?, 1);
+        let wait = due_in(&bench, saga).await?;
+        assert!((15.0..=20.0).contains(&wait), "due in {wait} s");
+        assert_eq!(bench.run_jobs_once().await?, 0, "it waits");
+        bench.skip_waits().await?;
+    }
+    // The first failure is followed by the first wait, as if nothing had been before.
+    script.mend("call");
+    script.break_down("call");
+    assert_eq!(bench.run_jobs_once().await?, 1);
+    let wait = due_in(&bench, saga).await?;
+    assert!(wait <= 0.25, "due in {wait} s");
+    script.mend("call");
+    bench.skip_waits().await?;
+    bench.run_jobs_once().await?;
+    assert_eq!(bench.report(&charge).await?.verdict, Some(Verdict::Done));
+    assert_eq!(effects(&bench, saga).await?, ["intend", "charge"]);
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_whose_job_was_taken_over_can_store_nothing() -> Outcome {
     let world = World::new().await?;

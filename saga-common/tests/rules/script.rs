@@ -1,9 +1,10 @@
 //! What the steps of a test are told to do: go on, fail, or stand still at a gate.
 
-use saga_common::Retry;
+use saga_common::{Held, Retry};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::world::{Fallible, LIMIT};
@@ -12,6 +13,7 @@ use crate::world::{Fallible, LIMIT};
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     broken: Mutex<BTreeSet<&'static str>>,
+    held_back: Mutex<BTreeSet<&'static str>>,
     gates: Mutex<BTreeMap<&'static str, Gate>>,
     reached: Mutex<Vec<String>>,
     connections_to_lose: AtomicUsize,
@@ -35,8 +37,14 @@ impl Script {
         lock(&self.broken).insert(point);
     }
 
+    /// From now on the step's call is held back here for 20 seconds.
+    pub(crate) fn hold_back(&self, point: &'static str) {
+        lock(&self.held_back).insert(point);
+    }
+
     pub(crate) fn mend(&self, point: &'static str) {
         lock(&self.broken).remove(point);
+        lock(&self.held_back).remove(point);
         lock(&self.transaction_breakers).remove(point);
     }
 
@@ -84,6 +92,9 @@ impl Script {
             gate.standing.add_permits(1);
             // Closed is as good as open.
             let _ = gate.open.acquire().await;
+        }
+        if lock(&self.held_back).contains(point) {
+            return Err(Held { wait: Duration::from_secs(20), why: format!("{point} would be in vain") }.into());
         }
         if lock(&self.broken).contains(point) {
             return Err(Retry::because(format!("{point} is broken down")));

@@ -110,7 +110,11 @@ impl Stack {
                 set("LEDGER", ledger.display().to_string());
                 set("PROVIDER_KEY", self.provider_key.clone());
             }
-            Program::InventorySvc | Program::NotificationSvc => {}
+            Program::NotificationSvc => {
+                let mails = self.servers.data().join(format!("{}mail", self.options.prefix));
+                set("MAIL_DIR", mails.display().to_string());
+            }
+            Program::InventorySvc => {}
         }
         for (&(_, upstream), &port) in self.options.detours.iter().filter(|((of, _), _)| *of == program) {
             if let Some(url) = env.get_mut(upstream.variable()) {

@@ -44,6 +44,7 @@ fn refused(status: u16, error: &ProviderError) -> &'static str {
     let (kind, texts) = match error {
         ProviderError::Unknown { why } => ("unknown", vec![why]),
         ProviderError::Refused { code, message, .. } => ("refused", vec![code, message]),
+        ProviderError::NotAsked(held) => ("not asked", vec![&held.why]),
         ProviderError::Unauthorized { message, .. } => ("unauthorized", vec![message]),
     };
     assert!(texts.into_iter().all(|text| is_storable(text)));

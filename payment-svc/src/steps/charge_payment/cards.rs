@@ -57,9 +57,11 @@ pub(crate) enum Called {
 
 /// What became of a charge that was to be taken back, for good.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Reversed {
-    Voided { intent_id: Option<IntentId> },
-    Refunded { intent_id: IntentId },
+pub(crate) struct Reversed {
+    status: Status,
+    intent_id: Option<IntentId>,
+    /// The charge had been waiting for the provider's answer when the order failed.
+    unanswered: bool,
 }
 
 impl External<App> for Cards {
@@ -154,9 +156,11 @@ impl Reversible<App> for Cards {
     async fn reverse(&self, job: &Job<App>) -> Result<Reversed, Retry> {
         let provider = &job.app().provider;
         let card: Card = job.data()?;
+        let unanswered = job.call_error().is_some_and(ProviderError::tells_of_silence);
+        let reversed = |status, intent_id| Reversed { status, intent_id, unanswered };
         // Nothing was confirmed, and nothing can be: whoever creates an intent now cannot store it any more.
         let Some(id) = card.intent_id else {
-            return Ok(Reversed::Voided { intent_id: None });
+            return Ok(reversed(Status::Voided, None));
         };
         let id = IntentId::new(id)?;
         // First the cancel: it decides between a charge that is still under way and us.
@@ -164,26 +168,29 @@ impl Reversible<App> for Cards {
         let cancelled = provider.cancel(&id).await?;
         AFTER_VOID.reached().await?;
         match cancelled {
-            IntentState::Canceled => Ok(Reversed::Voided { intent_id: Some(id) }),
+            IntentState::Canceled => Ok(reversed(Status::Voided, Some(id))),
             IntentState::Succeeded => {
                 give_back(job, job.saga_id().as_uuid(), &id, card.amount_minor).await?;
-                Ok(Reversed::Refunded { intent_id: id })
+                Ok(reversed(Status::Refunded, Some(id)))
             }
             other => Err(Retry::because(format!("the charge can be neither cancelled nor refunded yet: {other:?}"))),
         }
     }
 
     async fn settle_reversal(&self, cx: &mut Cx<App>, reversed: Reversed) -> Result<(), Retry> {
-        let (status, intent_id) = match &reversed {
-            Reversed::Voided { intent_id } => (Status::Voided, intent_id.as_ref()),
-            Reversed::Refunded { intent_id } => (Status::Refunded, Some(intent_id)),
-        };
-        let change = (Status::Refunding, status);
-        let reference = intent_id.map(IntentId::as_str);
-        store::turn(cx.tx(), cx.saga_id().as_uuid(), change, reference, None).await?;
+        let change = (Status::Refunding, reversed.status);
+        let reference = reversed.intent_id.as_ref().map(IntentId::as_str);
+        let reason = reversed.unanswered.then_some(UNANSWERED);
+        store::turn(cx.tx(), cx.saga_id().as_uuid(), change, reference, reason).await?;
+        if reversed.unanswered {
+            cx.remark(UNANSWERED);
+        }
         Ok(())
     }
 }
+
+/// What is said of a charge that was called off while it waited for the provider.
+const UNANSWERED: &str = "the payment provider did not answer";
 
 /// A key of this attempt alone. A provider keeps the answer to a key, an error too, and would give it for ever; that
 /// nothing happens twice does not rest on keys but on the intent: it is confirmed once and refunded up to its amount.

@@ -1,0 +1,132 @@
+//! Where e-mails go: to a mail server, or into files.
+
+use super::Mail;
+use super::letter::{self, Unwritable};
+use crate::config::MailSettings;
+use lettre::message::Mailbox;
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::{AsyncSmtpTransportBuilder, PoolConfig};
+use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Connections to the mail server.
+const CONNECTIONS: u32 = 4;
+/// One answer of the mail server; a whole e-mail takes several.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// The settings of e-mail cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum PostError {
+    /// Not a URL of a mail server, or one that needs TLS in a build without it.
+    #[error("SMTP_URL is not smtp://host:port, and TLS needs a build with the feature `tls`")]
+    Url,
+    /// No address that e-mails could come from.
+    #[error("MAIL_FROM is no address")]
+    From(#[source] lettre::address::AddressError),
+    /// No domain that customers could be at.
+    #[error("MAIL_DOMAIN is no domain")]
+    Domain(#[source] lettre::address::AddressError),
+    /// The folder for e-mails cannot be made.
+    #[error("MAIL_DIR cannot be made")]
+    Folder(#[source] std::io::Error),
+    /// The password's file cannot be read.
+    #[error(transparent)]
+    Setting(#[from] saga_common::config::SettingError),
+}
+
+/// Why an e-mail is not with the mail server.
+#[derive(Debug)]
+pub(super) enum Unsent {
+    /// It never will be: the server's sentence.
+    Refused(String),
+    /// Perhaps later.
+    NotNow(String),
+}
+
+/// Sends e-mails.
+pub(crate) struct Post {
+    from: Mailbox,
+    domain: String,
+    by: Way,
+}
+
+enum Way {
+    Smtp(AsyncSmtpTransport<Tokio1Executor>),
+    Files(PathBuf),
+}
+
+impl Post {
+    pub(crate) fn new(settings: &MailSettings) -> Result<Self, PostError> {
+        let from = settings.mail_from.parse().map_err(PostError::From)?;
+        let domain = settings.mail_domain.clone();
+        Address::new("anybody", &domain).map_err(PostError::Domain)?;
+        let by = match settings.smtp_url() {
+            Some(url) => {
+                let smtp = server(url)
+                    .ok_or(PostError::Url)?
+                    .timeout(Some(ANSWER_LIMIT))
+                    .pool_config(PoolConfig::new().max_size(CONNECTIONS));
+                let smtp = match settings.credentials()? {
+                    Some((user, password)) => smtp.credentials(Credentials::new(user, password)),
+                    None => smtp,
+                };
+                Way::Smtp(smtp.build())
+            }
+            None => {
+                std::fs::create_dir_all(&settings.mail_dir).map_err(PostError::Folder)?;
+                Way::Files(settings.mail_dir.clone())
+            }
+        };
+        Ok(Self { from, domain, by })
+    }
+
+    /// Sends one. Done again, it is the same e-mail once more: a file is replaced, a mail server may see that it has it.
+    pub(super) async fn send(&self, mail: &Mail) -> Result<(), Unsent> {
+        // What cannot be written today may be by the next version of this program.
+        let message =
+            letter::write(mail, &self.from, &self.domain).map_err(|e: Unwritable| Unsent::NotNow(e.to_string()))?;
+        match &self.by {
+            Way::Smtp(smtp) => hand_over(smtp, message).await,
+            Way::Files(folder) => {
+                let kept = keep(folder, mail, &message.formatted()).await;
+                kept.map_err(|error| Unsent::NotNow(format!("the file cannot be written: {error}")))
+            }
+        }
+    }
+}
+
+/// The mail server of a URL.
+#[cfg(feature = "tls")]
+fn server(url: &str) -> Option<AsyncSmtpTransportBuilder> {
+    AsyncSmtpTransport::<Tokio1Executor>::from_url(url).ok()
+}
+
+/// The mail server of a URL: in plain text, which is all there is without TLS.
+#[cfg(not(feature = "tls"))]
+fn server(url: &str) -> Option<AsyncSmtpTransportBuilder> {
+    let url: axum::http::Uri = url.parse().ok()?;
+    let plain = url.scheme_str() == Some("smtp") && url.query().is_none() && !url.authority()?.as_str().contains('@');
+    let host = url.host().filter(|_| plain)?;
+    Some(AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host).port(url.port_u16().unwrap_or(SMTP_PORT)))
+}
+
+#[cfg(not(feature = "tls"))]
+const SMTP_PORT: u16 = 25;
+
+async fn hand_over(smtp: &AsyncSmtpTransport<Tokio1Executor>, message: Message) -> Result<(), Unsent> {
+    let Err(error) = smtp.send(message).await else { return Ok(()) };
+    let said = saga_common::error::chain(&error);
+    // A permanent no may be to us: a wrong password, a server that serves nobody. Only if it talks to us it was to this e-mail.
+    if error.is_permanent() && matches!(smtp.test_connection().await, Ok(true)) {
+        return Err(Unsent::Refused(said));
+    }
+    Err(Unsent::NotNow(said))
+}
+
+/// Nobody sees half a file.
+async fn keep(folder: &Path, mail: &Mail, text: &[u8]) -> std::io::Result<()> {
+    let begun = folder.join(format!("{}.{}.begun", mail.message_id, mail.attempt));
+    tokio::fs::write(&begun, text).await?;
+    tokio::fs::rename(&begun, folder.join(format!("{}.eml", mail.message_id))).await
+}

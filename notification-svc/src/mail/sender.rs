@@ -1,0 +1,103 @@
+//! The task that sends: takes what is due, a few at once, says what became of each. Replicas share the work; a crash between
+//! the mail server's yes and the mark here sends an e-mail once more.
+
+use super::post::Unsent;
+use super::{Mail, Post};
+use crate::store;
+use futures::future::join_all;
+use saga_common::retry::{Decision, Patience, RetryPolicy};
+use sqlx::PgPool;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+const OBSERVE_EVERY: Duration = Duration::from_secs(5);
+const AT_ONCE: usize = 32;
+/// Everything about one e-mail, and clearly less than the lease.
+const SEND_LIMIT: Duration = Duration::from_secs(20);
+const LEASE: Duration = Duration::from_secs(30);
+/// What is kept of an error.
+const LONGEST_ERROR: usize = 500;
+
+/// Never given up; after a night without a mail server everybody hears within minutes.
+const PATIENCE: RetryPolicy = RetryPolicy {
+    in_place: 0,
+    first_wait: Duration::from_millis(500),
+    longest_wait: Duration::from_secs(300),
+    attempts: 0,
+    fatal_attempts: 0,
+};
+
+/// Sends until stopped.
+pub(crate) async fn deliver(pool: PgPool, post: Post, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let leased = store::lease(&pool, AT_ONCE as i64, LEASE).await;
+        let mails = leased.unwrap_or_else(|error| {
+            tracing::warn!(%error, "e-mails cannot be looked for");
+            Vec::new()
+        });
+        if let Err(error) = send_all(&pool, &post, &mails).await {
+            tracing::warn!(%error, "what became of e-mails cannot be noted: they are sent once more");
+        }
+        if mails.len() < AT_ONCE {
+            tokio::select! { () = tokio::time::sleep(LOOK_EVERY) => {}, () = stop.cancelled() => {} }
+        }
+    }
+}
+
+async fn send_all(pool: &PgPool, post: &Post, mails: &[Mail]) -> Result<(), sqlx::Error> {
+    let ended = join_all(mails.iter().map(|mail| async move {
+        let too_long = |_| Err(Unsent::NotNow(format!("it took longer than {} s", SEND_LIMIT.as_secs())));
+        (mail, tokio::time::timeout(SEND_LIMIT, post.send(mail)).await.unwrap_or_else(too_long))
+    }));
+    let mut sent = Vec::with_capacity(mails.len());
+    for (mail, ended) in ended.await {
+        let outcome = match ended {
+            Ok(()) => {
+                sent.push(mail.message_id);
+                "sent"
+            }
+            Err(Unsent::Refused(why)) => {
+                tracing::warn!(message.id = %mail.message_id, why, "an e-mail is refused");
+                store::refused(pool, mail.message_id, &kept(&why)).await?;
+                "refused"
+            }
+            Err(Unsent::NotNow(why)) => {
+                tracing::debug!(message.id = %mail.message_id, attempt = mail.attempt, why, "an e-mail waits");
+                store::postpone(pool, mail, &kept(&why), wait(mail.attempt)).await?;
+                "failed"
+            }
+        };
+        metrics::counter!("notification_mails_total", "outcome" => outcome).increment(1);
+    }
+    if sent.is_empty() { Ok(()) } else { store::sent(pool, &sent).await }
+}
+
+fn wait(attempt: i32) -> Duration {
+    match PATIENCE.after(u32::try_from(attempt).unwrap_or(1), Patience::Endless, rand::random()) {
+        Decision::Wait(wait) => wait,
+        Decision::Park => PATIENCE.longest_wait,
+    }
+}
+
+fn kept(why: &str) -> String {
+    why.chars().filter(|c| !c.is_control()).take(LONGEST_ERROR).collect()
+}
+
+/// Shows how many e-mails wait, and for how long.
+pub(crate) async fn observe(pool: PgPool, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let waiting = sqlx::query!(
+            r#"select count(*) as "mails!", coalesce(extract(epoch from clock_timestamp() - min(created_at))::float8, 0) as "oldest!"
+               from mails where state = 'pending'"#
+        );
+        match waiting.fetch_one(&pool).await {
+            Ok(waiting) => {
+                metrics::gauge!("notification_mails_pending").set(waiting.mails as f64);
+                metrics::gauge!("notification_mails_oldest_seconds").set(waiting.oldest);
+            }
+            Err(error) => tracing::debug!(%error, "waiting e-mails cannot be counted"),
+        }
+        tokio::select! { () = tokio::time::sleep(OBSERVE_EVERY) => {}, () = stop.cancelled() => {} }
+    }
+}

@@ -1,0 +1,221 @@
+//! E-mails, through a mail server that is well, away, busy, forgetful or choosy. The test plays order-svc.
+
+mod server;
+
+use order_contracts::{Fulfilment, OrderCancelled, OrderConfirmed, OrderId, OrderStatusChanged};
+use saga_common::testkit::Wire;
+use saga_common::{Event, MessageId, SagaId};
+use sagactl::client::Service;
+use sagactl::stack::{Stack, StackOptions, eventually};
+use serde_json::Value;
+use server::{Arrived, MailServer};
+use std::collections::BTreeSet;
+use std::path::Path;
+use uuid::Uuid;
+
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_notification-svc");
+
+struct Stage {
+    stack: Stack,
+    wire: Wire,
+}
+
+impl Stage {
+    async fn up(set: impl FnOnce(StackOptions) -> StackOptions) -> Outcome<Self> {
+        let folder = Path::new(PROGRAM).parent().map(Path::to_path_buf);
+        let options = StackOptions::unique().only([Service::Notification]).programs_folder(folder);
+        let stack = Stack::up(set(options)).await?;
+        let wire = Wire::connect(stack.amqp_url()).await?;
+        Ok(Self { stack, wire })
+    }
+
+    async fn with(server: &MailServer) -> Outcome<Self> {
+        let url = format!("smtp://{}", server.address);
+        Self::up(|options| options.env(Service::Notification, "SMTP_URL", url)).await
+    }
+
+    /// Says it, and returns its message's id.
+    async fn say(&self, order: SagaId, event: &impl Event) -> Outcome<Uuid> {
+        let message_id = MessageId::new();
+        assert!(self.wire.publish_as(message_id, "saga.events", order, event).await?, "nobody listens");
+        Ok(message_id.as_uuid())
+    }
+
+    async fn confirm(&self, customer: &str) -> Outcome<Uuid> {
+        let order = SagaId::new();
+        self.say(order, &OrderConfirmed { order_id: OrderId(order.as_uuid()), customer_id: customer.into() }).await
+    }
+
+    async fn notes(&self) -> Outcome<Vec<Value>> {
+        let url = format!("{}/notifications", self.stack.url(Service::Notification)?);
+        let answer: Value = reqwest::get(url).await?.json().await?;
+        Ok(answer["notifications"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// Waits until a note's e-mail is in this state, and returns the note.
+    async fn until(&self, message_id: Uuid, state: &str) -> Outcome<Value> {
+        eventually(state, || async {
+            let notes = self.notes().await?;
+            Ok(notes.into_iter().find(|it| it["message_id"] == message_id.to_string() && it["state"] == state))
+        })
+        .await
+    }
+
+    /// Waits until no e-mail is pending.
+    async fn until_settled(&self, mails: usize) -> Outcome {
+        eventually("all e-mails", || async {
+            let notes = self.notes().await?;
+            Ok((notes.len() == mails && notes.iter().all(|it| it["state"] != "pending")).then_some(()))
+        })
+        .await
+    }
+}
+
+fn id_of(mail: &Arrived) -> &str {
+    mail.header("Message-ID").expect("a Message-ID")
+}
+
+#[tokio::test]
+async fn every_event_is_one_e_mail() -> Outcome {
+    let server = MailServer::start()?;
+    let stage = Stage::with(&server).await?;
+    let order = SagaId::new();
+    let (order_id, customer_id) = (OrderId(order.as_uuid()), "anna");
+    let confirmed = OrderConfirmed { order_id, customer_id: customer_id.into() };
+    let first = MessageId::new();
+    for _ in 0..3 {
+        assert!(stage.wire.publish_as(first, "saga.events", order, &confirmed).await?, "nobody listens");
+    }
+    let mut said = vec![first.as_uuid()];
+    for status in [Fulfilment::Shipped, Fulfilment::Delivered, Fulfilment::Returned] {
+        said.push(stage.say(order, &OrderStatusChanged { order_id, customer_id: customer_id.into(), status }).await?);
+    }
+    let other = SagaId::new();
+    let reason = "payment.declined: insufficient funds".to_owned();
+    let cancelled = OrderCancelled { order_id: OrderId(other.as_uuid()), customer_id: "bo@example.org".into(), reason };
+    said.push(stage.say(other, &cancelled).await?);
+    stage.until_settled(5).await?;
+
+    let arrived = server.arrived();
+    let ids: BTreeSet<String> = arrived.iter().map(|mail| id_of(mail).to_owned()).collect();
+    let expected: BTreeSet<String> = said.iter().map(|id| format!("<{id}@shop.example>")).collect();
+    assert_eq!((arrived.len(), ids), (5, expected));
+    let of = |subject: &str| arrived.iter().find(|mail| mail.header("Subject") == Some(subject)).expect(subject);
+    assert_eq!(of("Your order is confirmed").to, ["anna@customers.example"]);
+    assert_eq!(of("Your order is on its way").from, "orders@shop.example");
+    let sorry = of("Your order is cancelled");
+    assert_eq!(sorry.to, ["bo@example.org"]);
+    let text = sorry.text.replace("=\r\n", "");
+    assert!(text.contains("your payment was declined (insufficient funds)"), "{text}");
+    let note = stage.until(said[4], "sent").await?;
+    assert_eq!((&note["attempts"], &note["kind"]), (&1.into(), &"cancelled".into()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_mail_server_that_is_away_keeps_e_mails_waiting_and_nothing_else() -> Outcome {
+    let server = MailServer::away()?;
+    let stage = Stage::with(&server).await?;
+    let mut said = Vec::new();
+    for _ in 0..10 {
+        said.push(stage.confirm("anna").await?);
+    }
+    eventually("attempts", || async {
+        let notes = stage.notes().await?;
+        Ok((notes.len() == 10 && notes.iter().all(|it| it["attempts"].as_i64() > Some(1))).then_some(()))
+    })
+    .await?;
+    let note = stage.until(said[0], "pending").await?;
+    assert!(note["last_error"].as_str().is_some_and(|error| !error.is_empty()), "{note}");
+    stage.stack.client().ready(Service::Notification).await?;
+    // Then it answers and serves nobody, which is nobody's refusal.
+    server.is_busy(true);
+    server.come_back()?;
+    eventually("what it says", || async {
+        let notes = stage.notes().await?;
+        Ok(notes.iter().any(|it| it["last_error"].as_str().is_some_and(|it| it.contains("421"))).then_some(()))
+    })
+    .await?;
+    server.is_busy(false);
+    stage.until_settled(10).await?;
+    let ids: BTreeSet<String> = server.arrived().iter().map(|mail| id_of(mail).to_owned()).collect();
+    assert_eq!((server.arrived().len(), ids.len()), (10, 10), "each once");
+    assert!(stage.notes().await?.iter().all(|it| it["state"] == "sent"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_e_mail_whose_receipt_was_lost_is_repeated_under_its_message_id() -> Outcome {
+    let server = MailServer::start()?;
+    server.forget_to_answer(2);
+    let stage = Stage::with(&server).await?;
+    let said = stage.confirm("anna").await?;
+    let note = stage.until(said, "sent").await?;
+    assert_eq!(note["attempts"], 3);
+    let arrived = server.arrived();
+    assert_eq!(arrived.len(), 3);
+    let same = |header: &str| arrived.iter().all(|mail| mail.header(header) == arrived[0].header(header));
+    assert!(same("Message-ID") && same("Date") && same("To") && same("Subject"), "{arrived:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refused_recipient_is_kept_with_the_servers_sentence_and_holds_up_nobody() -> Outcome {
+    let server = MailServer::start()?;
+    server.refuse("nobody");
+    let stage = Stage::with(&server).await?;
+    let (refused, sent) = (stage.confirm("nobody").await?, stage.confirm("anna").await?);
+    let note = stage.until(refused, "refused").await?;
+    let error = note["last_error"].as_str().unwrap_or_default();
+    assert!(error.contains("550") && error.contains("Mailbox unavailable"), "{note}");
+    assert_eq!(note["attempts"], 1);
+    stage.until(sent, "sent").await?;
+    assert_eq!(server.arrived().len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_replicas_share_the_work() -> Outcome {
+    let server = MailServer::start()?;
+    let url = format!("smtp://{}", server.address);
+    let stage =
+        Stage::up(|options| options.env(Service::Notification, "SMTP_URL", url).replicas(Service::Notification, 2))
+            .await?;
+    for n in 0..80 {
+        stage.confirm(&format!("customer-{n}")).await?;
+    }
+    stage.until_settled(80).await?;
+    let arrived = server.arrived();
+    let ids: BTreeSet<&str> = arrived.iter().map(id_of).collect();
+    assert_eq!((arrived.len(), ids.len()), (80, 80), "each once");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_killed_service_sends_what_it_had_not() -> Outcome {
+    let server = MailServer::away()?;
+    let stage = Stage::with(&server).await?;
+    let said = stage.confirm("anna").await?;
+    stage.until(said, "pending").await?;
+    stage.stack.kill9(Service::Notification).await?;
+    server.come_back()?;
+    stage.stack.start(Service::Notification).await?;
+    stage.until(said, "sent").await?;
+    assert_eq!(server.arrived().len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_a_mail_server_e_mails_are_files() -> Outcome {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mail-{}", Uuid::now_v7()));
+    let stage = Stage::up(|options| options.env(Service::Notification, "MAIL_DIR", folder.display())).await?;
+    let said = stage.confirm("anna\r\nBcc: all@example.org").await?;
+    stage.until(said, "sent").await?;
+    let text = std::fs::read_to_string(folder.join(format!("{said}.eml")))?;
+    assert!(text.contains(&format!("Message-ID: <{said}@shop.example>")) && !text.contains("\nBcc"), "{text}");
+    assert_eq!(std::fs::read_dir(&folder)?.count(), 1);
+    std::fs::remove_dir_all(folder)?;
+    Ok(())
+}
