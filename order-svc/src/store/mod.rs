@@ -1,0 +1,169 @@
+//! All SQL that writes, and what has to be read to write.
+//!
+//! A statement that is given ids names them wherever it names orders (`id = any(..)`, also of what it joins), and asks for the
+//! status in a form that no index is for (`is not distinct from`, `is true`). Its plan is made once, perhaps while there are few orders or few that
+//! are pending: finding all of those, and among them the ones meant, looks cheap then.
+
+mod catalogue;
+mod fulfilment;
+mod placing;
+
+pub(crate) use catalogue::{SetProducts, add_product, set_products};
+pub(crate) use fulfilment::{Back, Noted, insert_return, move_on, note_back};
+pub(crate) use placing::{Earlier, insert_orders, placed, take_keys, waited_in_vain};
+
+use crate::deadline::OVERDUE;
+use order_contracts::{CustomerId, OrderId, PaymentCharged};
+use saga_common::{DbError, Tx};
+use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
+
+/// What a cancellation came to.
+pub(crate) enum Cancelled {
+    /// Everybody had answered already.
+    Now { customer_id: CustomerId, reason: String },
+    /// The order is cancelling.
+    Soon,
+    /// It is not pending any more.
+    TooLate,
+}
+
+/// `pending -> cancelling`, or `cancelled` if all answers are in: the compare-and-set that races with [`confirm`].
+pub(crate) async fn cancel(tx: &Tx, order_id: OrderId, reason: &str) -> Result<Cancelled, DbError> {
+    let row = tx
+        .query_opt(
+            "update orders
+             set status = case when answers = (1 << cardinality(required_answers)) - 1 then 'cancelled' else 'cancelling' end,
+                 reason = $2, updated_at = clock_timestamp()
+             where id = $1 and status is not distinct from 'pending' returning status, customer_id",
+            &[&order_id.0, &reason],
+        )
+        .await?;
+    Ok(match row {
+        None => Cancelled::TooLate,
+        Some(row) if row.get::<_, &str>(0) == "cancelled" => {
+            Cancelled::Now { customer_id: CustomerId(row.get(1)), reason: reason.to_owned() }
+        }
+        Some(_) => Cancelled::Soon,
+    })
+}
+
+/// What a charge came to, if there is such an order.
+pub(crate) enum Confirmed {
+    Yes {
+        customer_id: CustomerId,
+    },
+    /// The order is still pending: whoever undoes place-order cancels it.
+    OtherAmount,
+    Decided,
+}
+
+/// `pending -> confirmed` for each charge that is the one asked for: the compare-and-set that races with [`cancel`]. One
+/// charge an order; the rows are locked.
+pub(crate) async fn confirm(tx: &Tx, charges: &[&PaymentCharged]) -> Result<HashMap<OrderId, Confirmed>, DbError> {
+    let ids: Vec<Uuid> = charges.iter().map(|charged| charged.order_id.0).collect();
+    let amounts: Vec<i64> = charges.iter().map(|charged| charged.amount_minor.minor()).collect();
+    let currencies: Vec<&str> = charges.iter().map(|charged| charged.currency.as_str()).collect();
+    let rows = tx
+        .query(
+            "update orders set status = 'confirmed', updated_at = clock_timestamp()
+             where id = any($1) and status is not distinct from 'pending'
+                   and amount_minor = ($2::int8[])[array_position($1, id)] and currency = ($3::text[])[array_position($1, id)]
+             returning id, customer_id",
+            &[&ids, &amounts, &currencies],
+        )
+        .await?;
+    let yes = |row: &Row| (OrderId(row.get(0)), Confirmed::Yes { customer_id: CustomerId(row.get(1)) });
+    let mut found: HashMap<OrderId, Confirmed> = rows.iter().map(yes).collect();
+    if found.len() < charges.len() {
+        let others: Vec<Uuid> = ids.into_iter().filter(|id| !found.contains_key(&OrderId(*id))).collect();
+        let rows = tx.query("select id, status = 'pending' from orders where id = any($1)", &[&others]).await?;
+        let no = |row: &Row| if row.get(1) { Confirmed::OtherAmount } else { Confirmed::Decided };
+        found.extend(rows.iter().map(|row| (OrderId(row.get(0)), no(row))));
+    }
+    Ok(found)
+}
+
+/// The reserved stock has left the shelf; tells which orders there were to close.
+pub(crate) async fn close(tx: &Tx, orders: &[OrderId]) -> Result<HashSet<OrderId>, DbError> {
+    let ids: Vec<Uuid> = orders.iter().map(|order| order.0).collect();
+    let rows = tx
+        .query(
+            "update orders set closed_at = clock_timestamp(), updated_at = clock_timestamp()
+             where id = any($1) and closed_at is null and (status in ('confirmed', 'shipped', 'delivered')) is true
+             returning id",
+            &[&ids],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| OrderId(row.get(0))).collect())
+}
+
+/// An order after answers have been noted.
+pub(crate) struct Answered {
+    /// By these answers: everybody has answered an order that was cancelling.
+    pub(crate) cancelled: bool,
+    pub(crate) required: Vec<String>,
+    pub(crate) customer_id: CustomerId,
+    pub(crate) reason: String,
+}
+
+/// Sets the bits of participants by one UPDATE, whatever the status, which also tests whether all are set; tells of the orders
+/// there are. Each participant answers an order once (its guard row), so only the last answers can cancel it. A deadline says
+/// only that nobody decided in time: a participant's remark says what was being waited for.
+pub(crate) async fn answer(
+    tx: &Tx,
+    answers: &[(OrderId, &str, Option<String>)],
+) -> Result<HashMap<OrderId, Answered>, DbError> {
+    let ids: Vec<Uuid> = answers.iter().map(|(order, ..)| order.0).collect();
+    let participants: Vec<&str> = answers.iter().map(|(_, name, _)| *name).collect();
+    let remarks: Vec<Option<&str>> = answers.iter().map(|(.., remark)| remark.as_deref()).collect();
+    let rows = tx
+        .query(
+            "update orders o
+             set answers = o.answers | given.mask,
+                 status = case when o.status = 'cancelling'
+                                    and o.answers | given.mask = (1 << cardinality(o.required_answers)) - 1
+                               then 'cancelled' else o.status end,
+                 reason = case when o.status = 'cancelling' and o.reason = $4 and given.remark is not null
+                               then o.reason || ': ' || given.remark else o.reason end,
+                 updated_at = clock_timestamp()
+             from (select a.id, bit_or(coalesce(1 << (array_position(a.required_answers, u.participant) - 1), 0)) as mask,
+                          (array_agg(u.remark order by u.n) filter (
+                              where u.remark is not null and u.participant = any(a.required_answers)))[1] as remark
+                   from unnest($1::uuid[], $2::text[], $3::text[]) with ordinality u(id, participant, remark, n)
+                   join orders a on a.id = u.id
+                   where a.id = any($1)
+                   group by a.id) given
+             where o.id = given.id and o.id = any($1)
+             returning o.id, o.status = 'cancelled' and given.mask <> 0, o.required_answers, o.customer_id, o.reason",
+            &[&ids, &participants, &remarks, &OVERDUE],
+        )
+        .await?;
+    let answered = |row: &Row| Answered {
+        cancelled: row.get(1),
+        required: row.get(2),
+        customer_id: CustomerId(row.get(3)),
+        reason: row.get::<_, Option<String>>(4).unwrap_or_default(),
+    };
+    Ok(rows.iter().map(|row| (OrderId(row.get(0)), answered(row))).collect())
+}
+
+/// Moves overdue orders to `cancelling` (or `cancelled`) in id order; returns each with what it came to.
+pub(crate) async fn cancel_overdue(
+    tx: &Tx,
+    orders: &[Uuid],
+    reason: &str,
+) -> Result<Vec<(OrderId, CustomerId, bool)>, DbError> {
+    let rows = tx
+        .query(
+            "update orders o
+             set status = case when answers = (1 << cardinality(required_answers)) - 1 then 'cancelled' else 'cancelling' end,
+                 reason = $2, updated_at = clock_timestamp()
+             from (select id from orders where id = any($1) and status is not distinct from 'pending' and deadline_at <= clock_timestamp()
+                   order by id for no key update) d
+             where o.id = d.id and o.id = any($1) returning o.id, o.customer_id, o.status = 'cancelled'",
+            &[&orders, &reason],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| (OrderId(row.get(0)), CustomerId(row.get(1)), row.get(2))).collect())
+}
