@@ -12,9 +12,6 @@ alter table stock_movements
     add column total  bigint;
 alter table stock_movements alter column kind set default 'set';
 
--- Lines are written only for articles that their transaction has just locked, and articles are never deleted.
-alter table stock_movements drop constraint stock_adjustments_sku_fkey;
-
 update stock_movements m set total = t.total
 from (select id, sum(change) over (partition by sku order by id) as total from stock_movements) t
 where t.id = m.id;

@@ -213,8 +213,10 @@ pub(crate) struct Movement {
 /// What a request to adjust an article's stock came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Adjusted {
-    /// It is in the log, now or since it came before under the same key. What there is of the article now.
+    /// It is in the log. What there is of the article now.
     Done(Movement, Stock),
+    /// It came before under the same key, and has been in the log since.
+    Before(Movement, Stock),
     /// The key was used for something else.
     OtherBody,
     /// The shelf does not allow it.
@@ -241,7 +243,7 @@ pub(crate) async fn adjust(tx: &Tx, adjustment: &Adjustment, key: Option<&str>) 
         .await?;
     if let Some(earlier) = earlier.as_ref().map(movement) {
         let same = earlier.change == *change && earlier.reason.as_ref() == Some(reason);
-        return Ok(if same { Adjusted::Done(earlier, stock) } else { Adjusted::OtherBody });
+        return Ok(if same { Adjusted::Before(earlier, stock) } else { Adjusted::OtherBody });
     }
     let available = match adjustment.of(stock.available) {
         Ok(Moved(available)) => available,

@@ -27,6 +27,9 @@ pub enum IssuerError {
     /// Its keys.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// Tokens would outlive two keys.
+    #[error("TOKEN_HOURS must not be more than ROTATE_HOURS")]
+    Hours,
     /// The network, signals or the file of the service token.
     #[error("{what}")]
     Io {
@@ -42,6 +45,10 @@ pub enum IssuerError {
 /// # Errors
 /// When keys cannot be read or made, or the address or the file of the service token cannot be used.
 pub async fn run(config: Config) -> Result<(), IssuerError> {
+    // Else there would be tokens of a third key, which a gateway that knows two refuses.
+    if config.token_hours > config.rotate_hours {
+        return Err(IssuerError::Hours);
+    }
     let keys = KeyRing::open(&config.keys_dir)?;
     if let Some(Command::Token { subject, roles, minutes }) = config.command.clone() {
         let token = Grant { subject, roles, minutes }.token(&config, &keys)?;

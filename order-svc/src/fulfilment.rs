@@ -5,15 +5,16 @@ use crate::status::{Fulfilled, Status};
 use crate::steps::{BEGIN_RETURN, DELIVER, SHIP};
 use crate::store;
 use order_contracts::{CustomerId, OrderId, OrderStatusChanged, ReturnId, ReturnRequested};
-use saga_common::{DbError, Error, Saga, SagaId};
+use saga_common::{DbError, Error, Saga, SagaId, acts};
 use std::future::Future;
 
-/// `confirmed -> shipped` or `shipped -> delivered`; says whether this call did it.
+/// `confirmed -> shipped` or `shipped -> delivered`, by whom; says whether this call did it.
 pub(crate) async fn fulfil(
     saga: Saga,
     order_id: OrderId,
     customer_id: CustomerId,
     wanted: Fulfilled,
+    by: String,
 ) -> Result<bool, Error> {
     to_its_end(async move {
         let step = match wanted {
@@ -28,6 +29,7 @@ pub(crate) async fn fulfil(
             unit.rollback().await;
             return Ok(false);
         }
+        acts::note(unit.tx(), &by, step, &order_id.to_string())?;
         saga.commit(unit).await?;
         Ok(true)
     })

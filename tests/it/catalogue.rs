@@ -198,7 +198,7 @@ async fn the_price_list_is_added_to_changed_and_read_page_by_page() -> Outcome {
     assert_eq!(skus.len(), 11);
     assert_eq!(skus.iter().collect::<std::collections::BTreeSet<_>>().len(), 11, "each once: {skus:?}");
 
-    let (base, http) = (world.stack.url(Service::Order)?, reqwest::Client::new());
+    let (base, http) = (world.stack.url(Service::Order)?, world.stack.http());
     let product = |sku: &str, name: &str, price: i64, currency: &str| json!({"sku": sku, "name": name, "unit_price_minor": price, "currency": currency});
     let post = |path: &str, body: Value| http.post(format!("{base}/{path}")).json(&body);
     let unnamed = json!({"name": "\0", "unit_price_minor": -1, "currency": "e"});

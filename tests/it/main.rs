@@ -14,6 +14,7 @@ mod happy_path;
 mod idempotency;
 mod load;
 mod lost_messages;
+mod migrations;
 mod overload;
 mod poison;
 mod provider_trouble;

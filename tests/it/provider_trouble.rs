@@ -98,7 +98,7 @@ async fn behind_a_door(deadline_ms: u64) -> Fallible<(World, Door)> {
 
 impl World {
     async fn payment_svc(&self, path: &str) -> Fallible<(u16, String)> {
-        let answer = reqwest::get(format!("{}{path}", self.stack.url(Service::Payment)?)).await?;
+        let answer = self.stack.http().get(format!("{}{path}", self.stack.url(Service::Payment)?)).send().await?;
         Ok((answer.status().as_u16(), answer.text().await?))
     }
 

@@ -124,7 +124,7 @@ pub(super) async fn adjust(
     let done =
         tokio::spawn(async move { move_stock(&warehouse.saga, caller.subject(), &adjustment, key.as_deref()).await });
     match done.await.map_err(|_| Problem::internal("the stock could not be adjusted"))?? {
-        Adjusted::Done(movement, stock) => {
+        Adjusted::Done(movement, stock) | Adjusted::Before(movement, stock) => {
             Ok(Json(AdjustedStock { movement: movement.into(), stock: Stock::of(sku, stock) }))
         }
         Adjusted::OtherBody => Err(Problem::new(422, "this Idempotency-Key was used for another request body")),
@@ -136,8 +136,10 @@ pub(super) async fn adjust(
 async fn move_stock(saga: &Saga, by: &str, adjustment: &Adjustment, key: Option<&str>) -> Result<Adjusted, Error> {
     let unit = saga.begin().await?;
     let adjusted = store::adjust(unit.tx(), adjustment, key).await?;
-    let Adjustment { sku, change, reason } = adjustment;
-    acts::note(unit.tx(), by, "stock", &format!("{sku}: {change:+}, {reason}"))?;
+    if let Adjusted::Done(..) = adjusted {
+        let Adjustment { sku, change, reason } = adjustment;
+        acts::note(unit.tx(), by, "stock", &format!("{sku}: {change:+}, {reason}"))?;
+    }
     saga.commit(unit).await?;
     Ok(adjusted)
 }

@@ -174,7 +174,7 @@ async fn an_import_is_all_or_nothing_and_changes_nothing_the_second_time() -> Ou
 #[tokio::test]
 async fn what_cannot_be_is_refused_with_everything_that_is_wrong_with_it() -> Outcome {
     let inventory = Inventory::up().await?;
-    let (base, http) = (inventory.stack.url(Service::Inventory)?, reqwest::Client::new());
+    let (base, http) = (inventory.stack.url(Service::Inventory)?, inventory.stack.http());
     let long = "x".repeat(201);
     let post = |path: &str, body: Value| http.post(format!("{base}/stock/{path}")).json(&body);
     let adjust = |body| post("MUG-STONE/adjustments", body);

@@ -13,7 +13,10 @@ const KEPT: usize = 24;
 /// A customer who is called like an address has that one; others have one at `domain`.
 pub(super) fn of_customer(customer_id: &str, domain: &str) -> Result<Address, AddressError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "@._+-".contains(c);
+    // An address at our own domain is somebody else's who is called so.
+    let at_ours = customer_id.rsplit_once('@').is_some_and(|(_, host)| host.eq_ignore_ascii_case(domain));
     if customer_id.contains('@')
+        && !at_ours
         && customer_id.chars().all(plain)
         && let Ok(address) = customer_id.parse()
     {
@@ -85,6 +88,9 @@ mod tests {
             "anna@",
             "=",
             "a@example.org\r\nRCPT TO:<x@y.example>",
+            "anna",
+            "anna@customers.example",
+            "anna@Customers.Example",
         ];
         let addresses: HashSet<String> = names.iter().map(|name| of(name)).collect();
         assert_eq!(addresses.len(), names.len(), "two customers share an address: {addresses:?}");

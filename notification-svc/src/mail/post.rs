@@ -117,11 +117,21 @@ const SMTP_PORT: u16 = 25;
 async fn hand_over(smtp: &AsyncSmtpTransport<Tokio1Executor>, message: Message) -> Result<(), Unsent> {
     let Err(error) = smtp.send(message).await else { return Ok(()) };
     let said = saga_common::error::chain(&error);
-    // A permanent no may be to us: a wrong password, a server that serves nobody. Only if it talks to us it was to this e-mail.
-    if error.is_permanent() && matches!(smtp.test_connection().await, Ok(true)) {
-        return Err(Unsent::Refused(said));
+    if error.is_permanent() && is_about_the_recipient(&said) {
+        Err(Unsent::Refused(said))
+    } else {
+        Err(Unsent::NotNow(said))
     }
-    Err(Unsent::NotNow(said))
+}
+
+/// A permanent no may be to us: no login, a sender that is not welcome, a quota. Then the e-mail waits until somebody has mended that. It
+/// is to the recipient if the server says so (RFC 3463: 5.1.x, but for the sender's 5.1.7 and 5.1.8), or gives 550 and no such code.
+fn is_about_the_recipient(said: &str) -> bool {
+    let words = || said.split(|c: char| c.is_whitespace() || "():;,-".contains(c));
+    match words().find(|word| word.starts_with("5.") && word.matches('.').count() == 2) {
+        Some(code) => code.starts_with("5.1.") && !["5.1.7", "5.1.8"].contains(&code),
+        None => words().any(|word| word == "550"),
+    }
 }
 
 /// Nobody sees half a file.
@@ -129,4 +139,29 @@ async fn keep(folder: &Path, mail: &Mail, text: &[u8]) -> std::io::Result<()> {
     let begun = folder.join(format!("{}.{}.begun", mail.message_id, mail.attempt));
     tokio::fs::write(&begun, text).await?;
     tokio::fs::rename(&begun, folder.join(format!("{}.eml", mail.message_id))).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_about_the_recipient;
+
+    #[test]
+    fn only_a_no_to_the_recipient_is_for_good() {
+        for to_them in [
+            "permanent error (550): 5.1.1 no such user",
+            "permanent error (550): Mailbox unavailable",
+            "554: 5.1.10 null MX",
+        ] {
+            assert!(is_about_the_recipient(to_them), "{to_them}");
+        }
+        for to_us in [
+            "permanent error (530): 5.7.0 Authentication required",
+            "permanent error (550): 5.7.1 quota exceeded",
+            "permanent error (553): 5.1.8 sender rejected",
+            "permanent error (554): no service",
+            "permanent error (535): bad credentials",
+        ] {
+            assert!(!is_about_the_recipient(to_us), "{to_us}");
+        }
+    }
 }

@@ -36,41 +36,32 @@ pub(crate) async fn deliver(pool: PgPool, post: Post, stop: CancellationToken) {
             tracing::warn!(%error, "e-mails cannot be looked for");
             Vec::new()
         });
-        if let Err(error) = send_all(&pool, &post, &mails).await {
-            tracing::warn!(%error, "what became of e-mails cannot be noted: they are sent once more");
-        }
+        join_all(mails.iter().map(|mail| send_one(&pool, &post, mail))).await;
         if mails.len() < AT_ONCE {
             tokio::select! { () = tokio::time::sleep(LOOK_EVERY) => {}, () = stop.cancelled() => {} }
         }
     }
 }
 
-async fn send_all(pool: &PgPool, post: &Post, mails: &[Mail]) -> Result<(), sqlx::Error> {
-    let ended = join_all(mails.iter().map(|mail| async move {
-        let too_long = |_| Err(Unsent::NotNow(format!("it took longer than {} s", SEND_LIMIT.as_secs())));
-        (mail, tokio::time::timeout(SEND_LIMIT, post.send(mail)).await.unwrap_or_else(too_long))
-    }));
-    let mut sent = Vec::with_capacity(mails.len());
-    for (mail, ended) in ended.await {
-        let outcome = match ended {
-            Ok(()) => {
-                sent.push(mail.message_id);
-                "sent"
-            }
-            Err(Unsent::Refused(why)) => {
-                tracing::warn!(message.id = %mail.message_id, why, "an e-mail is refused");
-                store::refused(pool, mail.message_id, &kept(&why)).await?;
-                "refused"
-            }
-            Err(Unsent::NotNow(why)) => {
-                tracing::debug!(message.id = %mail.message_id, attempt = mail.attempt, why, "an e-mail waits");
-                store::postpone(pool, mail, &kept(&why), wait(mail.attempt)).await?;
-                "failed"
-            }
-        };
-        metrics::counter!("notification_mails_total", "outcome" => outcome).increment(1);
+/// Sends one and notes what became of it at once, whatever becomes of the others.
+async fn send_one(pool: &PgPool, post: &Post, mail: &Mail) {
+    let too_long = |_| Err(Unsent::NotNow(format!("it took longer than {} s", SEND_LIMIT.as_secs())));
+    let ended = tokio::time::timeout(SEND_LIMIT, post.send(mail)).await.unwrap_or_else(too_long);
+    let (outcome, noted) = match ended {
+        Ok(()) => ("sent", store::sent(pool, &[mail.message_id]).await),
+        Err(Unsent::Refused(why)) => {
+            tracing::warn!(message.id = %mail.message_id, why, "an e-mail is refused");
+            ("refused", store::refused(pool, mail.message_id, &kept(&why)).await)
+        }
+        Err(Unsent::NotNow(why)) => {
+            tracing::debug!(message.id = %mail.message_id, attempt = mail.attempt, why, "an e-mail waits");
+            ("failed", store::postpone(pool, mail, &kept(&why), wait(mail.attempt)).await)
+        }
+    };
+    metrics::counter!("notification_mails_total", "outcome" => outcome).increment(1);
+    if let Err(error) = noted {
+        tracing::warn!(message.id = %mail.message_id, %error, outcome, "what became of an e-mail cannot be noted: it is sent once more");
     }
-    if sent.is_empty() { Ok(()) } else { store::sent(pool, &sent).await }
 }
 
 fn wait(attempt: i32) -> Duration {

@@ -50,7 +50,7 @@ impl Stage {
 
     async fn notes(&self) -> Outcome<Vec<Value>> {
         let url = format!("{}/notifications", self.stack.url(Service::Notification)?);
-        let answer: Value = reqwest::get(url).await?.json().await?;
+        let answer: Value = self.stack.http().get(url).send().await?.json().await?;
         Ok(answer["notifications"].as_array().cloned().unwrap_or_default())
     }
 

@@ -46,6 +46,9 @@ pub(super) struct Order {
     pub(super) taken_back: Option<Return>,
 }
 
+/// No order has a later version.
+pub(super) const LAST_VERSION: u64 = 9_000;
+
 /// The return of an order.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Return {

@@ -35,7 +35,7 @@ pub(super) async fn stream(
         let order = body::load(&shop.reads, id).await.ok()?;
         // A confirmed order changes once more, when its stock has left the shelf: an event of another name.
         let name = if now.closed && now.status == "confirmed" { "closed" } else { now.status.as_str() };
-        let event = Event::default().event(name).json_data(&order).ok()?;
+        let event = Event::default().id(order.version().to_string()).event(name).json_data(&order).ok()?;
         let next = if now.is_final() { None } else { Some((shop, seen, false)) };
         Some((Ok(event), next))
     });

@@ -47,7 +47,7 @@ impl From<Next> for Fulfilled {
               (status = 409, body = Problem, description = "what the order is, and what it can become"),
               (status = 422, body = Problem)))]
 pub(super) async fn set_status(
-    _: Operator,
+    Operator(caller): Operator,
     State(shop): State<Arc<Shop>>,
     id: Result<Path<Uuid>, PathRejection>,
     status: Result<Json<NewStatus>, JsonRejection>,
@@ -58,8 +58,10 @@ pub(super) async fn set_status(
     if !wanted.is_next(order.known_status()?, order.closed_at.is_some()).map_err(Problem::conflict)? {
         return Ok(Json(order));
     }
-    let moved = fulfil(shop.saga.clone(), OrderId(id), CustomerId(order.customer_id), wanted).await?;
-    shop.recent.forget(id).await;
+    let moved =
+        fulfil(shop.saga.clone(), OrderId(id), CustomerId(order.customer_id), wanted, caller.subject().to_owned())
+            .await?;
+    shop.recent.changed(id).await;
     let order = body::load(&shop.reads, id).await?;
     match wanted.is_next(order.known_status()?, order.closed_at.is_some()) {
         Err(why) if !moved => Err(Problem::conflict(why)),
@@ -92,7 +94,7 @@ pub(super) async fn give_back(
     let return_id = ReturnId(SagaId::new().as_uuid());
     plant_faults(&shop, return_saga(return_id), &headers).await?;
     begin_return(shop.saga.clone(), order.coming_back(return_id)).await?;
-    shop.recent.forget(id).await;
+    shop.recent.changed(id).await;
     let order = body::load(&shop.reads, id).await?;
     match may_return(order.known_status()?) {
         Ok(false) => Ok((StatusCode::ACCEPTED, Json(order))),

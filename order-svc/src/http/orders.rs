@@ -32,8 +32,11 @@ pub(super) async fn show(
 ) -> Reply<Response> {
     let Path(id) = id?;
     let has = Has::of(&headers);
-    let found = shop.recent.get(id, has.version()).await?;
+    let mut found = shop.recent.get(id).await?;
     body::must_be_seen_by(&caller, &found.order)?;
+    if has.version().is_some_and(|seen| seen > found.version && seen <= body::LAST_VERSION) {
+        found = shop.recent.get_anew(id).await?;
+    }
     let version =
         [(header::ETAG, etag(found.version)), (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];
     Ok(if has.is(found.version) {
@@ -121,7 +124,7 @@ pub(super) async fn cancel(
     let Path(id) = id?;
     body::load_for(&caller, &shop.reads, id).await?;
     cancel::by_customer(shop.saga.clone(), OrderId(id)).await?;
-    shop.recent.forget(id).await;
+    shop.recent.changed(id).await;
     let order = body::load(&shop.reads, id).await?;
     match order.status.as_str() {
         "cancelling" | "cancelled" => Ok((StatusCode::ACCEPTED, Json(order))),

@@ -2,6 +2,7 @@
 
 use super::Shop;
 use super::body::{self, Order};
+use super::recent::etag;
 use crate::domain::{self, Wanted, WantedLine};
 use crate::keys::Taken;
 use crate::placement::{NotPlaced, Placed, Placement};
@@ -158,8 +159,12 @@ async fn answer(shop: &Shop, order_id: OrderId, new: Option<Order>, wait: Option
             placed
         }),
     };
-    let location = format!("/orders/{order_id}");
-    Ok((status, [(header::LOCATION, location)], Json(order)).into_response())
+    if wait.is_some() {
+        // Who has waited for the end must not be shown the beginning.
+        shop.recent.changed(order_id.0).await;
+    }
+    let location = (header::LOCATION, format!("/orders/{order_id}"));
+    Ok((status, [location], [(header::ETAG, etag(order.version()))], Json(order)).into_response())
 }
 
 /// A request that may be carried out.

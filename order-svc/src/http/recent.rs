@@ -17,11 +17,13 @@ const KEPT: u64 = 10_000;
 pub(super) struct Recent {
     reads: PgPool,
     orders: Cache<Uuid, Arc<Read>>,
+    /// When this replica last changed an order: what was read before is not shown any more, also if it arrives later.
+    changed: Cache<Uuid, Instant>,
     /// Zero: nothing is kept.
     oldest: Duration,
 }
 
-/// An order as the database had it after this moment.
+/// An order as the database had it at this moment or after it.
 pub(super) struct Read {
     pub(super) order: Order,
     pub(super) version: u64,
@@ -30,29 +32,42 @@ pub(super) struct Read {
 
 impl Recent {
     pub(super) fn new(reads: PgPool, oldest: Duration) -> Self {
-        Self { reads, orders: Cache::builder().max_capacity(KEPT).time_to_live(oldest).build(), oldest }
+        let orders = Cache::builder().max_capacity(KEPT).time_to_live(oldest).build();
+        // Longer than anything that was read before can be shown.
+        let changed = Cache::builder().max_capacity(KEPT).time_to_live(2 * oldest).build();
+        Self { reads, orders, changed, oldest }
     }
 
-    /// An order not older than a second, and no older than a version that the caller has seen.
-    pub(super) async fn get(&self, id: Uuid, seen: Option<u64>) -> Reply<Arc<Read>> {
-        let found = self.read(id).await?;
-        // The time of reading counts, not that of keeping; and what the caller knows may come from another replica.
-        if found.at.elapsed() < self.oldest && seen.is_none_or(|seen| seen <= found.version) {
-            return Ok(found);
-        }
-        self.forget(id).await;
-        self.read(id).await
-    }
-
-    /// What is read next comes from the database.
-    pub(super) async fn forget(&self, id: Uuid) {
-        self.orders.invalidate(&id).await;
-    }
-
-    async fn read(&self, id: Uuid) -> Reply<Arc<Read>> {
+    /// An order not older than a second, nor than what this replica has made of it.
+    pub(super) async fn get(&self, id: Uuid) -> Reply<Arc<Read>> {
         if self.oldest.is_zero() {
             return load(&self.reads, id).await;
         }
+        let found = self.shared(id).await?;
+        if self.is_good(id, &found).await { Ok(found) } else { self.get_anew(id).await }
+    }
+
+    /// An order as it is now: for who has seen a later version than there is in memory.
+    pub(super) async fn get_anew(&self, id: Uuid) -> Reply<Arc<Read>> {
+        let read = load(&self.reads, id).await?;
+        self.orders.insert(id, Arc::clone(&read)).await;
+        Ok(read)
+    }
+
+    /// This replica has just changed the order.
+    pub(super) async fn changed(&self, id: Uuid) {
+        self.changed.insert(id, Instant::now()).await;
+        self.orders.invalidate(&id).await;
+    }
+
+    /// The time of asking counts, not that of the answer.
+    async fn is_good(&self, id: Uuid, read: &Read) -> bool {
+        let changed = self.changed.get(&id).await;
+        read.at.elapsed() < self.oldest && changed.is_none_or(|changed| read.at > changed)
+    }
+
+    /// All who ask at once share one answer of the database.
+    async fn shared(&self, id: Uuid) -> Reply<Arc<Read>> {
         self.orders.try_get_with(id, load(&self.reads, id)).await.map_err(|problem: Arc<Problem>| (*problem).clone())
     }
 }

@@ -53,7 +53,9 @@ pub(crate) async fn collect(cx: &mut Cx<App>, answers: &[Received<SagaCompensate
             None => {
                 // A charge without an order was fanned out as cancelling: its announcement ends with the last answer too.
                 let required: Vec<String> = cx.app().required_answers.iter().map(|name| step_of(name)).collect();
-                if cx.all_have_run(answer.saga_id, &required).await? {
+                // That of a return ends with the return, whatever strangers say of it.
+                let is_return = store::is_return(cx.tx(), answer.saga_id).await?;
+                if !is_return && cx.all_have_run(answer.saga_id, &required).await? {
                     cx.withdraw_announcement(answer.saga_id);
                 }
                 Outcome::Superseded("there is no such order")

@@ -2,7 +2,7 @@
 
 use crate::status::Status;
 use order_contracts::{CustomerId, OrderId, ReturnId};
-use saga_common::{DbError, Tx};
+use saga_common::{DbError, SagaId, Tx};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -22,6 +22,11 @@ pub(crate) async fn move_on(tx: &Tx, order_id: OrderId, (from, to): (Status, Sta
 pub(crate) async fn insert_return(tx: &Tx, return_id: ReturnId, order_id: OrderId) -> Result<(), DbError> {
     tx.execute("insert into returns (id, order_id) values ($1, $2)", &[&return_id.0, &order_id.0]).await?;
     Ok(())
+}
+
+/// Is this saga a return?
+pub(crate) async fn is_return(tx: &Tx, saga_id: SagaId) -> Result<bool, DbError> {
+    Ok(tx.query_opt("select from returns where id = $1", &[&saga_id.as_uuid()]).await?.is_some())
 }
 
 /// What comes back.

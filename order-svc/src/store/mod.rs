@@ -9,13 +9,14 @@ mod fulfilment;
 mod placing;
 
 pub(crate) use catalogue::{SetProducts, add_product, set_products};
-pub(crate) use fulfilment::{Back, Noted, insert_return, move_on, note_back};
+pub(crate) use fulfilment::{Back, Noted, insert_return, is_return, move_on, note_back};
 pub(crate) use placing::{Earlier, insert_orders, placed, take_keys, waited_in_vain};
 
 use crate::deadline::OVERDUE;
 use order_contracts::{CustomerId, OrderId, PaymentCharged};
 use saga_common::{DbError, Tx};
 use std::collections::{HashMap, HashSet};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 /// What a cancellation came to.

@@ -43,6 +43,8 @@ pub(crate) struct Intent {
     pub(crate) id: String,
     pub(crate) status: String,
     pub(crate) refunded_minor: i64,
+    /// How many refunds that were.
+    pub(crate) refunds: i64,
 }
 
 impl Stage {
@@ -176,11 +178,13 @@ impl Stage {
         let listed = self.list("payment_intents").await;
         let refunds = self.list("refunds").await;
         let read = |intent: &Value| {
-            let of_intent = refunds.iter().filter(|refund| refund["payment_intent"] == intent["id"]);
+            let of_intent: Vec<&Value> =
+                refunds.iter().filter(|refund| refund["payment_intent"] == intent["id"]).collect();
             Intent {
                 id: intent["id"].as_str().expect("an id").to_owned(),
                 status: intent["status"].as_str().expect("a status").to_owned(),
-                refunded_minor: of_intent.filter_map(|refund| refund["amount"].as_i64()).sum(),
+                refunded_minor: of_intent.iter().filter_map(|refund| refund["amount"].as_i64()).sum(),
+                refunds: of_intent.len() as i64,
             }
         };
         listed.iter().filter(of_order).map(read).collect()

@@ -88,8 +88,6 @@ pub(super) async fn set(
     if new.directives.is_none() && new.release.is_none() {
         return Err(Problem::new(400, "there are neither `directives` to set nor a saga to `release`"));
     }
-    let wanted = new.release.map_or_else(String::new, |saga_id| format!("release {saga_id}"));
-    state.saga.note(caller.subject(), "faults", new.directives.as_ref().unwrap_or(&wanted)).await?;
     if let Some(directives) = new.directives {
         let directives: Directives = directives.parse().map_err(NotInjected::from)?;
         let points = || ENGINE.iter().chain(&state.fault_points).map(|point| point.name);
@@ -100,10 +98,16 @@ pub(super) async fn set(
                 format!("this service has no fault point `{unknown}`: GET /faults lists them"),
             ));
         }
+        let set = directives.to_string();
         state.faults.set(directives, new.seed)?;
+        state.saga.note(caller.subject(), "faults", &set).await?;
     }
     let released = match new.release {
-        Some(saga_id) => Some(state.faults.release(SagaId::from(saga_id)).await?),
+        Some(saga_id) => {
+            let released = state.faults.release(SagaId::from(saga_id)).await?;
+            state.saga.note(caller.subject(), "release", &saga_id.to_string()).await?;
+            Some(released)
+        }
         None => None,
     };
     Ok(Json(map(&state, released)))

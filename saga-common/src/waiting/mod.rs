@@ -211,7 +211,9 @@ pub(crate) async fn redrive(db: &Db, message_id: MessageId, by: &str) -> Result<
     }
     let redriven = db
         .execute(
-            "with noted as (insert into saga.acts (subject, act, target) values ($2, 'redrive', $1::uuid::text))
+            "with noted as (
+                 insert into saga.acts (subject, act, target) select $2, 'redrive', $1::uuid::text
+                 where exists (select from saga.waiting where message_id = $1 and redrivable))
              update saga.waiting set state = 'waiting', attempts = 0, due_at = clock_timestamp()
              where message_id = $1 and redrivable",
             &[&message_id.as_uuid(), &by],

@@ -36,10 +36,10 @@ impl KeySet {
         if keys.is_empty() { Err(BadKeys::NoneFits(algorithm)) } else { Ok(Self { keys, text: text.to_vec() }) }
     }
 
-    /// The keys a token may have been signed with that names this one, or none.
-    pub(super) fn candidates<'a>(&'a self, kid: Option<&'a str>) -> impl Iterator<Item = &'a DecodingKey> {
+    /// The keys a token may have been signed with that names this one, or none; and whether each has a name.
+    pub(super) fn candidates<'a>(&'a self, kid: Option<&'a str>) -> impl Iterator<Item = (bool, &'a DecodingKey)> {
         let fits = move |name: &Option<String>| name.is_none() || kid.is_none() || name.as_deref() == kid;
-        self.keys.iter().filter(move |(name, _)| fits(name)).map(|(_, key)| key)
+        self.keys.iter().filter(move |(name, _)| fits(name)).map(|(name, key)| (name.is_some(), key))
     }
 
     /// Was it read from the same text?

@@ -46,6 +46,8 @@ enum Source {
 struct Known {
     caller: Caller,
     expires_at: u64,
+    /// Those it was checked with: what was found under others counts no more.
+    keys: Arc<KeySet>,
 }
 
 /// What we read of a token's claims; the library checks the registered ones.
@@ -87,6 +89,7 @@ impl Verifier {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         if let Some(known) = self.known.get(token)
             && now <= known.expires_at + LEEWAY_SECONDS
+            && self.keys().is_some_and(|keys| Arc::ptr_eq(&keys, &known.keys))
         {
             return Ok(known.caller);
         }
@@ -107,19 +110,21 @@ impl Verifier {
         }
         let keys = self.keys().ok_or(Refusal::NoKeys)?;
         let mut refusal = Refusal::UnknownKey;
-        for key in keys.candidates(header.kid.as_deref()) {
+        for (named, key) in keys.candidates(header.kid.as_deref()) {
             match decode::<Claims>(token, key, &self.validation) {
-                Ok(token_data) => return self.remember(token, token_data.claims),
+                Ok(token_data) => return self.remember(token, token_data.claims, keys.clone()),
+                // A key without a name may have been replaced by another.
+                Err(error) if !named && matches!(error.kind(), ErrorKind::InvalidSignature) => {}
                 Err(error) => refusal = refused(error.kind()),
             }
         }
         Err(refusal)
     }
 
-    fn remember(&self, token: &str, claims: Claims) -> Result<Caller, Refusal> {
+    fn remember(&self, token: &str, claims: Claims, keys: Arc<KeySet>) -> Result<Caller, Refusal> {
         let roles = claims.roles.iter().filter_map(|role| Role::named(role)).collect();
         let caller = Caller::new(claims.sub, roles).ok_or(Refusal::Invalid("its subject cannot be a customer's id"))?;
-        self.known.insert(token.to_owned(), Known { caller: caller.clone(), expires_at: claims.exp });
+        self.known.insert(token.to_owned(), Known { caller: caller.clone(), expires_at: claims.exp, keys });
         Ok(caller)
     }
 
