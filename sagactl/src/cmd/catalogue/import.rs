@@ -1,4 +1,4 @@
-//! `sagactl catalogue import`: a whole file, or nothing.
+//! `sagactl catalogue import`: a file that is right as a whole, in requests of so many rows, each of them all or nothing.
 
 use std::fs::File;
 use std::io::{IsTerminal, Write};
@@ -23,8 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const AFTER: &str = "\
 The file is CSV (RFC 4180) with a header: sku,name,unit_price_minor,currency and, if the stock is to be set, available, in any
-order. An empty `available` leaves the article's stock as it is. Nothing is imported when any row is bad. Importing the same file
-again changes nothing, so one that was interrupted is simply repeated.
+order. An empty `available` leaves the article's stock as it is. Nothing is imported when any row is bad. One that was interrupted
+is repeated: prices and counts are then again what the file says, whatever was sold in between.
 
 Exit status:
   0  it is imported, or, with --check, could be
@@ -140,7 +140,8 @@ fn refused(service: Service, error: ClientError, rows: &[&Row]) -> Failure {
         Some(format!("line {}: {why}", rows.get(place.parse::<usize>().ok()?)?.line))
     };
     let lines: Vec<String> = problem.errors.iter().filter_map(by_line).take(TOLD).collect();
-    if lines.is_empty() { error.into() } else { Failure::Failed(format!("{service} refused {}", lines.join("; "))) }
+    let why = if lines.is_empty() { error.to_string() } else { format!("{service} refused {}", lines.join("; ")) };
+    Failure::Failed(format!("{why}; what is imported stays so: repeat the command to import the rest"))
 }
 
 /// How far it is, where somebody looks.
