@@ -35,6 +35,7 @@ impl Gateway {
             .env("GATEWAY_KEYS", world.stack.public_keys())
             .env("GATEWAY_SOCKET", world.stack.servers().data().join(format!("gateway-{port}.sock")))
             .env("GATEWAY_RATE", rate.to_string())
+            .env("GATEWAY_AT_ONCE", "1000")
             .env("GATEWAY_LOOK_S", "0.2")
             .env("ORDER", host(Service::Order)?)
             .env("PAYMENT", host(Service::Payment)?)
@@ -179,11 +180,11 @@ async fn a_token_that_is_not_good_does_not_even_reach_a_service() -> Outcome {
 #[tokio::test]
 async fn who_asks_too_much_is_told_so_and_others_are_not() -> Outcome {
     let world = World::start().await?;
-    let gateway = Gateway::before(&world, 60).await?;
+    let gateway = Gateway::before(&world, 200).await?;
     let (anna, otto) = (world.stack.token_of("anna").await?, world.stack.token_of("otto").await?);
     let ask = || gateway.http.get(format!("{}/products", gateway.url)).bearer_auth(&anna).send();
     let mut refused = 0;
-    for answer in join_all((0..150).map(|_| ask())).await {
+    for answer in join_all((0..400).map(|_| ask())).await {
         let answer = answer?;
         match answer.status().as_u16() {
             200 => {}
@@ -194,7 +195,7 @@ async fn who_asks_too_much_is_told_so_and_others_are_not() -> Outcome {
             other => return Err(format!("{other}").into()),
         }
     }
-    assert!(refused > 0, "150 at once are more than 60 in ten seconds");
+    assert!(refused > 0, "400 are more than 200 in ten seconds");
     assert_eq!(gateway.get("/products", Some(&otto)).await?.0, 200, "he has asked for nothing yet");
     world.assert_consistent().await
 }
