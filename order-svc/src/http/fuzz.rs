@@ -34,7 +34,9 @@ fn placed(prices: &BTreeMap<String, Price>, body: &[u8]) -> &'static str {
         .iter()
         .map(|item| WantedLine { sku: text(&item["sku"]), quantity: item["quantity"].as_i64().expect("a number") })
         .collect();
-    let [customer, currency, method] = ["customer_id", "currency", "payment_method"].map(|field| text(&order[field]));
+    // Who is not named is the caller.
+    let customer = order.get("customer_id").map_or_else(|| "anna".to_owned(), text);
+    let [currency, method] = ["currency", "payment_method"].map(|field| text(&order[field]));
     let wrong = check(&customer, &currency, &method, &lines);
     if !wrong.is_empty() {
         assert!(wrong.len() <= 500 && wrong.iter().all(|sentence| sentence.len() < 30_000));

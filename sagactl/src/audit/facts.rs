@@ -140,6 +140,11 @@ pub(super) struct Facts {
 }
 
 impl Saga {
+    /// Has the provider given something back?
+    fn given_back(&self) -> bool {
+        self.intents.iter().any(|intent| intent.refunded_minor > 0)
+    }
+
     /// One service's guard rows.
     pub(super) fn guards_at(&self, at: Database) -> impl Iterator<Item = &Guard> {
         self.guards.iter().filter(move |guard| guard.at == at)
@@ -202,13 +207,13 @@ impl Facts {
     }
 
     /// Drops sagas whose order was placed after the orders were read, and lets orders be on their way back of which a
-    /// participant's snapshot knows a return that was asked for after that.
+    /// participant's snapshot, or the provider's ledger, which is read last, knows a return that was asked for after that.
     pub(super) async fn forget_later(&mut self, snapshot: &Snapshot<'_>) -> Result<(), AuditError> {
         self.forget_later_orders(snapshot).await?;
         let unknown = |saga: &Saga| {
             let paid_back = saga.payment.as_ref().is_some_and(|payment| payment.return_id.is_some());
             let put_back = saga.reservations.as_ref().is_some_and(|found| found.returned > 0);
-            (paid_back || put_back) && saga.order.as_ref().is_some_and(|order| order.return_id.is_none())
+            (paid_back || put_back || saga.given_back()) && saga.order.as_ref().is_some_and(|order| order.return_id.is_none())
         };
         let early: Vec<Uuid> = self.sagas.iter().filter(|(_, saga)| unknown(saga)).map(|(id, _)| *id).collect();
         if early.is_empty() {
@@ -216,9 +221,15 @@ impl Facts {
         }
         let later = "SELECT order_id, id FROM returns WHERE order_id = ANY($1)";
         for row in snapshot.query("returns asked for meanwhile", later, &[(&early, Type::UUID_ARRAY)]).await? {
-            if let Some(order) = self.sagas.get_mut(&row.get::<_, Uuid>(0)).and_then(|saga| saga.order.as_mut()) {
+            let Some(saga) = self.sagas.get_mut(&row.get::<_, Uuid>(0)) else { continue };
+            let given_back = saga.given_back();
+            if let Some(order) = &mut saga.order {
                 order.return_id = Some(row.get(1));
                 order.status = "returning".to_owned();
+            }
+            if let Some(payment) = saga.payment.as_mut().filter(|payment| given_back && payment.status == "charged") {
+                payment.return_id = Some(row.get(1));
+                payment.status = "refunding".to_owned();
             }
         }
         Ok(())
