@@ -39,6 +39,7 @@ async fn sagactl(world: &World, arguments: &[&str]) -> Result<Output, Box<dyn st
     let folder = test.ancestors().nth(2).ok_or("the test is in target/debug/deps")?;
     let mut command = Command::new(folder.join("sagactl"));
     command.args(arguments).env_remove("ORDERSAGA_DATA");
+    command.env("ORDERSAGA_TOKEN", world.stack.token());
     for (variable, service) in [("ORDER_URL", Service::Order), ("INVENTORY_URL", Service::Inventory)] {
         command.env(variable, world.stack.url(service)?);
     }

@@ -213,7 +213,8 @@ impl Facts {
         let unknown = |saga: &Saga| {
             let paid_back = saga.payment.as_ref().is_some_and(|payment| payment.return_id.is_some());
             let put_back = saga.reservations.as_ref().is_some_and(|found| found.returned > 0);
-            (paid_back || put_back || saga.given_back()) && saga.order.as_ref().is_some_and(|order| order.return_id.is_none())
+            (paid_back || put_back || saga.given_back())
+                && saga.order.as_ref().is_some_and(|order| order.return_id.is_none())
         };
         let early: Vec<Uuid> = self.sagas.iter().filter(|(_, saga)| unknown(saga)).map(|(id, _)| *id).collect();
         if early.is_empty() {
