@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sagactl::stack::Program;
 
-/// Answers every request with its own environment; ends with status 3 when asked for `/exit`, and at once when told to `FAIL`.
+/// Answers every request with its own environment, but one for a token with a token; ends with status 3 when asked for `/exit`, and at once when told to `FAIL`.
 const STAND_IN: &str = r#"
 use std::io::{Read, Write};
 fn main() {
@@ -22,8 +22,12 @@ fn main() {
         if request[..length].starts_with(b"GET /exit ") {
             std::process::exit(3);
         }
-        let env: String = std::env::vars().map(|(name, value)| format!("{name}={value}\n")).collect();
-        let _ = write!(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{env}", env.len());
+        let answer: String = if request[..length].starts_with(b"POST /tokens ") {
+            String::from("{\"access_token\":\"t\",\"token_type\":\"Bearer\",\"expires_in\":60}")
+        } else {
+            std::env::vars().map(|(name, value)| format!("{name}={value}\n")).collect()
+        };
+        let _ = write!(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{answer}", answer.len());
     }
 }
 "#;

@@ -196,8 +196,14 @@ mod tests {
             })
         };
         let failure = refused(Service::Order, problem(&["[0].name: too plain"]), &[&row]);
-        assert_eq!(failure.to_string(), "order-svc refused line 17: name: too plain");
+        assert_eq!(
+            failure.to_string(),
+            "order-svc refused line 17: name: too plain; what is imported stays so: repeat the command to import the rest"
+        );
         let failure = refused(Service::Order, problem(&[]), &[&row]);
-        assert_eq!(failure.to_string(), "order-svc answered 422 Unprocessable Entity: no");
+        assert_eq!(
+            failure.to_string(),
+            "order-svc answered 422 Unprocessable Entity: no; what is imported stays so: repeat the command to import the rest"
+        );
     }
 }

@@ -54,9 +54,14 @@ impl Sheet {
     ///
     /// # Errors
     /// When it cannot be read, or its first line is no header: what its rows mean is not known then.
-    pub(super) fn read(file: impl Read) -> Result<Self, String> {
+    pub(super) fn read(mut file: impl Read) -> Result<Self, String> {
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(|error| error.to_string())?;
+        // The reader says the line before, where lines end with two characters.
+        let carriage_returns = |at: usize| text.get(at) == Some(&b'\r') && text.get(at + 1) == Some(&b'\n');
+        let text: Vec<u8> = (0..text.len()).filter(|at| !carriage_returns(*at)).map(|at| text[at]).collect();
         // A row of another length is a bad row, not the end of reading.
-        let mut reader = ReaderBuilder::new().flexible(true).from_reader(file);
+        let mut reader = ReaderBuilder::new().flexible(true).from_reader(text.as_slice());
         let header = Header::read(reader.byte_headers().map_err(|error| error.to_string())?)?;
         let (mut sheet, mut lines, mut record) = (Self::default(), HashMap::new(), ByteRecord::new());
         while reader.read_byte_record(&mut record).map_err(|error| error.to_string())? {
