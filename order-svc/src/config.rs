@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use saga_common::Settings;
+use saga_common::config::{SettingError, secret};
 use std::path::PathBuf;
 
 /// Takes the orders of the order system, and owns their sagas.
@@ -37,6 +38,18 @@ pub struct Config {
     #[arg(long, env = "READ_CACHE_MS", default_value_t = 1_000)]
     pub read_cache_ms: u64,
 
+    /// Redis or Valkey through which replicas share what they have read, `redis://[user:password@]host:port`; none needed.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    pub redis_url: Option<String>,
+
+    /// File that holds this URL instead.
+    #[arg(long, env = "REDIS_URL_FILE")]
+    pub redis_url_file: Option<PathBuf>,
+
+    /// Milliseconds within which it must answer; else the database is read, and it is left alone for a second.
+    #[arg(long, env = "REDIS_TIMEOUT_MS", default_value_t = 50)]
+    pub redis_timeout_ms: u64,
+
     /// Bearer token with the role `service`, shown to the other services when they are asked.
     #[arg(long, env = "PEER_TOKEN", hide_env_values = true)]
     pub peer_token: Option<String>,
@@ -44,4 +57,15 @@ pub struct Config {
     /// File that holds this token instead; read each time, so that it can be renewed.
     #[arg(long, env = "PEER_TOKEN_FILE")]
     pub peer_token_file: Option<PathBuf>,
+}
+
+impl Config {
+    /// Where replicas share what they have read, if they do. An empty URL is none.
+    pub(crate) fn redis_url(&self) -> Result<Option<String>, SettingError> {
+        let given = self.redis_url.as_deref().filter(|url| !url.is_empty());
+        if given.is_none() && self.redis_url_file.is_none() {
+            return Ok(None);
+        }
+        secret("REDIS_URL", given, self.redis_url_file.as_ref()).map(Some)
+    }
 }

@@ -67,7 +67,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     service.spawn(|_| prices::answer_together(loop_reads, asked));
     let (peers, required) = (peers::Peers::new(&config), config.participants.clone());
     service.spawn(|stop| maps::check(required, peers.clone(), stop));
-    let routes =
-        http::routes(http::Shop::new(&config, service.reads(), service.saga(), prices, placements, watch, peers));
-    service.serve(LISTEN, routes).await
+    let (reads, saga) = (service.reads(), service.saga());
+    let shop = http::Shop::new(&config, reads, saga, prices, placements, watch, peers)?;
+    service.serve(LISTEN, http::routes(shop)).await
 }

@@ -143,6 +143,14 @@ pub enum SettingError {
         "JWT_KEYS is not set: the file or URL of the public keys that tokens are signed with (AUTH=off lets everybody in, on a loopback address)"
     )]
     MissingKeys,
+    /// What is given is none of what is asked for. It is not repeated: there may be a password in it.
+    #[error("{name}: {why}")]
+    Invalid {
+        /// The setting.
+        name: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Everybody would be let in who can reach this address.
     #[error("AUTH=off lets everybody in, so it works on a loopback address only, not on {0}")]
     OpenToAll(SocketAddr),

@@ -1,12 +1,17 @@
 //! Orders that are read from memory: fast, and never older than they may be.
 
-use crate::world::{MUG, Outcome, World, order};
+use crate::world::{Fallible, MUG, Outcome, World, order};
 use futures::future::join_all;
 use reqwest::{Client, Response};
 use sagactl::client::{OrderStatus, Service};
-use sagactl::stack::StackOptions;
+use sagactl::stack::{Servers, StackOptions, eventually};
 use serde_json::{Value, json};
+use std::process::Stdio;
 use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use uuid::Uuid;
 
 /// What no answer without `If-None-Match` may be older than.
 const OLDEST: Duration = Duration::from_secs(1);
@@ -54,7 +59,17 @@ async fn an_orders_version_grows_and_who_has_it_gets_no_body() -> Outcome {
 
 #[tokio::test]
 async fn a_replica_that_was_told_nothing_is_never_older_than_a_second_or_than_what_the_caller_has_seen() -> Outcome {
-    let world = World::with(StackOptions::unique().replicas(Service::Order, 2)).await?;
+    never_too_old(StackOptions::unique()).await
+}
+
+#[tokio::test]
+async fn nor_is_one_that_shares_what_it_reads_through_redis() -> Outcome {
+    let redis = Redis::start().await?;
+    never_too_old(StackOptions::unique().env(Service::Order, "REDIS_URL", &redis.url)).await
+}
+
+async fn never_too_old(options: StackOptions) -> Outcome {
+    let world = World::with(options.replicas(Service::Order, 2)).await?;
     let http = world.stack.http();
     let id = world.place(&order("anna", MUG, 1, "wallet")).await?.id;
     world.client.wait_closed(id, crate::world::LIMIT).await?;
@@ -91,11 +106,7 @@ async fn a_crowd_that_asks_for_one_order_costs_one_read() -> Outcome {
     let id = world.place(&order("anna", MUG, 1, "wallet")).await?.id;
     world.ends(id, OrderStatus::Confirmed).await?;
     let base = world.stack.url(Service::Order)?;
-    let reads = async || -> crate::world::Fallible<f64> {
-        let text = http.get(format!("{base}/metrics")).send().await?.text().await?;
-        Ok(text.lines().find_map(|line| line.strip_prefix("order_reads_total ")?.parse().ok()).unwrap_or(0.0))
-    };
-    let before = reads().await?;
+    let before = metric(&http, &base, "order_reads_total").await?;
     let url = format!("{base}/orders/{id}");
     let begun = std::time::Instant::now();
     let crowd = join_all((0..300).map(|_| get(&http, &url, None))).await;
@@ -104,7 +115,98 @@ async fn a_crowd_that_asks_for_one_order_costs_one_read() -> Outcome {
         assert_eq!(answer?.status(), 200);
     }
     // One a second, and one for the second that had begun.
-    let cost = reads().await? - before;
+    let cost = metric(&http, &base, "order_reads_total").await? - before;
     assert!(cost <= seconds + 2.0, "{cost} reads in {seconds} s");
+    world.assert_consistent().await
+}
+
+async fn metric(http: &Client, base: &str, name: &str) -> Fallible<f64> {
+    let text = http.get(format!("{base}/metrics")).send().await?.text().await?;
+    let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+    Ok(text.lines().find_map(value).unwrap_or(0.0))
+}
+
+/// One Redis for what the replicas have read.
+struct Redis {
+    url: String,
+    address: String,
+    _process: Option<Child>,
+}
+
+impl Redis {
+    async fn start() -> Fallible<Self> {
+        let port = Servers::shared().await?.take_port()?;
+        let mut redis =
+            Self { url: format!("redis://127.0.0.1:{port}"), address: format!("127.0.0.1:{port}"), _process: None };
+        redis.run().await?;
+        Ok(redis)
+    }
+
+    async fn run(&mut self) -> Outcome {
+        let port = self.address.rsplit(':').next().unwrap_or_default();
+        let process = Command::new("redis-server")
+            .args(["--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no"])
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn();
+        self._process = Some(
+            process.map_err(|error| format!("redis-server is not there (apt-get install redis-server): {error}"))?,
+        );
+        eventually("Redis answers", || async { Ok(self.tell("PING").await.ok().filter(|it| it == "+PONG")) }).await?;
+        Ok(())
+    }
+
+    /// One command, as a person would type it.
+    async fn tell(&self, command: &str) -> Fallible<String> {
+        let mut connection = BufReader::new(TcpStream::connect(&self.address).await?);
+        connection.write_all(format!("{command}\r\n").as_bytes()).await?;
+        let mut line = String::new();
+        connection.read_line(&mut line).await?;
+        Ok(line.trim_end().to_owned())
+    }
+}
+
+#[tokio::test]
+async fn what_one_replica_has_read_another_need_not_unless_redis_is_silent() -> Outcome {
+    let mut redis = Redis::start().await?;
+    // Longer than a slow machine takes: what the usual times are for is tested above.
+    let settings = [("READ_CACHE_MS", "600000"), ("REDIS_TIMEOUT_MS", "2000"), ("REDIS_URL", &redis.url)];
+    let options = StackOptions::unique().replicas(Service::Order, 2);
+    let options = settings.iter().fold(options, |options, (name, value)| options.env(Service::Order, name, value));
+    let world = World::with(options).await?;
+    let http = world.stack.http();
+    let (here, there) = (world.stack.url(Service::Order)?, world.stack.url((Service::Order, 1))?);
+    let placed = world.place_all(&[(); 4].map(|()| order("anna", MUG, 1, "wallet"))).await?;
+    // Not over HTTP, where they would be remembered as they are on the way.
+    let database = world.database(Service::Order).await?;
+    eventually("all orders are closed", || async {
+        let open = database.query_one("select count(*) from orders where closed_at is null", &[]).await?;
+        Ok((open.get::<_, i64>(0) == 0).then_some(()))
+    })
+    .await?;
+    let cost_there = async |id: Uuid| -> Fallible<f64> {
+        let first: Value = get(&http, &format!("{here}/orders/{id}"), None).await?.json().await?;
+        let before = metric(&http, &there, "order_reads_total").await?;
+        let second: Value = get(&http, &format!("{there}/orders/{id}"), None).await?.json().await?;
+        assert_eq!(first, second);
+        Ok(metric(&http, &there, "order_reads_total").await? - before)
+    };
+    assert_eq!(cost_there(placed[0]).await?, 0.0, "the other replica has read it");
+    assert_eq!(redis.tell("CLIENT PAUSE 600000 ALL").await?, "+OK");
+    assert_eq!(cost_there(placed[1]).await?, 1.0, "Redis takes requests and answers none");
+    assert_eq!(redis.tell("CLIENT UNPAUSE").await?, "+OK");
+    redis.tell("SHUTDOWN NOSAVE").await?;
+    assert_eq!(cost_there(placed[2]).await?, 1.0, "there is no Redis");
+    redis.run().await?;
+    let misses = "order_shared_reads_total{outcome=\"miss\"}";
+    for replica in [&here, &there] {
+        let before = metric(&http, replica, misses).await?;
+        eventually("the replica asks Redis again", || async {
+            get(&http, &format!("{replica}/orders/{}", Uuid::now_v7()), None).await?;
+            Ok((metric(&http, replica, misses).await? > before).then_some(()))
+        })
+        .await?;
+    }
+    assert_eq!(cost_there(placed[3]).await?, 0.0, "Redis is back");
     world.assert_consistent().await
 }

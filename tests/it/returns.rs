@@ -124,17 +124,13 @@ async fn a_status_is_given_in_its_order_and_the_same_again_says_nothing() -> Out
 
 #[tokio::test]
 async fn an_order_is_not_shipped_before_its_stock_has_left_the_shelf() -> Outcome {
-    let world = World::start().await?;
-    world.stack.pause(Service::Payment)?;
-    let id = world.place(&order("anna", MUG, 1, "wallet")).await?.id;
-    eventually("the reservation", || async { Ok((world.client.stock(MUG).await?.reserved == 1).then_some(())) })
-        .await?;
-    world.stack.pause(Service::Inventory)?;
-    world.stack.resume(Service::Payment)?;
+    let world = World::with(StackOptions::unique().env_all("FAULTS", "on")).await?;
+    let holding = world.client.clone().with_faults(Some("inventory-svc/before-begin@order.confirmed=hold".to_owned()));
+    let id = holding.place_order(&order("anna", MUG, 1, "wallet"), None, None).await?.order.id;
     world.ends(id, OrderStatus::Confirmed).await?;
     let (status, why) = refusal(world.client.set_order_status(id, &OrderStatus::Shipped).await);
     assert!(status == Some(409) && why.contains("still being taken from the shelf"), "{why}");
-    world.stack.resume(Service::Inventory)?;
+    assert_eq!(world.client.release(Service::Inventory, id).await?, 1);
     world.client.wait_closed(id, LIMIT).await?;
     world.client.set_order_status(id, &OrderStatus::Shipped).await?;
     world.assert_consistent().await

@@ -89,7 +89,7 @@ impl Post {
         match &self.by {
             Way::Smtp(smtp) => hand_over(smtp, message).await,
             Way::Files(folder) => {
-                let kept = keep(folder, mail, &message.formatted()).await;
+                let kept = keep(folder, mail, message.formatted()).await;
                 kept.map_err(|error| Unsent::NotNow(format!("the file cannot be written: {error}")))
             }
         }
@@ -135,10 +135,11 @@ fn is_about_the_recipient(said: &str) -> bool {
 }
 
 /// Nobody sees half a file.
-async fn keep(folder: &Path, mail: &Mail, text: &[u8]) -> std::io::Result<()> {
+async fn keep(folder: &Path, mail: &Mail, text: Vec<u8>) -> std::io::Result<()> {
     let begun = folder.join(format!("{}.{}.begun", mail.message_id, mail.attempt));
-    tokio::fs::write(&begun, text).await?;
-    tokio::fs::rename(&begun, folder.join(format!("{}.eml", mail.message_id))).await
+    let kept = folder.join(format!("{}.eml", mail.message_id));
+    let written = move || std::fs::write(&begun, text).and_then(|()| std::fs::rename(&begun, kept));
+    tokio::task::spawn_blocking(written).await?
 }
 
 #[cfg(test)]

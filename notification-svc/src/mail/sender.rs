@@ -4,11 +4,13 @@
 use super::post::Unsent;
 use super::{Mail, Post};
 use crate::store;
-use futures::future::join_all;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use saga_common::retry::{Decision, Patience, RetryPolicy};
 use sqlx::PgPool;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const OBSERVE_EVERY: Duration = Duration::from_secs(5);
@@ -36,31 +38,53 @@ pub(crate) async fn deliver(pool: PgPool, post: Post, stop: CancellationToken) {
             tracing::warn!(%error, "e-mails cannot be looked for");
             Vec::new()
         });
-        join_all(mails.iter().map(|mail| send_one(&pool, &post, mail))).await;
+        send_all(&pool, &post, &mails).await;
         if mails.len() < AT_ONCE {
             tokio::select! { () = tokio::time::sleep(LOOK_EVERY) => {}, () = stop.cancelled() => {} }
         }
     }
 }
 
-/// Sends one and notes what became of it at once, whatever becomes of the others.
-async fn send_one(pool: &PgPool, post: &Post, mail: &Mail) {
+/// Sends them at the same time, and notes what became of each as soon as it is known, together with what is known by then of the
+/// others: a commit for each e-mail would cost the database more than an order does.
+async fn send_all(pool: &PgPool, post: &Post, mails: &[Mail]) {
+    let sending: FuturesUnordered<_> = mails.iter().map(async |mail| (mail, send_one(post, mail).await)).collect();
+    let mut ended = sending.ready_chunks(AT_ONCE);
+    while let Some(ended) = ended.next().await {
+        let (sent, unsent): (Vec<_>, Vec<_>) = ended.into_iter().partition(|(_, ended)| ended.is_ok());
+        if !sent.is_empty() {
+            let sent: Vec<_> = sent.iter().map(|(mail, _)| mail.message_id).collect();
+            noted("sent", &sent, store::sent(pool, &sent).await);
+        }
+        for (mail, why) in unsent.into_iter().filter_map(|(mail, ended)| Some((mail, ended.err()?))) {
+            note_unsent(pool, mail, why).await;
+        }
+    }
+}
+
+async fn send_one(post: &Post, mail: &Mail) -> Result<(), Unsent> {
     let too_long = |_| Err(Unsent::NotNow(format!("it took longer than {} s", SEND_LIMIT.as_secs())));
-    let ended = tokio::time::timeout(SEND_LIMIT, post.send(mail)).await.unwrap_or_else(too_long);
-    let (outcome, noted) = match ended {
-        Ok(()) => ("sent", store::sent(pool, &[mail.message_id]).await),
-        Err(Unsent::Refused(why)) => {
+    tokio::time::timeout(SEND_LIMIT, post.send(mail)).await.unwrap_or_else(too_long)
+}
+
+async fn note_unsent(pool: &PgPool, mail: &Mail, why: Unsent) {
+    let ids = [mail.message_id];
+    match why {
+        Unsent::Refused(why) => {
             tracing::warn!(message.id = %mail.message_id, why, "an e-mail is refused");
-            ("refused", store::refused(pool, mail.message_id, &kept(&why)).await)
+            noted("refused", &ids, store::refused(pool, mail.message_id, &kept(&why)).await);
         }
-        Err(Unsent::NotNow(why)) => {
+        Unsent::NotNow(why) => {
             tracing::debug!(message.id = %mail.message_id, attempt = mail.attempt, why, "an e-mail waits");
-            ("failed", store::postpone(pool, mail, &kept(&why), wait(mail.attempt)).await)
+            noted("failed", &ids, store::postpone(pool, mail, &kept(&why), wait(mail.attempt)).await);
         }
-    };
-    metrics::counter!("notification_mails_total", "outcome" => outcome).increment(1);
+    }
+}
+
+fn noted(outcome: &'static str, mails: &[Uuid], noted: Result<(), sqlx::Error>) {
+    metrics::counter!("notification_mails_total", "outcome" => outcome).increment(mails.len() as u64);
     if let Err(error) = noted {
-        tracing::warn!(message.id = %mail.message_id, %error, outcome, "what became of an e-mail cannot be noted: it is sent once more");
+        tracing::warn!(?mails, %error, outcome, "what became of e-mails cannot be noted: they are sent once more");
     }
 }
 

@@ -6,14 +6,14 @@ use crate::status::{Status, UnknownStatus};
 use chrono::{DateTime, Utc};
 use order_contracts::{CustomerId, OrderId, PaymentMethod, ReturnId, ReturnRequested, Sku};
 use saga_common::http::{Caller, Problem, Reply};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use std::collections::HashMap;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// An order.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(super) struct Order {
     /// The order, which is its saga.
     pub(super) id: Uuid,
@@ -50,7 +50,7 @@ pub(super) struct Order {
 pub(super) const LAST_VERSION: u64 = 9_000;
 
 /// The return of an order.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(super) struct Return {
     /// The return, which is a saga of its own.
     pub(super) id: Uuid,
@@ -68,7 +68,7 @@ pub(super) struct Return {
 }
 
 /// One line.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(super) struct Item {
     /// The article.
     pub(super) sku: String,
@@ -79,7 +79,7 @@ pub(super) struct Item {
 }
 
 /// Answers to a cancellation.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(super) struct Answers {
     /// All who must.
     pub(super) required: Vec<String>,

@@ -10,6 +10,7 @@ mod orders;
 mod place;
 mod products;
 mod recent;
+mod shared_reads;
 mod timeline;
 
 use crate::Config;
@@ -20,6 +21,8 @@ use crate::prices::Prices;
 use crate::watch::Watch;
 use recent::Recent;
 use saga_common::Saga;
+use saga_common::config::SettingError;
+use shared_reads::SharedReads;
 use sqlx::PgPool;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,10 +54,11 @@ impl Shop {
         placements: Placements,
         watch: Watch,
         peers: Peers,
-    ) -> Self {
+    ) -> Result<Self, SettingError> {
         let (keys, required_answers) = (Keys::default(), Arc::new(config.participants.clone()));
-        let recent = Recent::new(reads.clone(), Duration::from_millis(config.read_cache_ms));
-        Self { reads, saga, prices, placements, watch, keys, required_answers, recent, peers }
+        let oldest = Duration::from_millis(config.read_cache_ms);
+        let recent = Recent::new(reads.clone(), oldest, SharedReads::of(config)?);
+        Ok(Self { reads, saga, prices, placements, watch, keys, required_answers, recent, peers })
     }
 }
 

@@ -1,8 +1,11 @@
 //! Orders that were read a moment ago: many who ask for the same order cost one read of the database, and nobody is answered with
-//! what was true more than a second ago. Each replica has its own; none of them has to be told of anything.
+//! what was true more than a second ago. Each replica has its own; none of them has to be told of anything. With a Redis they share
+//! what they have read.
 
 use super::body::{self, Order};
+use super::shared_reads::SharedReads;
 use axum::http::{HeaderMap, HeaderValue, header};
+use moka::Expiry;
 use moka::future::Cache;
 use saga_common::http::{Problem, Reply};
 use sqlx::PgPool;
@@ -17,6 +20,8 @@ const KEPT: u64 = 10_000;
 pub(super) struct Recent {
     reads: PgPool,
     orders: Cache<Uuid, Arc<Read>>,
+    /// What other replicas have read.
+    shared: Option<SharedReads>,
     /// When this replica last changed an order: what was read before is not shown any more, also if it arrives later.
     changed: Cache<Uuid, Instant>,
     /// Zero: nothing is kept.
@@ -27,15 +32,35 @@ pub(super) struct Recent {
 pub(super) struct Read {
     pub(super) order: Order,
     pub(super) version: u64,
-    at: Instant,
+    /// When it was asked for.
+    pub(super) at: Instant,
+}
+
+impl Read {
+    pub(super) fn new(order: Order, at: Instant) -> Self {
+        Self { version: order.version(), order, at }
+    }
+}
+
+/// Kept until it is too old, from when it was asked for: the next who ask then share one answer again.
+struct UntilTooOld(Duration);
+
+impl Expiry<Uuid, Arc<Read>> for UntilTooOld {
+    fn expire_after_create(&self, _: &Uuid, read: &Arc<Read>, _: Instant) -> Option<Duration> {
+        Some(self.0.saturating_sub(read.at.elapsed()))
+    }
+
+    fn expire_after_update(&self, id: &Uuid, read: &Arc<Read>, at: Instant, _: Option<Duration>) -> Option<Duration> {
+        self.expire_after_create(id, read, at)
+    }
 }
 
 impl Recent {
-    pub(super) fn new(reads: PgPool, oldest: Duration) -> Self {
-        let orders = Cache::builder().max_capacity(KEPT).time_to_live(oldest).build();
+    pub(super) fn new(reads: PgPool, oldest: Duration, shared: Option<SharedReads>) -> Self {
+        let orders = Cache::builder().max_capacity(KEPT).expire_after(UntilTooOld(oldest)).build();
         // Longer than anything that was read before can be shown.
         let changed = Cache::builder().max_capacity(KEPT).time_to_live(2 * oldest).build();
-        Self { reads, orders, changed, oldest }
+        Self { reads, orders, shared, changed, oldest }
     }
 
     /// An order not older than a second, nor than what this replica has made of it.
@@ -43,13 +68,13 @@ impl Recent {
         if self.oldest.is_zero() {
             return load(&self.reads, id).await;
         }
-        let found = self.shared(id).await?;
+        let found = self.together(id).await?;
         if self.is_good(id, &found).await { Ok(found) } else { self.get_anew(id).await }
     }
 
     /// An order as it is now: for who has seen a later version than there is in memory.
     pub(super) async fn get_anew(&self, id: Uuid) -> Reply<Arc<Read>> {
-        let read = load(&self.reads, id).await?;
+        let read = self.load_for_all(id).await?;
         self.orders.insert(id, Arc::clone(&read)).await;
         Ok(read)
     }
@@ -58,6 +83,9 @@ impl Recent {
     pub(super) async fn changed(&self, id: Uuid) {
         self.changed.insert(id, Instant::now()).await;
         self.orders.invalidate(&id).await;
+        if let Some(shared) = &self.shared {
+            shared.forget(id).await;
+        }
     }
 
     /// The time of asking counts, not that of the answer.
@@ -67,8 +95,27 @@ impl Recent {
     }
 
     /// All who ask at once share one answer of the database.
-    async fn shared(&self, id: Uuid) -> Reply<Arc<Read>> {
-        self.orders.try_get_with(id, load(&self.reads, id)).await.map_err(|problem: Arc<Problem>| (*problem).clone())
+    async fn together(&self, id: Uuid) -> Reply<Arc<Read>> {
+        self.orders.try_get_with(id, self.find(id)).await.map_err(|problem: Arc<Problem>| (*problem).clone())
+    }
+
+    /// From another replica, if this one has not just changed it; else from the database.
+    async fn find(&self, id: Uuid) -> Reply<Arc<Read>> {
+        if let Some(shared) = &self.shared
+            && !self.changed.contains_key(&id)
+            && let Some(read) = shared.get(id).await
+        {
+            return Ok(read);
+        }
+        self.load_for_all(id).await
+    }
+
+    async fn load_for_all(&self, id: Uuid) -> Reply<Arc<Read>> {
+        let read = load(&self.reads, id).await?;
+        if let Some(shared) = &self.shared {
+            shared.put(&read).await;
+        }
+        Ok(read)
     }
 }
 
@@ -76,7 +123,7 @@ async fn load(reads: &PgPool, id: Uuid) -> Reply<Arc<Read>> {
     metrics::counter!("order_reads_total").increment(1);
     let at = Instant::now();
     let order = body::load(reads, id).await?;
-    Ok(Arc::new(Read { version: order.version(), order, at }))
+    Ok(Arc::new(Read::new(order, at)))
 }
 
 /// What `If-None-Match` says that the caller has: the newest version, or whatever there is.

@@ -1,0 +1,103 @@
+//! Orders that another replica has read a moment ago, in a Redis (or Valkey) that the replicas share. It is asked for what this
+//! replica has not in memory; what it does not answer at once, the database does.
+
+use super::body::Order;
+use super::recent::Read;
+use crate::Config;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{AsyncCommands, Client, RedisError};
+use saga_common::config::SettingError;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// For how long a Redis that did not answer is not asked again, so that it slows down one read a second at most.
+const LEFT_ALONE: Duration = Duration::from_secs(1);
+
+/// What the replicas have read.
+pub(super) struct SharedReads {
+    redis: ConnectionManager,
+    answer_within: Duration,
+    oldest: Duration,
+    silent: Mutex<Option<Instant>>,
+}
+
+impl SharedReads {
+    /// As the settings say. Connects when it is first asked.
+    pub(super) fn of(config: &Config) -> Result<Option<Self>, SettingError> {
+        let Some(url) = config.redis_url()? else { return Ok(None) };
+        let answer_within = Duration::from_millis(config.redis_timeout_ms);
+        let patience =
+            ConnectionManagerConfig::new().set_number_of_retries(1).set_response_timeout(Some(answer_within));
+        let redis = Client::open(url).and_then(|client| ConnectionManager::new_lazy_with_config(client, patience));
+        let redis = redis.map_err(|error| SettingError::Invalid { name: "REDIS_URL", why: error.to_string() })?;
+        let oldest = Duration::from_millis(config.read_cache_ms);
+        Ok(Some(Self { redis, answer_within, oldest, silent: Mutex::default() }))
+    }
+
+    /// An order as some replica has read it, with the time at which it must have asked for it at the latest.
+    pub(super) async fn get(&self, id: Uuid) -> Option<Arc<Read>> {
+        let asked = Instant::now();
+        let mut redis = self.redis.clone();
+        let mut both = redis::pipe();
+        both.get(self.key(id)).pttl(self.key(id));
+        let (text, left_ms): (Option<Vec<u8>>, i64) = self.answer(both.query_async(&mut redis)).await?;
+        let read = text.and_then(|text| self.read(id, &text, left_ms, asked));
+        count(if read.is_some() { "hit" } else { "miss" });
+        read
+    }
+
+    /// Tells the others. It is forgotten when it is too old to be shown.
+    pub(super) async fn put(&self, read: &Read) {
+        let left_ms = u64::try_from(self.oldest.saturating_sub(read.at.elapsed()).as_millis()).unwrap_or(u64::MAX);
+        let Ok(text) = serde_json::to_vec(&read.order) else { return };
+        if left_ms > 0 {
+            let mut redis = self.redis.clone();
+            let _: Option<()> = self.answer(redis.pset_ex(self.key(read.order.id), text, left_ms)).await;
+        }
+    }
+
+    /// The order has changed. If this is lost, what is kept is soon too old by itself.
+    pub(super) async fn forget(&self, id: Uuid) {
+        let mut redis = self.redis.clone();
+        let _: Option<()> = self.answer(redis.del(self.key(id))).await;
+    }
+
+    /// What a newer or an older release wrote may not be readable: then it is not there.
+    fn read(&self, id: Uuid, text: &[u8], left_ms: i64, asked: Instant) -> Option<Arc<Read>> {
+        let left = Duration::from_millis(u64::try_from(left_ms).ok()?);
+        let order: Order = serde_json::from_slice(text).ok()?;
+        let at = asked.checked_sub(self.oldest.checked_sub(left)?)?;
+        (order.id == id).then(|| Arc::new(Read::new(order, at)))
+    }
+
+    /// The age of an entry follows from the time it has left: replicas that keep orders for different times do not share them.
+    fn key(&self, id: Uuid) -> String {
+        format!("ordersaga:order:{}:{id}", self.oldest.as_millis())
+    }
+
+    async fn answer<T>(&self, asking: impl Future<Output = Result<T, RedisError>>) -> Option<T> {
+        if self.silent_since().is_some_and(|silent| silent.elapsed() < LEFT_ALONE) {
+            return None;
+        }
+        let why = match tokio::time::timeout(self.answer_within, asking).await {
+            Ok(Ok(answer)) => return Some(answer),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} ms", self.answer_within.as_millis()),
+        };
+        tracing::debug!(why, "the shared cache is not there: orders are read from the database");
+        *self.silent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        count("silent");
+        None
+    }
+
+    fn silent_since(&self) -> Option<Instant> {
+        // One value: it cannot be left half-changed.
+        *self.silent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!("order_shared_reads_total", "outcome" => outcome).increment(1);
+}
