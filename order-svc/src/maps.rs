@@ -73,7 +73,8 @@ pub(crate) async fn check(required: Vec<String>, maps: Maps, stop: CancellationT
     loop {
         let wait = match maps.look().await {
             Ok(()) => {
-                let undoing = maps.known().values().filter(|map| map.undoes).map(|map| map.participant.clone()).collect();
+                let undoing =
+                    maps.known().values().filter(|map| map.undoes).map(|map| map.participant.clone()).collect();
                 let differ = difference(&required, &undoing);
                 metrics::gauge!("order_participants_differ").set(f64::from(u8::from(differ.is_some())));
                 if let Some(why) = differ {

@@ -17,8 +17,8 @@ mod store;
 pub use config::Config;
 
 use provider::{ClientError, ProviderClient, ProviderKey, ProviderTimeouts};
-use saga_common::{Choreography, Service};
 use saga_common::db::DbError;
+use saga_common::{Choreography, Service};
 
 /// The tables of this service; the engine has its own.
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();

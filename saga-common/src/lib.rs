@@ -60,9 +60,9 @@ pub use ids::{MessageId, SagaId};
 pub use jobs::{External, Job, Reversible};
 pub use participant::{Builder, Choreography, Participant, StepKind};
 pub use saga::{AnnouncedLine, Saga, SagaPart, SaidLine, StepLine, WaitingLine};
-pub use service::{Service, StartError};
 /// Choreographies as data: maps, the rules they keep, what a saga waits for, pictures.
 pub use saga_choreography as choreography;
+pub use service::{Service, StartError};
 pub use step::{
     Cx, Failure, Held, Outcome, Received, Retry, SetResult, StepError, StepResult, Undo, UndoResult, refuse, say,
 };

@@ -56,7 +56,8 @@ fn topologies(maps: &[Choreography]) -> Vec<Topology> {
 }
 
 fn failures(maps: &[Choreography]) -> Vec<&String> {
-    let mut failures: Vec<&String> = maps.iter().flat_map(|map| &map.steps).filter_map(|it| it.refuses.as_ref()).collect();
+    let mut failures: Vec<&String> =
+        maps.iter().flat_map(|map| &map.steps).filter_map(|it| it.refuses.as_ref()).collect();
     failures.sort();
     failures.dedup();
     failures

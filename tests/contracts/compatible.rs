@@ -251,7 +251,8 @@ mod tests {
             changed(|new| new["$defs"]["Line"]["properties"]["quantity"]["minimum"] = json!(2)),
             ["the minimum of `lines[].quantity` was 1 and is 2"]
         );
-        let one_of = |new: &mut Value| new["properties"]["id"] = json!({"oneOf": [{"type": "string"}, {"type": "integer"}]});
+        let one_of =
+            |new: &mut Value| new["properties"]["id"] = json!({"oneOf": [{"type": "string"}, {"type": "integer"}]});
         assert!(changed(one_of).iter().any(|it| it.starts_with("the oneOf of `id`")));
     }
 

@@ -70,6 +70,7 @@ fn every_event_of_the_choreography_is_known_and_no_other() {
     let maps = crate::choreography::maps();
     let steps = maps.iter().flat_map(|map| &map.steps);
     let of_steps = steps.flat_map(|step| step.reacts_to.iter().chain(&step.says).chain(&step.refuses));
-    let travelling: BTreeSet<String> = of_steps.chain(maps.iter().filter_map(|map| map.answers.as_ref())).cloned().collect();
+    let travelling: BTreeSet<String> =
+        of_steps.chain(maps.iter().filter_map(|map| map.answers.as_ref())).cloned().collect();
     assert_eq!(known, travelling, "the events of tests/contracts/events.rs, and those of the participants' maps");
 }

@@ -42,7 +42,8 @@ fn every_published_payload_is_still_read_and_written() {
     for (file, text) in published() {
         let event = event_of(&file, &events);
         let payload: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
-        let written = (event.again)(payload.clone()).unwrap_or_else(|error| panic!("{file} cannot be read any more: {error}"));
+        let written =
+            (event.again)(payload.clone()).unwrap_or_else(|error| panic!("{file} cannot be read any more: {error}"));
         assert_eq!(written, payload, "{file} is written as it was");
         let mut later = payload;
         later["a_field_of_the_future"] = json!({"n": 1});
@@ -80,7 +81,10 @@ fn a_published_payload_is_never_edited() {
     let mut digests: BTreeMap<String, String> = serde_json::from_str(&digests).expect("digests");
     let payloads = published();
     for file in digests.keys() {
-        assert!(payloads.contains_key(file), "{FOLDER}/{file} was published, and is gone: such payloads are still about");
+        assert!(
+            payloads.contains_key(file),
+            "{FOLDER}/{file} was published, and is gone: such payloads are still about"
+        );
     }
     let before = digests.len();
     for (file, text) in &payloads {

@@ -68,6 +68,9 @@ fn an_event_that_was_published_stays() {
     let folder = std::fs::read_dir(files::path(FOLDER)).expect("the folder of schemas");
     for file in folder {
         let name = file.expect("a file").file_name().into_string().expect("a name");
-        assert!(known.contains(&name), "{name}: an event that was published has no type any more; old payloads need one");
+        assert!(
+            known.contains(&name),
+            "{name}: an event that was published has no type any more; old payloads need one"
+        );
     }
 }

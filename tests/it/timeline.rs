@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 /// `service/step (event) state` of everything that is expected.
 fn expected(timeline: &Timeline) -> Vec<String> {
-    let state = |state| serde_json::to_value(state).ok().and_then(|it| Some(it.as_str()?.to_owned())).unwrap_or_default();
+    let state =
+        |state| serde_json::to_value(state).ok().and_then(|it| Some(it.as_str()?.to_owned())).unwrap_or_default();
     let expected = timeline.expected.iter();
     expected.map(|it| format!("{}/{} ({}) {}", it.service, it.step, it.reacts_to, state(it.state))).collect()
 }
@@ -80,7 +81,8 @@ async fn the_next_step_is_expected_then_late_and_nothing_when_it_has_come() -> O
 async fn a_message_that_waits_and_a_service_that_is_silent_are_told_apart() -> Outcome {
     let world = World::faulty().await?;
     // In the batch, alone, and each attempt after that: it waits longer each time.
-    let id = world.place_with(&order("anna", MUG, 1, "wallet"), "payment-svc/after-steps@stock.reserved=error*9").await?;
+    let id =
+        world.place_with(&order("anna", MUG, 1, "wallet"), "payment-svc/after-steps@stock.reserved=error*9").await?;
     let charge = |state: &str| format!("payment-svc/charge-payment (stock.reserved.v1) {state}");
     let timeline = world.expects(id, &[&charge("waiting")]).await?;
     assert_eq!(timeline.waiting.len(), 1);

@@ -27,7 +27,8 @@ fn in_words(declaration: &Declaration) -> String {
                 Argument::Text(text) => Value::from(text.as_str()),
                 Argument::Number(number) => Value::from(*number),
             };
-            let arguments: BTreeMap<_, _> = arguments.iter().map(|(name, it)| ((*name).to_owned(), value(it))).collect();
+            let arguments: BTreeMap<_, _> =
+                arguments.iter().map(|(name, it)| ((*name).to_owned(), value(it))).collect();
             format!("queue {name} {arguments:?}")
         }
         Declaration::Binding { queue, exchange, key } => format!("{queue} hears `{key}` of {exchange}"),
@@ -39,7 +40,9 @@ async fn live(world: &World) -> Result<BTreeSet<String>, Box<dyn std::error::Err
     let (management, vhost) = (world.stack.servers().management(), world.stack.vhost());
     let mut live = BTreeSet::new();
     // The broker has some of its own, which nobody declares.
-    for exchange in management.exchanges(&vhost).await?.iter().filter(|it| !it.name.is_empty() && !it.name.starts_with("amq.")) {
+    for exchange in
+        management.exchanges(&vhost).await?.iter().filter(|it| !it.name.is_empty() && !it.name.starts_with("amq."))
+    {
         assert!(exchange.durable, "{exchange:?}");
         live.insert(format!("{} exchange {}", exchange.kind, exchange.name));
     }
@@ -92,9 +95,10 @@ async fn what_people_see_is_readable(world: &World) -> Outcome {
     eventually("names of connections and consumers", || async {
         let (connections, tags) = (management.connection_names(&vhost).await?, management.consumer_tags(&vhost).await?);
         let named = Service::ALL.iter().all(|service| {
-            ["consumer@", "publisher@"].iter().all(|role| {
-                connections.iter().any(|it| it.starts_with(&format!("{}/{role}", service.name())))
-            }) && tags.iter().any(|it| it.starts_with(&format!("{}.events.", service.name())))
+            ["consumer@", "publisher@"]
+                .iter()
+                .all(|role| connections.iter().any(|it| it.starts_with(&format!("{}/{role}", service.name()))))
+                && tags.iter().any(|it| it.starts_with(&format!("{}.events.", service.name())))
         });
         // Nobody is without a name.
         let nameless = connections.iter().chain(&tags).any(|it| !it.contains(['@', '.']));
@@ -102,7 +106,8 @@ async fn what_people_see_is_readable(world: &World) -> Outcome {
     })
     .await?;
     let messages = management.messages(&vhost, "saga.tap", 100).await?;
-    let reserved = messages.iter().find(|it| it["properties"]["type"] == "stock.reserved.v1").ok_or("stock.reserved")?;
+    let reserved =
+        messages.iter().find(|it| it["properties"]["type"] == "stock.reserved.v1").ok_or("stock.reserved")?;
     let properties = &reserved["properties"];
     for property in ["message_id", "correlation_id", "timestamp"] {
         assert!(!properties[property].is_null(), "{property} is not in {reserved}");
@@ -125,7 +130,8 @@ async fn exchanges_queues_and_bindings_that_go_missing_come_back() -> Outcome {
     let declared = declared(&maps(&world).await?, false);
     wire.delete_exchange("saga.failures").await?;
     wire.unbind("payment.events", "stock.reserved").await?;
-    eventually("what is missing to come back", || async { Ok((live(&world).await? == declared).then_some(())) }).await?;
+    eventually("what is missing to come back", || async { Ok((live(&world).await? == declared).then_some(())) })
+        .await?;
     // Whoever put it back says so.
     eventually("somebody to tell of it", || async {
         for service in [Service::Order, Service::Inventory, Service::Payment, Service::Notification] {

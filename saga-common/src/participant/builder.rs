@@ -63,7 +63,9 @@ impl<App: Send + Sync + 'static> Builder<App> {
         let event = self.wire::<E>("ended_by()");
         match self.participant.steps.last_mut().filter(|step| step.on.is_none() && step.undo.is_some()) {
             Some(step) => step.refuses = event,
-            None => self.problems.push(ChoreographyError::Misplaced("ended_by() follows no step that starts sagas".to_owned())),
+            None => self
+                .problems
+                .push(ChoreographyError::Misplaced("ended_by() follows no step that starts sagas".to_owned())),
         }
         self
     }

@@ -1,7 +1,7 @@
 //! One participant's part of a saga, read off its guard rows and its waiting messages.
 
-use crate::db::DbError;
 use crate::choreography::{Choreography, Held, Line, Part, Said};
+use crate::db::DbError;
 use crate::ids::{MessageId, SagaId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

@@ -28,7 +28,8 @@ pub use faults::{FaultMap, FaultPoint, Reached, never_fire};
 pub use issuer::{NoToken, Token, TokenRequest};
 pub use orders::{Answers, Item, Line, NewOrder, Order, OrderFilter, OrderPage, OrderStatus, Placed, Return};
 pub use sagas::{
-    Announced, HeldMessage, MessageRef, ParkedMessage, Redriven, Said, Story, StoryStep, Timeline, TimelineEntry, WaitingMessage,
+    Announced, HeldMessage, MessageRef, ParkedMessage, Redriven, Said, Story, StoryStep, Timeline, TimelineEntry,
+    WaitingMessage,
 };
 pub use shop::{Notification, Payment, Wallet};
 pub use stock::{AdjustedStock, CountedArticle, Movement, MovementPage, Stock, StockPage};

@@ -12,7 +12,11 @@ impl Graph {
         text += "  node [shape=box, style=rounded, fontname=\"sans-serif\", fontsize=11];\n";
         text += "  edge [fontname=\"sans-serif\", fontsize=9];\n";
         for (n, participant) in self.participants().into_iter().enumerate() {
-            let _ = writeln!(text, "  subgraph cluster_{n} {{\n    label={}; color=gray; style=dashed;", quoted(participant));
+            let _ = writeln!(
+                text,
+                "  subgraph cluster_{n} {{\n    label={}; color=gray; style=dashed;",
+                quoted(participant)
+            );
             for (n, node) in self.nodes.iter().enumerate() {
                 if node.participant.as_deref() == Some(participant) {
                     let _ = writeln!(text, "    n{n} [{}];", attributes(node));

@@ -4,11 +4,11 @@
 use super::{Graph, NodeKind};
 use std::collections::BTreeMap;
 
-pub(super) const BOX: (f64, f64) = (128.0, 50.0);
+pub(super) const BOX: (f64, f64) = (132.0, 50.0);
 /// Between two columns: room for the arrows.
-pub(super) const GAP: f64 = 30.0;
+pub(super) const GAP: f64 = 28.0;
 /// Left of the first column: the lanes' names.
-pub(super) const LEFT: f64 = 104.0;
+pub(super) const LEFT: f64 = 112.0;
 pub(super) const TITLE: f64 = 30.0;
 /// Above the boxes of a lane.
 const ABOVE: f64 = 9.0;
@@ -92,10 +92,12 @@ impl Layout {
         }
         // The exchange is nobody's: it is as high as the lanes of all who hear it.
         let undos = || here.iter().filter(|n| graph.nodes[**n].kind == NodeKind::Undo).map(|n| self.places[*n]);
-        let (first, last) = (undos().map(|it| it.y).fold(f64::MAX, f64::min), undos().map(|it| it.y).fold(0.0, f64::max));
+        let (first, last) =
+            (undos().map(|it| it.y).fold(f64::MAX, f64::min), undos().map(|it| it.y).fold(0.0, f64::max));
         for n in here.iter().filter(|n| graph.nodes[**n].participant.is_none()) {
             let height = (last + BOX.1 - first).max(BOX.1);
-            self.places[*n] = Place { y: first.min(last), height, gutter: last + BOX.1 + BELOW, ..self.at(columns[*n]) };
+            self.places[*n] =
+                Place { y: first.min(last), height, gutter: last + BOX.1 + BELOW, ..self.at(columns[*n]) };
         }
         self.bands.push(band);
         self.height = top + 10.0;

@@ -9,7 +9,7 @@ use std::fmt::Write;
 const STYLE: &str = "\
 .page{fill:#fff}.lane{fill:#f6f8fa}.title{fill:#57606a;font-size:12px;font-weight:bold}.name{fill:#57606a;font-size:12px}\
 .box{fill:#fff;stroke:#57606a;stroke-width:1.2}.pivot{stroke-width:3}.listener{stroke-dasharray:1.5 3;stroke-linecap:round}\
-.step{fill:#1f2328;font-size:12px;font-weight:bold}.says{fill:#0757ba;font-size:10px}.refuses{fill:#b93a04;font-size:10px}\
+.step{fill:#1f2328;font-size:12px;font-weight:bold}.says{fill:#0757ba;font-size:9.5px}.refuses{fill:#b93a04;font-size:9.5px}\
 .note{fill:#57606a;font-size:10px}.ahead{stroke:#0757ba;stroke-width:1.4;fill:none}.tip{fill:#0757ba}.start{fill:#0757ba}\
 .back{stroke:#b93a04;stroke-width:1.4;fill:none;stroke-dasharray:5 3}.backtip{fill:#b93a04}.undo{stroke:#b93a04;stroke-dasharray:5 3}\
 @media (prefers-color-scheme:dark){.page{fill:#0d1117}.lane{fill:#161b22}.title,.name,.note{fill:#9198a1}\
@@ -48,7 +48,8 @@ impl Graph {
 }
 
 fn lanes(svg: &mut String, band: &Band, width: f64) {
-    let _ = writeln!(svg, "<text class='title' x='12' y='{}'>{}</text>", band.top + TITLE - 9.0, escaped(band.title));
+    let _ =
+        writeln!(svg, "<text class='title' x='{LEFT}' y='{}'>{}</text>", band.top + TITLE - 9.0, escaped(band.title));
     for lane in &band.lanes {
         let (y, height) = (lane.top + 2.0, lane.height - 4.0);
         let _ = writeln!(
@@ -84,7 +85,7 @@ fn draw(svg: &mut String, node: &Node, place: &Place) {
     lines.extend(node.refuses.iter().map(|event| ("refuses", format!("\u{2717} {event}"))));
     let mut baseline = y + height / 2.0 - 7.0 * (lines.len() - 1) as f64 + 4.0;
     for (class, line) in lines {
-        let _ = writeln!(svg, "<text class='{class}' x='{}' y='{baseline}'>{}</text>", x + 11.0, escaped(&line));
+        let _ = writeln!(svg, "<text class='{class}' x='{}' y='{baseline}'>{}</text>", x + 10.0, escaped(&line));
         baseline += 14.0;
     }
 }
@@ -98,7 +99,7 @@ fn arrow(svg: &mut String, graph: &Graph, layout: &Layout, edge: &Edge) {
     let kind = |n: usize| graph.nodes[n].kind;
     let path = if kind(edge.to) == NodeKind::Failures {
         // Down the lane's bottom, and at the very left to the exchange.
-        let (side, bottom, left) = (from.y + from.height - 9.0, from.gutter - 7.0, LEFT - 20.0);
+        let (side, bottom, left) = (from.y + from.height - 9.0, from.gutter - 7.0, LEFT - 18.0);
         let beside = from.x - GAP / 3.0;
         format!("M{} {side}H{beside}V{bottom}H{left}V{}H{into}", from.x, middle(&to))
     } else if kind(edge.from) == NodeKind::Failures {
@@ -123,18 +124,18 @@ fn legend(svg: &mut String, y: f64) {
         format!("<rect class='box {class}' x='{x}' y='{}' width='20' height='12' rx='3'/>", y - 6.0)
     };
     let word = |x: f64, what: &str| format!("<text class='note' x='{x}' y='{text}'>{what}</text>");
-    let start = format!("<circle class='start' cx='{}' cy='{y}' r='4.5'/>", LEFT + 606.0);
+    let start = format!("<circle class='start' cx='{}' cy='{y}' r='4.5'/>", LEFT + 716.0);
     let parts = [
         line(LEFT, "ahead", "a"),
         word(LEFT + 32.0, "says, on success"),
-        line(LEFT + 130.0, "back", "b"),
-        word(LEFT + 162.0, "failure, and the way back"),
-        square(LEFT + 300.0, "pivot"),
-        word(LEFT + 326.0, "point of no return"),
-        square(LEFT + 440.0, "listener"),
-        word(LEFT + 466.0, "listens, no saga waits for it"),
+        line(LEFT + 150.0, "back", "b"),
+        word(LEFT + 182.0, "failure, and the way back"),
+        square(LEFT + 340.0, "pivot"),
+        word(LEFT + 366.0, "point of no return"),
+        square(LEFT + 500.0, "listener"),
+        word(LEFT + 526.0, "listens, no saga waits for it"),
         start,
-        word(LEFT + 616.0, "begins on request"),
+        word(LEFT + 726.0, "begins on request"),
     ];
     let _ = writeln!(svg, "{}", parts.concat());
 }

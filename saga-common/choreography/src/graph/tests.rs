@@ -10,7 +10,8 @@ fn graph() -> Graph {
 #[test]
 fn an_event_joins_who_says_it_and_who_reacts() {
     let graph = graph();
-    let joined = |edge: &Edge| format!("{} -{}-> {}", graph.nodes[edge.from].name, edge.event, graph.nodes[edge.to].name);
+    let joined =
+        |edge: &Edge| format!("{} -{}-> {}", graph.nodes[edge.from].name, edge.event, graph.nodes[edge.to].name);
     let ahead: Vec<String> = graph.edges.iter().filter(|edge| !edge.failure).map(joined).collect();
     assert_eq!(
         ahead,

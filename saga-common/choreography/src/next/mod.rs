@@ -138,8 +138,9 @@ impl<'a> Story<'a> {
         for part in &self.parts {
             for said in self.said() {
                 for step in part.reacting_to(said.event) {
-                    let undoable = matches!(step.kind, StepKind::Compensatable | StepKind::Pivot);
-                    if !(failed && undoable) && !part.reacted(step, &said) && !(part.silent && self.was_heard(step)) {
+                    let given_up = failed && matches!(step.kind, StepKind::Compensatable | StepKind::Pivot);
+                    let done = part.reacted(step, &said) || (part.silent && self.was_heard(step));
+                    if !given_up && !done {
                         expected.push(part.expects(&step.step, &said, now));
                     }
                 }

@@ -32,8 +32,8 @@ fn story<'a>(maps: &'a [Choreography], told: &[Told]) -> Story<'a> {
     let part = |map: &'a Choreography| {
         let lines = told.iter().enumerate().filter(|(_, line)| line.0 == map.participant);
         let line = |(n, (_, step, verdict, on, said)): (usize, &Told)| Line {
-            step: *step,
-            verdict: *verdict,
+            step,
+            verdict,
             message_id: Some(id(*on)),
             said: said.map(|(event, message)| Said::new(event, id(message), at(n as i64 * 10))),
             detail: None,
@@ -113,7 +113,10 @@ fn whole() -> Vec<(&'static str, Vec<Told>)> {
                 undone(12, "undone", "undone"),
             ),
         ),
-        ("expired, its charge lost on the way", with(&[WITHDRAWN, RELEASED, back_in_time], undone(12, "undone", "undone"))),
+        (
+            "expired, its charge lost on the way",
+            with(&[WITHDRAWN, RELEASED, back_in_time], undone(12, "undone", "undone")),
+        ),
         ("charged another amount", with(&[WITHDRAWN, RELEASED, back_in_time, refused], undone(13, "undone", "undone"))),
         ("returned", returned()),
     ]

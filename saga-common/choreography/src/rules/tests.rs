@@ -81,7 +81,8 @@ fn a_step_beside_one_that_refuses_needs_an_undo_too() {
             });
         }
     });
-    let by_reservation = "payment/book-discount may be done when inventory/reserve-stock fails the saga with `stock.rejected.v1`";
+    let by_reservation =
+        "payment/book-discount may be done when inventory/reserve-stock fails the saga with `stock.rejected.v1`";
     assert!(found.iter().any(|it| it.starts_with(by_reservation)), "{found:?}");
 }
 
@@ -93,7 +94,10 @@ fn what_the_point_of_no_return_leads_to_must_not_refuse() {
         }
     });
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].starts_with("order/confirm-order may be done when inventory/commit-stock fails the saga"), "{found:?}");
+    assert!(
+        found[0].starts_with("order/confirm-order may be done when inventory/commit-stock fails the saga"),
+        "{found:?}"
+    );
 }
 
 #[test]

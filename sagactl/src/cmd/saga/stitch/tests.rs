@@ -26,7 +26,10 @@ fn step(step: &str, verdict: &str, ms: i64, on: u128, said: Option<(&str, u128)>
 }
 
 fn part(service: Service, steps: Vec<StoryStep>) -> (Service, Story) {
-    (service, Story { service: service.name().to_owned(), saga_id: id(0), steps, waiting: Vec::new(), announced: Vec::new() })
+    (
+        service,
+        Story { service: service.name().to_owned(), saga_id: id(0), steps, waiting: Vec::new(), announced: Vec::new() },
+    )
 }
 
 fn maps() -> Vec<(Service, Choreography)> {
@@ -74,7 +77,7 @@ fn a_step_is_expected_until_its_service_has_a_line_and_is_parked_with_its_messag
     assert_eq!(owed(&view), [("inventory-svc", "reserve-stock")]);
     assert_eq!(view.expected[0].state, ExpectedState::Expected);
 
-    let mut inventory = part(Service::Inventory, Vec::new(), now());
+    let mut inventory = part(Service::Inventory, Vec::new());
     let parked = json!({"message_id": id(1), "step": "reserve-stock", "state": "parked", "attempts": 9});
     inventory.1.waiting.push(serde_json::from_value(parked).expect("a waiting message"));
     let view = stitch(id(0), &[placed, inventory], &maps(), Vec::new(), now());
