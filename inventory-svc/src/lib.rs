@@ -16,13 +16,21 @@ mod upgrades;
 
 pub use config::Config;
 
-use saga_common::{Error, Service, StartError};
+use saga_common::{Choreography, Error, Service, StartError};
 
 /// The tables of this service; the engine has its own.
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 
 /// Where it listens unless told otherwise.
 const LISTEN: &str = "127.0.0.1:8082";
+
+/// What this service reacts to, says, refuses and undoes, as data: what `GET /choreography` answers.
+///
+/// # Errors
+/// When its steps do not fit together.
+pub fn choreography() -> Result<Choreography, Error> {
+    Ok(participant::participant()?.map())
+}
 
 /// Runs the service until SIGTERM or SIGINT, then drains. Whatever it was doing when it is killed instead is either
 /// committed or as if it had never begun.

@@ -17,7 +17,7 @@ pub use config::{Config, MailSettings};
 pub use mail::PostError;
 
 use mail::Post;
-use saga_common::{Error, Service};
+use saga_common::{Choreography, Error, Service};
 
 /// The tables of this service; the engine has its own.
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -49,6 +49,14 @@ impl From<saga_common::config::SettingError> for StartError {
     fn from(error: saga_common::config::SettingError) -> Self {
         Self::Engine(error.into())
     }
+}
+
+/// What this service reacts to, says, refuses and undoes, as data: what `GET /choreography` answers.
+///
+/// # Errors
+/// When its steps do not fit together.
+pub fn choreography() -> Result<Choreography, Error> {
+    Ok(participant::participant()?.map())
 }
 
 /// Runs the service until SIGTERM or SIGINT, then drains. Whatever it was doing when it is killed instead is either

@@ -27,7 +27,7 @@ mod watch;
 
 pub use config::Config;
 
-use saga_common::{Error, Service, StartError};
+use saga_common::{Choreography, Error, Service, StartError};
 
 /// The tables of this service; the engine has its own.
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -44,6 +44,14 @@ pub(crate) struct App {
     pub(crate) required_answers: Vec<String>,
 }
 
+/// What this service reacts to, says, refuses and undoes, as data: what `GET /choreography` answers.
+///
+/// # Errors
+/// When its steps do not fit together.
+pub fn choreography() -> Result<Choreography, Error> {
+    Ok(participant::participant(App { required_answers: Vec::new() })?.map())
+}
+
 /// Runs the service until SIGTERM or SIGINT, then drains. Whatever it was doing when it is killed instead is either
 /// committed or as if it had never begun.
 ///
@@ -52,6 +60,7 @@ pub(crate) struct App {
 pub async fn run(config: Config) -> Result<(), StartError> {
     let app = App { required_answers: config.participants.clone() };
     let participant = participant::participant(app).map_err(Error::from)?;
+    let own_map = participant.map();
     // What goes on by itself has connections of its own: a crowd of readers must not keep deadlines waiting.
     let loop_reads = saga_common::db::reads(&config.engine.database_url()?, LOOP_READS).map_err(Error::from)?;
     let service = Service::prepare(participant, config.engine.clone(), &MIGRATOR).await?;
@@ -65,9 +74,9 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     service.spawn(|stop| watch::look(watch.clone(), loop_reads.clone(), stop));
     let (prices, asked) = prices::queue();
     service.spawn(|_| prices::answer_together(loop_reads, asked));
-    let (peers, required) = (peers::Peers::new(&config), config.participants.clone());
-    service.spawn(|stop| maps::check(required, peers.clone(), stop));
+    let (maps, required) = (maps::Maps::new(own_map, peers::Peers::new(&config)), config.participants.clone());
+    service.spawn(|stop| maps::check(required, maps.clone(), stop));
     let (reads, saga) = (service.reads(), service.saga());
-    let shop = http::Shop::new(&config, reads, saga, prices, placements, watch, peers)?;
+    let shop = http::Shop::new(&config, reads, saga, prices, placements, watch, maps)?;
     service.serve(LISTEN, http::routes(shop)).await
 }

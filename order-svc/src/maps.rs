@@ -1,34 +1,80 @@
-//! Who must answer a cancellation is a setting; whether it fits is read off the participants' own maps. One that undoes
-//! but is not waited for would be trusted blindly; one that is waited for but never answers would keep orders cancelling.
+//! The maps of all participants: what a timeline reads off them, and whether the setting of who must answer a cancellation fits
+//! them. A participant that undoes but is not waited for would be trusted blindly; one that is waited for but never answers would
+//! keep orders cancelling.
 
 use crate::peers::{Peers, Silent};
-use serde::Deserialize;
-use std::collections::BTreeSet;
+use futures::future::join_all;
+use saga_common::Choreography;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// Maps change with a deployment only.
 const LOOK_NOW_AND_THEN: Duration = Duration::from_secs(300);
 
-/// What `GET /choreography` says, as far as it matters here.
-#[derive(Debug, Deserialize)]
-struct Map {
-    participant: String,
-    steps: Vec<MapStep>,
+/// The maps, as they were when their services were last asked. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Maps {
+    peers: Peers,
+    own: Arc<Choreography>,
+    known: Arc<Mutex<BTreeMap<&'static str, Arc<Choreography>>>>,
 }
 
-#[derive(Debug, Deserialize)]
-struct MapStep {
-    undo: bool,
+impl Maps {
+    pub(crate) fn new(own: Choreography, peers: Peers) -> Self {
+        Self { peers, own: Arc::new(own), known: Arc::default() }
+    }
+
+    /// order-svc's own.
+    pub(crate) fn own(&self) -> &Choreography {
+        &self.own
+    }
+
+    /// The other services.
+    pub(crate) fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
+    /// The maps of the other services, by name. Who is not known yet is asked, and left out if they do not answer.
+    pub(crate) async fn of_peers(&self) -> BTreeMap<&'static str, Arc<Choreography>> {
+        let known = self.known().clone();
+        let missing = self.peers.services().filter(|(service, _)| !known.contains_key(service));
+        let asked = join_all(missing.map(|(service, url)| self.ask(service, url))).await;
+        match asked.is_empty() {
+            true => known,
+            false => self.known().clone(),
+        }
+    }
+
+    /// Asks everybody anew.
+    async fn look(&self) -> Result<(), Silent> {
+        let asked = self.peers.services().map(|(service, url)| self.ask(service, url));
+        join_all(asked).await.into_iter().collect()
+    }
+
+    async fn ask(&self, service: &'static str, url: &str) -> Result<(), Silent> {
+        let map: Choreography = self.peers.get(url, "/choreography").await?;
+        self.known().insert(service, Arc::new(map));
+        Ok(())
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<&'static str, Arc<Choreography>>> {
+        // A panic while it was held cannot leave the list half-changed.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Compares the setting with the maps, soon after the start and now and then; a difference is an error in the log and
 /// `order_participants_differ` = 1.
-pub(crate) async fn check(required: Vec<String>, peers: Peers, stop: CancellationToken) {
+pub(crate) async fn check(required: Vec<String>, maps: Maps, stop: CancellationToken) {
     let required: BTreeSet<String> = required.into_iter().collect();
     loop {
-        let wait = match undoing(&peers).await {
-            Ok(undoing) => {
+        let wait = match maps.look().await {
+            Ok(()) => {
+                let undoing =
+                    maps.known().values().filter(|map| map.undoes).map(|map| map.participant.clone()).collect();
                 let differ = difference(&required, &undoing);
                 metrics::gauge!("order_participants_differ").set(f64::from(u8::from(differ.is_some())));
                 if let Some(why) = differ {
@@ -43,17 +89,6 @@ pub(crate) async fn check(required: Vec<String>, peers: Peers, stop: Cancellatio
         };
         tokio::select! { () = tokio::time::sleep(wait) => {}, () = stop.cancelled() => return }
     }
-}
-
-async fn undoing(peers: &Peers) -> Result<BTreeSet<String>, Silent> {
-    let mut undoing = BTreeSet::new();
-    for (_, url) in peers.services() {
-        let map: Map = peers.get(url, "/choreography").await?;
-        if map.steps.iter().any(|step| step.undo) {
-            undoing.insert(map.participant);
-        }
-    }
-    Ok(undoing)
 }
 
 fn difference(required: &BTreeSet<String>, undoing: &BTreeSet<String>) -> Option<String> {

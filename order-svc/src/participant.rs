@@ -7,7 +7,7 @@ use crate::steps::collect_return::{order_of_refund, order_of_restock, refunded, 
 use crate::steps::confirm_order::confirm;
 use crate::steps::place_order::{PLACE_ORDER, withdraw};
 use crate::steps::{BEGIN_RETURN, DELIVER, SHIP};
-use order_contracts::{OrderPlaced, OrderStatusChanged, ReturnRequested};
+use order_contracts::{OrderCancelling, OrderPlaced, OrderStatusChanged, ReturnRequested};
 use saga_common::participant::ChoreographyError;
 use saga_common::{Participant, set};
 
@@ -26,6 +26,7 @@ use saga_common::{Participant, set};
 pub(crate) fn participant(app: App) -> Result<Participant<App>, ChoreographyError> {
     Participant::new("order", app)
         .starts::<OrderPlaced, _>(PLACE_ORDER, withdraw)
+        .ended_by::<OrderCancelling>()
         .pivot("confirm-order", set(confirm))
         .announced()
         .retriable("close-order", set(close))
@@ -69,7 +70,7 @@ mod tests {
         assert_eq!(
             steps,
             [
-                row("place-order", "", "order.placed.v1", ""),
+                row("place-order", "", "order.placed.v1", "order.cancelling.v1"),
                 row("confirm-order", "payment.charged.v1", "order.confirmed.v1", "order.cancelling.v1"),
                 row("close-order", "stock.committed.v1", "", ""),
                 row("collect-answers", "saga.compensated.v1", "order.cancelled.v1", ""),

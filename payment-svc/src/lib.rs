@@ -16,9 +16,9 @@ mod store;
 
 pub use config::Config;
 
-use provider::{ClientError, ProviderClient};
-use saga_common::Service;
+use provider::{ClientError, ProviderClient, ProviderKey, ProviderTimeouts};
 use saga_common::db::DbError;
+use saga_common::{Choreography, Service};
 
 /// The tables of this service; the engine has its own.
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -59,6 +59,16 @@ impl From<DbError> for StartError {
     fn from(error: DbError) -> Self {
         saga_common::Error::from(error).into()
     }
+}
+
+/// What this service reacts to, says, refuses and undoes, as data: what `GET /choreography` answers.
+///
+/// # Errors
+/// When its steps do not fit together.
+pub fn choreography() -> Result<Choreography, StartError> {
+    // Nobody is asked for a map, least of all the provider.
+    let provider = ProviderClient::new("http://localhost", &ProviderKey::new("nobody"), ProviderTimeouts::default())?;
+    Ok(participant::participant(App { provider }).map_err(saga_common::Error::from)?.map())
 }
 
 /// Runs the service until SIGTERM or SIGINT, then drains. Whatever it was doing when it is killed instead is either

@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 /// The guard key under which a participant records that it has undone a saga, and what it answered.
-pub(crate) const COMPENSATE: &str = "compensate";
+pub(crate) use saga_choreography::COMPENSATE;
 
 /// The answer's type on the wire: the serde name below, which a test compares.
 pub(crate) const ANSWER: &str = "saga.compensated.v1";
 
-/// Said once per participant and failed saga, over the direct exchange.
+/// A participant has undone a saga: said once per participant and failed saga, over the direct exchange.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 #[serde(rename = "saga.compensated.v1")]
 pub struct SagaCompensated {
     /// Who answers.
@@ -23,6 +24,7 @@ pub struct SagaCompensated {
 
 /// What a participant found when it was told to undo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum CompensationOutcome {
     /// It had acted, and has reversed it.

@@ -113,9 +113,7 @@ impl fmt::Display for EventType {
 }
 
 /// The routing key of a wire type: what stands before its version.
-pub(crate) fn routing_key(event_type: &str) -> &str {
-    event_type.rsplit_once(".v").map_or(event_type, |(key, _)| key)
-}
+pub(crate) use saga_choreography::unversioned as routing_key;
 
 fn is_wire_type(name: &str) -> bool {
     let Some((words, version)) = name.rsplit_once(".v") else {

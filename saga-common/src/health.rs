@@ -2,6 +2,7 @@
 
 use crate::broker::Link;
 use crate::db::Db;
+use crate::drift::Drift;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -18,6 +19,8 @@ pub(crate) struct Health {
     /// Consumers that are subscribed now, of so many.
     pub(crate) subscribed: Arc<AtomicUsize>,
     pub(crate) consumers: usize,
+    /// What the broker should have and has not.
+    pub(crate) drift: Arc<Drift>,
     pub(crate) stopping: CancellationToken,
     /// Shown by a service that is ready: what they tell of is no reason to take work from it.
     pub(crate) notes: Vec<Note>,
@@ -25,7 +28,16 @@ pub(crate) struct Health {
 
 impl Health {
     /// Why the service is not ready, if it is not.
-    pub(crate) async fn unready(&self) -> Option<&'static str> {
+    pub(crate) async fn unready(&self) -> Option<String> {
+        // The better reason first: whoever cannot declare a queue cannot subscribe to it either.
+        match self.drift.wrong() {
+            Some(why) => Some(why),
+            None => self.trouble().await.map(str::to_owned),
+        }
+    }
+
+    /// What is told without a name.
+    async fn trouble(&self) -> Option<&'static str> {
         if self.stopping.is_cancelled() {
             return Some("draining");
         }
@@ -41,5 +53,10 @@ impl Health {
             return Some("no connection to publish on");
         }
         None
+    }
+
+    /// What there is to say of a service that is ready.
+    pub(crate) fn remarks(&self) -> impl Iterator<Item = String> {
+        self.notes.iter().filter_map(|note| note()).chain(self.drift.healed())
     }
 }

@@ -39,6 +39,7 @@ mod announcer;
 mod broker;
 mod bundle;
 mod consumer;
+mod drift;
 mod engine;
 mod guard;
 mod health;
@@ -58,7 +59,9 @@ pub use guard::Verdict;
 pub use ids::{MessageId, SagaId};
 pub use jobs::{External, Job, Reversible};
 pub use participant::{Builder, Choreography, Participant, StepKind};
-pub use saga::{Saga, SagaPart, SaidLine, StepLine, WaitingLine};
+pub use saga::{AnnouncedLine, Saga, SagaPart, SaidLine, StepLine, WaitingLine};
+/// Choreographies as data: maps, the rules they keep, what a saga waits for, pictures.
+pub use saga_choreography as choreography;
 pub use service::{Service, StartError};
 pub use step::{
     Cx, Failure, Held, Outcome, Received, Retry, SetResult, StepError, StepResult, Undo, UndoResult, refuse, say,

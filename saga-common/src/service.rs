@@ -4,13 +4,13 @@ use crate::broker::{Link, Publisher};
 use crate::config::Settings;
 use crate::consumer::{self, Source};
 use crate::drain::Drain;
+use crate::drift::{self, Drift};
 use crate::engine::Engine;
 use crate::error::{Error, chain};
 use crate::health::{Health, Note};
 use crate::outbox::{self, Outbox};
 use crate::participant::Participant;
 use crate::saga::Saga;
-use crate::topology::Topology;
 use crate::{announcer, jobs};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
@@ -24,7 +24,6 @@ use tokio_util::task::TaskTracker;
 
 /// Publishing tasks, each with a batch in flight on a channel of its own.
 const PUBLISHERS: usize = 4;
-const DECLARE_EVERY: Duration = Duration::from_secs(15);
 const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
 
 /// A participant whose database is ready, before it takes work.
@@ -159,7 +158,8 @@ impl<App: Send + Sync + 'static> Service<App> {
         takers.spawn(consumer::run_due(Arc::clone(&engine), stop.clone()));
         takers.spawn(jobs::run(Arc::clone(&engine), stop.clone()));
         takers.spawn(announcer::repeat(db.clone(), outbox.clone(), stop.clone()));
-        takers.spawn(declare_again(Arc::clone(&consuming), topology.clone(), stop.clone()));
+        let drift = Arc::new(Drift::default());
+        takers.spawn(drift::watch(Arc::clone(&drift), Arc::clone(&consuming), topology.clone(), stop.clone()));
         takers.spawn(partitions_task(Arc::clone(&engine), owner_url, stop.clone()));
 
         let relays = TaskTracker::new();
@@ -180,6 +180,7 @@ impl<App: Send + Sync + 'static> Service<App> {
             publishing,
             subscribed,
             consumers: topology.consumed().len(),
+            drift,
             stopping: stop.clone(),
             notes,
         });
@@ -237,16 +238,6 @@ async fn within<T>(deadline: Instant, work: impl Future<Output = T>) {
 async fn flushed(outbox: &Outbox) {
     while !outbox.is_idle() {
         tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// An exchange or a binding that somebody has removed is put back: a publisher would only ever learn that nobody listens.
-async fn declare_again(link: Arc<Link>, topology: Topology, stop: CancellationToken) {
-    loop {
-        tokio::select! { () = tokio::time::sleep(DECLARE_EVERY) => {}, () = stop.cancelled() => return }
-        if let Err(error) = link.declare(&topology).await {
-            tracing::warn!(error = %chain(&error), "exchanges, queues and bindings cannot be declared again");
-        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! Every name on the broker, and what has to be declared: pure. No other module spells a name.
 
+use crate::choreography::Choreography;
+use crate::event::routing_key;
 use std::collections::BTreeSet;
+use std::fmt;
 
 /// Where success goes: a direct exchange, routing key = event type without its version.
 pub const EVENTS: &str = "saga.events";
@@ -107,6 +110,17 @@ pub enum Declaration {
     },
 }
 
+/// What it is called to people.
+impl fmt::Display for Declaration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exchange { name, .. } => write!(f, "exchange {name}"),
+            Self::Queue { name, .. } => write!(f, "queue {name}"),
+            Self::Binding { queue, exchange, key } => write!(f, "binding of {queue} to {exchange} ({key})"),
+        }
+    }
+}
+
 /// A queue argument's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Argument {
@@ -134,6 +148,22 @@ pub struct Topology {
 }
 
 impl Topology {
+    /// What the participant of this map declares.
+    #[must_use]
+    pub fn of(map: &Choreography, queue_type: QueueType, tap: bool) -> Self {
+        let keys = |events: Vec<&String>| events.into_iter().map(|event| routing_key(event).to_owned()).collect();
+        let reacts_to = map.steps.iter().filter_map(|step| step.reacts_to.as_ref());
+        let says = map.steps.iter().filter_map(|step| step.says.as_ref()).chain(&map.answers);
+        Self {
+            service: map.participant.clone(),
+            reacts_to: keys(reacts_to.collect()),
+            says: keys(says.collect()),
+            undoes: map.undoes,
+            queue_type,
+            tap,
+        }
+    }
+
     /// The queues to consume.
     #[must_use]
     pub fn consumed(&self) -> Vec<QueueRole> {

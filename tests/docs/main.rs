@@ -81,6 +81,7 @@ macro_rules! pages {
 pages! {
     the_page_about_auditing_says_what_happens: "audit.md",
     the_page_about_breaking_it_says_what_happens: "break.md",
+    the_page_about_events_says_what_happens: "events.md",
     the_page_about_operating_it_says_what_happens: "operate.md",
     the_page_about_running_it_says_what_happens: "run.md",
     the_page_about_watching_it_says_what_happens: "watch.md",

@@ -25,5 +25,7 @@ mod restarts;
 mod returns;
 mod strange_charges;
 mod supervision;
+mod timeline;
+mod topology;
 mod validation;
 mod world;

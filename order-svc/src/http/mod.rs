@@ -15,7 +15,7 @@ mod timeline;
 
 use crate::Config;
 use crate::keys::Keys;
-use crate::peers::Peers;
+use crate::maps::Maps;
 use crate::placement::Placements;
 use crate::prices::Prices;
 use crate::watch::Watch;
@@ -41,8 +41,8 @@ pub(crate) struct Shop {
     required_answers: Arc<Vec<String>>,
     /// Orders that were read a moment ago.
     recent: Recent,
-    /// Services that know parts of an order's timeline.
-    peers: Peers,
+    /// Services that know parts of an order's timeline, and what they expect of each other.
+    maps: Maps,
 }
 
 impl Shop {
@@ -53,12 +53,12 @@ impl Shop {
         prices: Prices,
         placements: Placements,
         watch: Watch,
-        peers: Peers,
+        maps: Maps,
     ) -> Result<Self, SettingError> {
         let (keys, required_answers) = (Keys::default(), Arc::new(config.participants.clone()));
         let oldest = Duration::from_millis(config.read_cache_ms);
         let recent = Recent::new(reads.clone(), oldest, SharedReads::of(config)?);
-        Ok(Self { reads, saga, prices, placements, watch, keys, required_answers, recent, peers })
+        Ok(Self { reads, saga, prices, placements, watch, keys, required_answers, recent, maps })
     }
 }
 

@@ -1,5 +1,5 @@
-//! `GET /orders/{id}/timeline`: the story of an order, stitched from what each service knows of its saga. A service that
-//! does not answer is shown as silent, never waited for.
+//! `GET /orders/{id}/timeline`: the story of an order, stitched from what each service knows of its saga, and what comes next, by
+//! the maps of all. A service that does not answer is shown as silent, never waited for.
 
 use super::Shop;
 use super::body;
@@ -8,10 +8,12 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
-use futures::future::{join_all, try_join_all};
+use futures::future::{join, join_all, try_join_all};
+use saga_common::choreography::{Choreography, Expectation, Part, Story};
 use saga_common::http::{Caller, Problem, Reply};
-use saga_common::{SagaPart, SaidLine};
+use saga_common::{SagaPart, SaidLine, StepLine};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::iter;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -29,6 +31,10 @@ pub(super) struct Timeline {
     return_id: Option<Uuid>,
     /// What happened, oldest first.
     entries: Vec<Entry>,
+    /// What comes next, by the choreography: steps that react to what was said and have not yet.
+    expected: Vec<Expectation>,
+    /// The events of which one would end the saga, from where it is; none if it has ended.
+    terminal: Vec<String>,
     /// Services that did not answer.
     silent: Vec<String>,
     /// Messages of this saga that are parked, by service.
@@ -61,6 +67,9 @@ pub(super) struct Entry {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Message {
     message_id: Uuid,
+    /// Its type, where somebody tells that they said it; none for what a step on request said itself.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    event_type: Option<String>,
 }
 
 /// An event that was said.
@@ -71,9 +80,9 @@ pub(super) struct Said {
     message_id: Uuid,
 }
 
-impl From<SaidLine> for Said {
-    fn from(line: SaidLine) -> Self {
-        Self { event_type: line.event_type, message_id: line.message_id.as_uuid() }
+impl From<&SaidLine> for Said {
+    fn from(line: &SaidLine) -> Self {
+        Self { event_type: line.event_type.clone(), message_id: line.message_id.as_uuid() }
     }
 }
 
@@ -100,27 +109,38 @@ pub(super) async fn show(
     let Path(id) = id?;
     let order = body::load_for(&caller, &shop.reads, id).await?;
     let (status, return_id) = (order.status, order.taken_back.map(|it| it.id));
-    let mut timeline =
-        Timeline { saga_id: id, status, return_id, entries: vec![], silent: vec![], parked: vec![], waiting: vec![] };
     let sagas: Vec<Uuid> = iter::once(id).chain(return_id).collect();
+    let mut own = Vec::new();
     for saga in &sagas {
-        timeline.add("order-svc", shop.saga.part((*saga).into()).await?);
+        own.push(shop.saga.part((*saga).into()).await?);
     }
-    let asked = shop.peers.services().map(|(service, url)| {
-        let (peers, sagas) = (&shop.peers, &sagas);
+    let peers = shop.maps.peers();
+    let asked = peers.services().map(|(service, url)| {
+        let sagas = &sagas;
         async move { (service, ask(peers, url, sagas).await) }
     });
-    for (service, parts) in join_all(asked).await {
-        match parts {
-            Ok(parts) => parts.into_iter().for_each(|part| timeline.add(service, part)),
-            Err(error) => {
-                tracing::debug!(service, error = %error, "silent");
-                timeline.silent.push(service.to_owned());
-            }
-        }
+    let (told, maps) = join(join_all(asked), shop.maps.of_peers()).await;
+    let maps_are_missing = told.iter().any(|(service, _)| !maps.contains_key(service));
+
+    let mut services = vec![Told { service: "order-svc", map: Some(shop.maps.own()), parts: Some(own) }];
+    for (service, parts) in told {
+        let parts = parts.inspect_err(|error| tracing::debug!(service, error = %error, "silent")).ok();
+        services.push(Told { service, map: maps.get(service).map(|map| &**map), parts });
     }
-    timeline.entries.sort_by_key(|entry| entry.at);
-    Ok(Json(timeline))
+    let silent = services.iter().filter(|it| it.parts.is_none()).map(|it| it.service.to_owned()).collect();
+    let nothing = (Vec::new(), Vec::new(), BTreeSet::new());
+    let (mut entries, mut expected, mut terminal) = nothing;
+    for (n, _) in sagas.iter().enumerate() {
+        let story = Story { parts: services.iter().filter_map(|it| it.part(n)).collect(), maps_are_missing };
+        entries.extend(services.iter().flat_map(|it| it.entries(n, &story)));
+        expected.extend(story.expected(Utc::now()));
+        terminal.extend(story.terminal());
+    }
+    entries.sort_by_key(|entry: &Entry| entry.at);
+    let (parked, waiting) = services.iter().flat_map(Told::held).partition(|(is_parked, _)| *is_parked);
+    let held = |rows: Vec<(bool, Held)>| rows.into_iter().map(|(_, held)| held).collect();
+    let (parked, waiting, terminal) = (held(parked), held(waiting), terminal.into_iter().collect());
+    Ok(Json(Timeline { saga_id: id, status, return_id, entries, expected, terminal, silent, parked, waiting }))
 }
 
 async fn ask(peers: &Peers, url: &str, sagas: &[Uuid]) -> Result<Vec<SagaPart>, Silent> {
@@ -128,27 +148,55 @@ async fn ask(peers: &Peers, url: &str, sagas: &[Uuid]) -> Result<Vec<SagaPart>, 
     try_join_all(sagas.iter().map(part)).await
 }
 
-impl Timeline {
-    fn add(&mut self, service: &str, part: SagaPart) {
-        self.entries.extend(part.steps.into_iter().map(|step| Entry {
+/// What one service tells.
+struct Told<'a> {
+    service: &'static str,
+    map: Option<&'a Choreography>,
+    /// One for each saga; none if it is silent.
+    parts: Option<Vec<SagaPart>>,
+}
+
+impl Told<'_> {
+    /// Its part of the nth saga, if there is a map to read it by.
+    fn part(&self, n: usize) -> Option<Part<'_>> {
+        let map = self.map?;
+        Some(match &self.parts {
+            Some(parts) => parts.get(n)?.told(self.service, map),
+            None => Part::silent(self.service, map),
+        })
+    }
+
+    fn entries(&self, n: usize, story: &Story<'_>) -> Vec<Entry> {
+        let part = self.parts.as_ref().and_then(|parts| parts.get(n));
+        let entry = |step: &StepLine| Entry {
             at: step.at,
-            service: service.to_owned(),
-            step: step.step,
-            verdict: step.verdict,
-            reacted_to: Message { message_id: step.message_id.as_uuid() },
-            said: step.said.map(Said::from),
-            detail: step.detail,
-        }));
-        for row in part.waiting {
-            let list = if row.is_parked() { &mut self.parked } else { &mut self.waiting };
-            list.push(Held {
-                service: service.to_owned(),
+            service: self.service.to_owned(),
+            step: step.step.clone(),
+            verdict: step.verdict.clone(),
+            reacted_to: Message {
+                message_id: step.message_id.as_uuid(),
+                event_type: story.reacted_to(&step.told()).map(str::to_owned),
+            },
+            said: step.said.as_ref().map(Said::from),
+            detail: step.detail.clone(),
+        };
+        part.map(|part| part.steps.iter().map(entry).collect()).unwrap_or_default()
+    }
+
+    /// The messages it has set aside, and whether they are parked.
+    fn held(&self) -> Vec<(bool, Held)> {
+        let rows = self.parts.iter().flatten().flat_map(|part| &part.waiting);
+        let held = rows.map(|row| {
+            let held = Held {
+                service: self.service.to_owned(),
                 message_id: row.message_id.as_uuid(),
-                step: row.step,
+                step: row.step.clone(),
                 attempts: row.attempts,
-                reason: row.reason,
+                reason: row.reason.clone(),
                 due_at: row.due_at,
-            });
-        }
+            };
+            (row.is_parked(), held)
+        });
+        held.collect()
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// One line of an order, as far as other services need it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
 pub struct Line {
     /// The article.
     pub sku: Sku,
@@ -14,6 +15,7 @@ pub struct Line {
 
 /// An order was placed: stock is to be reserved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
 #[serde(rename = "order.placed.v1")]
 pub struct OrderPlaced {
     /// The order.
@@ -32,6 +34,7 @@ pub struct OrderPlaced {
 
 /// All lines of an order are reserved: it is to be paid. Amount, currency and method are those of [`OrderPlaced`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
 #[serde(rename = "stock.reserved.v1")]
 pub struct StockReserved {
     /// The order.
@@ -48,6 +51,7 @@ pub struct StockReserved {
 
 /// Nothing was reserved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
 #[serde(rename = "stock.rejected.v1")]
 pub struct StockRejected {
     /// The order.
@@ -60,6 +64,7 @@ pub struct StockRejected {
 
 /// An article of which there was not enough.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
 pub struct Shortage {
     /// The article.
     pub sku: Sku,
@@ -71,6 +76,7 @@ pub struct Shortage {
 
 /// The order is paid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
 #[serde(rename = "payment.charged.v1")]
 pub struct PaymentCharged {
     /// The order.
@@ -86,6 +92,7 @@ pub struct PaymentCharged {
 
 /// Nothing was charged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
 #[serde(rename = "payment.declined.v1")]
 pub struct PaymentDeclined {
     /// The order.
@@ -96,6 +103,7 @@ pub struct PaymentDeclined {
 
 /// The order stands: stock leaves the shelf.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
 #[serde(rename = "order.confirmed.v1")]
 pub struct OrderConfirmed {
     /// The order.
@@ -106,6 +114,7 @@ pub struct OrderConfirmed {
 
 /// The reserved stock has left the shelf.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
 #[serde(rename = "stock.committed.v1")]
 pub struct StockCommitted {
     /// The order.
@@ -114,6 +123,7 @@ pub struct StockCommitted {
 
 /// The order is being cancelled by its owner: everybody is to undo.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
 #[serde(rename = "order.cancelling.v1")]
 pub struct OrderCancelling {
     /// The order.
@@ -124,6 +134,7 @@ pub struct OrderCancelling {
 
 /// Everybody has undone the order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
 #[serde(rename = "order.cancelled.v1")]
 pub struct OrderCancelled {
     /// The order.
@@ -136,6 +147,7 @@ pub struct OrderCancelled {
 
 /// Where an order is after it was confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Fulfilment {
     /// It has left the warehouse.
@@ -148,6 +160,7 @@ pub enum Fulfilment {
 
 /// A confirmed order has moved on. Its own message each time; `order_id` is the order, also when a return's saga says it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
 #[serde(rename = "order.status-changed.v1")]
 pub struct OrderStatusChanged {
     /// The order.
@@ -160,6 +173,7 @@ pub struct OrderStatusChanged {
 
 /// A delivered order comes back: its money goes back to the customer, and its stock to the shelf.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
 #[serde(rename = "return.requested.v1")]
 pub struct ReturnRequested {
     /// The return.
@@ -176,6 +190,7 @@ pub struct ReturnRequested {
 
 /// The customer has the money back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
 #[serde(rename = "return.refunded.v1")]
 pub struct ReturnRefunded {
     /// The return.
@@ -190,6 +205,7 @@ pub struct ReturnRefunded {
 
 /// The stock is on the shelf again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
 #[serde(rename = "return.restocked.v1")]
 pub struct ReturnRestocked {
     /// The return.

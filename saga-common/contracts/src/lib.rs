@@ -1,7 +1,8 @@
 //! The order system's events, ids and money, as they travel. Serde only: the serde name of an event is its wire type.
 //!
 //! Evolution is additive: readers ignore what they do not know, nothing published changes its meaning, and a new major
-//! version is a new type beside the old one. Golden payloads are in `tests/contracts/`.
+//! version is a new type beside the old one. Their JSON Schemas are in `schemas/`, published payloads in `tests/contracts/`, and its
+//! tests refuse a change that old readers or old payloads would not survive.
 
 #![forbid(unsafe_code)]
 

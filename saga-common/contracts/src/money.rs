@@ -6,6 +6,7 @@ use std::fmt;
 /// An amount in minor units (cents) of some [`Currency`]; on the wire a number, which is refused where it is no amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "i64", into = "i64")]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema), schema(minimum = 0, maximum = 9_007_199_254_740_991_i64))]
 pub struct Money(i64);
 
 /// An amount or a currency that cannot be.
@@ -92,6 +93,7 @@ impl From<Money> for i64 {
 /// An ISO 4217 currency code.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema), schema(pattern = "^[A-Z]{3}$"))]
 pub struct Currency(String);
 
 impl Currency {

@@ -120,6 +120,42 @@ impl Link {
         let _ = bounded("close a channel", channel.close(200, "declared".into())).await;
         Ok(())
     }
+
+    /// The exchanges and queues that are not there. (Bindings cannot be looked at.)
+    pub(crate) async fn missing(&self, topology: &Topology) -> Result<Vec<String>, BrokerError> {
+        let mut missing = Vec::new();
+        let mut channel = self.channel().await?;
+        for declaration in topology.declarations() {
+            match is_there(&channel, &declaration).await {
+                Ok(()) => {}
+                Err(error) if refused_with(&error, 404).is_some() => {
+                    missing.push(declaration.to_string());
+                    // The broker closes a channel with a refusal.
+                    channel = self.channel().await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let _ = bounded("close a channel", channel.close(200, "looked".into())).await;
+        Ok(missing)
+    }
+}
+
+/// Looks for an exchange or a queue, whatever its properties.
+async fn is_there(channel: &Channel, declaration: &Declaration) -> Result<(), BrokerError> {
+    match declaration {
+        Declaration::Exchange { name, .. } => {
+            let options = ExchangeDeclareOptions { passive: true, ..Default::default() };
+            let looked = channel.exchange_declare((*name).into(), ExchangeKind::Direct, options, FieldTable::default());
+            bounded("look for an exchange", looked).await
+        }
+        Declaration::Queue { name, .. } => {
+            let options = QueueDeclareOptions { passive: true, ..Default::default() };
+            let looked = channel.queue_declare(name.as_str().into(), options, FieldTable::default());
+            bounded("look for a queue", looked).await.map(drop)
+        }
+        Declaration::Binding { .. } => Ok(()),
+    }
 }
 
 /// `<service>/<role>@<host>:<pid>`.
@@ -177,11 +213,15 @@ async fn declare(channel: &Channel, declaration: &Declaration) -> Result<(), Bro
 
 /// A 406 to a declaration means that the thing exists, but not as we need it.
 fn different(name: &str, error: BrokerError) -> BrokerError {
-    if let BrokerError::Client { source, .. } = &error
-        && let ErrorKind::ProtocolError(refusal) = source.kind()
-        && refusal.get_id() == 406
-    {
-        return BrokerError::Different { name: name.to_owned(), detail: refusal.get_message().to_string() };
+    match refused_with(&error, 406) {
+        Some(detail) => BrokerError::Different { name: name.to_owned(), detail },
+        None => error,
     }
-    error
+}
+
+/// The broker's words, if it refused with this code.
+fn refused_with(error: &BrokerError, code: u16) -> Option<String> {
+    let BrokerError::Client { source, .. } = error else { return None };
+    let ErrorKind::ProtocolError(refusal) = source.kind() else { return None };
+    (refusal.get_id() == code).then(|| refusal.get_message().to_string())
 }

@@ -56,6 +56,20 @@ impl<App: Send + Sync + 'static> Builder<App> {
         self.push(Step { says, undo: Some(undo), ..Step::named(name, StepKind::Compensatable) })
     }
 
+    /// Of the step before, which starts sagas: its participant may end them by itself with `E`
+    /// ([`Unit::fail`](crate::Unit::fail)), until they are past the point of no return.
+    #[must_use]
+    pub fn ended_by<E: Event>(mut self) -> Self {
+        let event = self.wire::<E>("ended_by()");
+        match self.participant.steps.last_mut().filter(|step| step.on.is_none() && step.undo.is_some()) {
+            Some(step) => step.refuses = event,
+            None => self
+                .problems
+                .push(ChoreographyError::Misplaced("ended_by() follows no step that starts sagas".to_owned())),
+        }
+        self
+    }
+
     /// A step that is done on request, outside of any event ([`Saga::once`](crate::Saga::once) and
     /// [`Saga::start`](crate::Saga::start)), and says `E`: a point of no return, of a saga it begins or of one that is past
     /// refusal. Nothing undoes it.

@@ -3,6 +3,7 @@
 mod builder;
 
 pub use builder::{Builder, ChoreographyError};
+pub use saga_choreography::{Choreography, StepKind, StepMap};
 
 use crate::action::{Action, AnyEvent, UndoAction};
 use crate::answer::ANSWER;
@@ -11,25 +12,10 @@ use crate::faults::FaultPoint;
 use crate::guard::{Expected, Verdict};
 use crate::ids::MessageId;
 use crate::jobs::Worker;
+use crate::topology::{QueueType, Topology};
 use crate::unit::Saying;
-use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// What a step is to its saga.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
-pub enum StepKind {
-    /// Before the point of no return; has an undo.
-    Compensatable,
-    /// The point of no return.
-    Pivot,
-    /// After it: cannot refuse, is tried until it succeeds.
-    Retriable,
-    /// Looks on: cannot fail a saga, nobody waits for it.
-    Listener,
-}
 
 /// The steps of one service. See the crate's example for one in full.
 ///
@@ -153,55 +139,9 @@ impl<App: Send + Sync + 'static> Participant<App> {
         self.undoes() && !self.owner
     }
 
-    pub(crate) fn topology(&self, queue_type: crate::topology::QueueType, tap: bool) -> crate::topology::Topology {
-        let keys = |pick: &dyn Fn(&Step<App>) -> Option<EventType>| -> BTreeSet<String> {
-            self.steps.iter().filter_map(pick).map(|event| event.routing_key().to_owned()).collect()
-        };
-        let mut says = keys(&|step| step.says);
-        if self.answers() {
-            says.insert(crate::event::routing_key(ANSWER).to_owned());
-        }
-        crate::topology::Topology {
-            service: self.name.clone(),
-            reacts_to: keys(&|step| step.on),
-            says,
-            undoes: self.undoes(),
-            queue_type,
-            tap,
-        }
+    pub(crate) fn topology(&self, queue_type: QueueType, tap: bool) -> Topology {
+        Topology::of(&self.map(), queue_type, tap)
     }
-}
-
-/// A participant's part as data.
-#[derive(Debug, Clone, Serialize)]
-#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
-pub struct Choreography {
-    /// The participant.
-    pub participant: String,
-    /// Its steps, in the order of the saga.
-    pub steps: Vec<StepMap>,
-    /// Does it react to every failure, of whatever type, by undoing what it did for that saga?
-    pub undoes: bool,
-    /// What it says when it has undone (or never will act); none for the owner of the saga, who collects the answers.
-    pub answers: Option<String>,
-}
-
-/// One step as data.
-#[derive(Debug, Clone, Serialize)]
-#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
-pub struct StepMap {
-    /// The step's name, which is its key in the database.
-    pub step: String,
-    /// What it is to its saga.
-    pub kind: StepKind,
-    /// The event it reacts to; none for the step that starts a saga.
-    pub reacts_to: Option<String>,
-    /// What it says on success.
-    pub says: Option<String>,
-    /// What it refuses with.
-    pub refuses: Option<String>,
-    /// Can it be undone?
-    pub undo: bool,
 }
 
 impl<App> Step<App> {

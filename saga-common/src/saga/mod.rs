@@ -2,7 +2,7 @@
 
 mod part;
 
-pub use part::{SagaPart, SaidLine, StepLine, WaitingLine};
+pub use part::{AnnouncedLine, SagaPart, SaidLine, StepLine, WaitingLine};
 
 use crate::acts;
 use crate::db::Db;

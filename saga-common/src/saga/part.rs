@@ -1,5 +1,6 @@
 //! One participant's part of a saga, read off its guard rows and its waiting messages.
 
+use crate::choreography::{Choreography, Held, Line, Part, Said};
 use crate::db::DbError;
 use crate::ids::{MessageId, SagaId};
 use chrono::{DateTime, Utc};
@@ -20,6 +21,26 @@ pub struct SagaPart {
     pub steps: Vec<StepLine>,
     /// What waits or is parked here.
     pub waiting: Vec<WaitingLine>,
+    /// What is said again and again until it is answered.
+    #[serde(default)]
+    pub announced: Vec<AnnouncedLine>,
+}
+
+impl SagaPart {
+    /// The same as a part of a story, in which `service` is called so and has this map.
+    #[must_use]
+    pub fn told<'a>(&'a self, service: &'a str, map: &'a Choreography) -> Part<'a> {
+        let held = |row: &WaitingLine| Held { message_id: row.message_id.as_uuid(), parked: row.is_parked() };
+        let said = |row: &'a AnnouncedLine| Said::new(&row.event_type, row.message_id.as_uuid(), row.due_at);
+        Part {
+            service,
+            map,
+            silent: false,
+            lines: self.steps.iter().map(StepLine::told).collect(),
+            held: self.waiting.iter().map(held).collect(),
+            announced: self.announced.iter().map(said).collect(),
+        }
+    }
 }
 
 /// One guard row.
@@ -79,6 +100,36 @@ pub struct WaitingLine {
     pub due_at: DateTime<Utc>,
 }
 
+/// An announcement that is not answered yet.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
+pub struct AnnouncedLine {
+    /// The wire type.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// The message, the same each time.
+    #[cfg_attr(feature = "http", schema(value_type = uuid::Uuid))]
+    pub message_id: MessageId,
+    /// How often it was repeated.
+    pub repeats: i32,
+    /// When it is repeated next.
+    pub due_at: DateTime<Utc>,
+}
+
+impl StepLine {
+    /// The same as a line of a story.
+    #[must_use]
+    pub fn told(&self) -> Line<'_> {
+        Line {
+            step: &self.step,
+            verdict: &self.verdict,
+            message_id: Some(self.message_id.as_uuid()),
+            said: self.said.as_ref().map(|said| Said::new(&said.event_type, said.message_id.as_uuid(), self.at)),
+            detail: self.detail.as_deref(),
+        }
+    }
+}
+
 impl WaitingLine {
     /// Does it wait for a person? Else for its time.
     #[must_use]
@@ -104,6 +155,12 @@ pub(super) async fn read(reads: &PgPool, participant: &str, saga_id: SagaId) -> 
     )
     .fetch_all(reads)
     .await?;
+    let announced = sqlx::query!(
+        "select type as event_type, message_id, repeats, due_at from saga.announcements where saga_id = $1",
+        id
+    )
+    .fetch_all(reads)
+    .await?;
     let steps = steps.into_iter().map(|row| StepLine {
         step: row.step,
         verdict: row.verdict,
@@ -125,5 +182,13 @@ pub(super) async fn read(reads: &PgPool, participant: &str, saga_id: SagaId) -> 
         reason: row.reason,
         due_at: row.due_at,
     });
-    Ok(SagaPart { service: participant.to_owned(), saga_id, steps: steps.collect(), waiting: waiting.collect() })
+    let announced = announced.into_iter().map(|row| AnnouncedLine {
+        event_type: row.event_type,
+        message_id: row.message_id.into(),
+        repeats: row.repeats,
+        due_at: row.due_at,
+    });
+    let service = participant.to_owned();
+    let (steps, waiting, announced) = (steps.collect(), waiting.collect(), announced.collect());
+    Ok(SagaPart { service, saga_id, steps, waiting, announced })
 }

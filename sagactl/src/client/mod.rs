@@ -1,7 +1,7 @@
 //! The one HTTP client of the four services: `sagactl`, the demo and the whole-stack tests all speak through it.
 //!
-//! It knows the services by their HTTP contract alone: its requests and answers are types of its own, and it imports no project
-//! crate. Every request has a deadline, every failure is either a [`Problem`] (the service said no) or a transport error (it said
+//! It knows the services by their HTTP contract alone: its requests and answers are types of its own, but for the maps, which are data
+//! (`saga-choreography`); it imports nothing else of the project. Every request has a deadline, every failure is either a [`Problem`] (the service said no) or a transport error (it said
 //! nothing that can be understood). Nothing is repeated behind the caller's back, except by the two `wait_` methods.
 
 use std::fmt;
@@ -22,13 +22,14 @@ mod stock;
 mod wait;
 
 pub use catalogue::{Imported, Page, Product, ProductPage};
-pub use choreography::{Choreography, MapStep};
+pub use choreography::{Choreography, StepMap, built_in_maps};
 pub use error::{ClientError, Problem};
 pub use faults::{FaultMap, FaultPoint, Reached, never_fire};
 pub use issuer::{NoToken, Token, TokenRequest};
 pub use orders::{Answers, Item, Line, NewOrder, Order, OrderFilter, OrderPage, OrderStatus, Placed, Return};
 pub use sagas::{
-    HeldMessage, MessageRef, ParkedMessage, Redriven, Said, Story, StoryStep, Timeline, TimelineEntry, WaitingMessage,
+    Announced, HeldMessage, MessageRef, ParkedMessage, Redriven, Said, Story, StoryStep, Timeline, TimelineEntry,
+    WaitingMessage,
 };
 pub use shop::{Notification, Payment, Wallet};
 pub use stock::{AdjustedStock, CountedArticle, Movement, MovementPage, Stock, StockPage};

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use reqwest::Method;
+use saga_choreography::Expectation;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -20,6 +21,24 @@ pub struct Story {
     /// Messages of this saga that the service has set aside.
     #[serde(default)]
     pub waiting: Vec<WaitingMessage>,
+    /// What the service says again and again until it is answered.
+    #[serde(default)]
+    pub announced: Vec<Announced>,
+}
+
+/// An announcement that is not answered yet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Announced {
+    /// Such as `order.cancelling.v1`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The event's id, the same each time.
+    pub message_id: Uuid,
+    /// How often it was repeated.
+    #[serde(default)]
+    pub repeats: i32,
+    /// When it is repeated next.
+    pub due_at: DateTime<Utc>,
 }
 
 /// One guard row: what became of one step.
@@ -87,6 +106,12 @@ pub struct Timeline {
     pub return_id: Option<Uuid>,
     /// What happened, oldest first by the services' own clocks.
     pub entries: Vec<TimelineEntry>,
+    /// What comes next, by the choreography.
+    #[serde(default)]
+    pub expected: Vec<Expectation>,
+    /// The events of which one would end the saga; none if it has ended.
+    #[serde(default)]
+    pub terminal: Vec<String>,
     /// Services that did not answer, so whose part is missing.
     #[serde(default)]
     pub silent: Vec<String>,
@@ -125,6 +150,9 @@ pub struct TimelineEntry {
 pub struct MessageRef {
     /// Its id.
     pub message_id: Uuid,
+    /// Its type, where somebody tells that they said it.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
 }
 
 /// A message that some service has set aside, as a [`Timeline`] shows it.

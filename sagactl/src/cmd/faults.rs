@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use futures::future::join_all;
+use saga_choreography::unversioned;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -83,12 +84,12 @@ pub(super) async fn must_exist(session: &Session, directives: &str) -> Result<()
     }
 }
 
-/// All types of events, without their versions. An owner's cancellation and the engine's own answer are in no step.
+/// All types of events, without their versions.
 fn events(choreographies: &[Choreography]) -> BTreeSet<String> {
     let steps = choreographies.iter().flat_map(|it| &it.steps);
     let types = steps.flat_map(|step| step.reacts_to.iter().chain(&step.says).chain(&step.refuses));
-    let names = types.map(|name| name.rsplit_once(".v").map_or(name.as_str(), |(name, _)| name));
-    names.chain(["order.cancelling", "saga.compensated"]).map(str::to_owned).collect()
+    let answers = choreographies.iter().filter_map(|it| it.answers.as_ref());
+    types.chain(answers).map(|name| unversioned(name).to_owned()).collect()
 }
 
 async fn set(session: &Session, directives: &str, seed: u64) -> Result<ExitCode, Failure> {

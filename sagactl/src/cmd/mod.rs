@@ -8,6 +8,7 @@ pub mod audit;
 pub mod catalogue;
 pub mod chaos;
 pub mod faults;
+pub mod graph;
 pub mod launch;
 pub mod load;
 pub mod matrix;
@@ -66,6 +67,8 @@ enum Verb {
     /// List fault points, or let something go wrong in whole processes
     #[command(subcommand)]
     Faults(faults::Faults),
+    /// Draw who reacts to whom, or check that it fits together; needs no running services
+    Graph(graph::Drawing),
     /// Print a bearer token, to be a customer or an operator with curl
     Token(token::Token),
 }
@@ -78,6 +81,9 @@ impl Cli {
             Verb::Chaos(chaos) => return chaos.run(self.global.json()).await,
             Verb::Matrix(matrix) => return matrix.run(self.global.json()).await,
             Verb::Load(load) => return load.run(self.global).await,
+            Verb::Graph(drawing) => {
+                return drawing.run(self.global).await.unwrap_or_else(|failure| failure.tell(None));
+            }
             _ => {}
         }
         let session = match Session::open(self.global).await {
@@ -85,7 +91,7 @@ impl Cli {
             Err(failure) => return failure.tell(None),
         };
         let outcome = match self.verb {
-            Verb::Up(_) | Verb::Chaos(_) | Verb::Matrix(_) | Verb::Load(_) => Ok(ExitCode::SUCCESS),
+            Verb::Up(_) | Verb::Chaos(_) | Verb::Matrix(_) | Verb::Load(_) | Verb::Graph(_) => Ok(ExitCode::SUCCESS),
             Verb::Order(order) => order.run(&session).await,
             Verb::Catalogue(catalogue) => catalogue.run(&session).await,
             Verb::Stock(stock) => stock.run(&session).await,

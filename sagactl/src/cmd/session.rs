@@ -79,13 +79,13 @@ impl Session {
         } else {
             people(value)
         };
-        show_line(&text);
+        show(&text);
         Ok(ExitCode::SUCCESS)
     }
 }
 
 /// A reader that has seen enough (`| head`) is no failure.
-fn show_line(text: &str) {
+pub(super) fn show(text: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use saga_choreography::unversioned;
+
 use super::Scenario;
-use crate::client::{Choreography, FaultMap, FaultPoint, MapStep, Service};
+use crate::client::{Choreography, FaultMap, FaultPoint, Service, StepMap};
 
 /// One fault at one point, while one event passes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,22 +127,14 @@ fn never(point: &str, participant: &Participant) -> Option<&'static str> {
     }
 }
 
-fn unversioned(event: &str) -> String {
-    event.rsplit_once(".v").map_or(event, |(name, _)| name).to_owned()
-}
-
 impl Participant {
-    fn named(&self, pick: impl Fn(&MapStep) -> &Vec<String>) -> Vec<String> {
-        self.map.steps.iter().flat_map(pick).map(|event| unversioned(event)).collect()
+    fn named(&self, pick: impl Fn(&StepMap) -> &Option<String>) -> Vec<String> {
+        self.map.steps.iter().flat_map(pick).map(|event| unversioned(event).to_owned()).collect()
     }
 
-    /// What it refuses with. The owner also ends sagas by itself: cancelled, overdue.
+    /// What it refuses with.
     fn refuses(&self) -> Vec<String> {
-        let mut refuses = self.named(|step| &step.refuses);
-        if self.service == Service::Order {
-            refuses.push("order.cancelling".to_owned());
-        }
-        refuses
+        self.named(|step| &step.refuses)
     }
 
     /// The events that pass a point of this place.

@@ -88,6 +88,13 @@ impl<'a> Stage<'a> {
             let reason = order.reason.unwrap_or_default();
             return Err(format!("order {order_id} ended {} ({reason}), not {}", order.status, scenario.ends()));
         }
+        // Nor does its timeline expect anything, when the last of its messages are through.
+        let over = format!("order {order_id} has ended, and its timeline still expects a step");
+        within(LISTENER_LIMIT, &over, async || {
+            let timeline = self.client.timeline(order_id).await;
+            Ok(timeline.is_ok_and(|it| it.expected.is_empty() && it.terminal.is_empty()))
+        })
+        .await?;
         Ok(order)
     }
 

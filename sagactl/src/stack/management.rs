@@ -1,8 +1,10 @@
 //! RabbitMQ's management API, as far as a stack needs it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode, Url};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -36,6 +38,35 @@ pub struct Queue {
     /// How many consumers it has.
     #[serde(default)]
     pub consumers: u64,
+    /// Is it there after a restart?
+    #[serde(default)]
+    pub durable: bool,
+    /// Its `x-` arguments.
+    #[serde(default)]
+    pub arguments: BTreeMap<String, Value>,
+}
+
+/// One exchange as the management API sees it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Exchange {
+    /// Its name; the default exchange has none.
+    pub name: String,
+    /// `direct`, `fanout`, ..
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Is it there after a restart?
+    pub durable: bool,
+}
+
+/// One binding as the management API sees it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Binding {
+    /// The exchange; the default exchange has no name, and is bound to every queue by itself.
+    pub source: String,
+    /// The queue.
+    pub destination: String,
+    /// The routing key.
+    pub routing_key: String,
 }
 
 impl Management {
@@ -69,9 +100,43 @@ impl Management {
 
     /// The queues of a virtual host.
     pub async fn queues(&self, vhost: &str) -> Result<Vec<Queue>, StackError> {
-        let queues = self.call(Method::GET, &["queues", vhost], None).await?;
-        serde_json::from_value(queues).map_err(|error| {
-            StackError::Setting(format!("the management API lists queues in an unknown form: {error}"))
+        self.list("queues", vhost).await
+    }
+
+    /// The exchanges of a virtual host, the broker's own among them.
+    pub async fn exchanges(&self, vhost: &str) -> Result<Vec<Exchange>, StackError> {
+        self.list("exchanges", vhost).await
+    }
+
+    /// The bindings of a virtual host.
+    pub async fn bindings(&self, vhost: &str) -> Result<Vec<Binding>, StackError> {
+        self.list("bindings", vhost).await
+    }
+
+    /// The consumers' tags in a virtual host.
+    pub async fn consumer_tags(&self, vhost: &str) -> Result<Vec<String>, StackError> {
+        let consumers: Vec<Value> = self.list("consumers", vhost).await?;
+        Ok(consumers.iter().filter_map(|it| Some(it["consumer_tag"].as_str()?.to_owned())).collect())
+    }
+
+    /// What the clients of a virtual host call their connections.
+    pub async fn connection_names(&self, vhost: &str) -> Result<Vec<String>, StackError> {
+        let connections = self.call(Method::GET, &["vhosts", vhost, "connections"], None).await?;
+        let name = |it: &Value| it["client_properties"]["connection_name"].as_str().unwrap_or_default().to_owned();
+        Ok(connections.as_array().into_iter().flatten().map(name).collect())
+    }
+
+    /// "Get messages": the first messages of a queue, which stay there.
+    pub async fn messages(&self, vhost: &str, queue: &str, most: u32) -> Result<Vec<Value>, StackError> {
+        let ask = json!({"count": most, "ackmode": "ack_requeue_true", "encoding": "auto"});
+        let messages = self.call(Method::POST, &["queues", vhost, queue, "get"], Some(ask)).await?;
+        Ok(messages.as_array().cloned().unwrap_or_default())
+    }
+
+    async fn list<T: DeserializeOwned>(&self, what: &str, vhost: &str) -> Result<Vec<T>, StackError> {
+        let list = self.call(Method::GET, &[what, vhost], None).await?;
+        serde_json::from_value(list).map_err(|error| {
+            StackError::Setting(format!("the management API lists {what} in an unknown form: {error}"))
         })
     }
 

@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
+use saga_choreography::{Expectation, ExpectedState};
 use uuid::Uuid;
 
 use super::show::{moment, table};
 use super::{Failure, Session};
-use crate::client::{Client, ClientError, Service, Story};
+use crate::client::{Client, ClientError, Service, Story, built_in_maps};
 
 mod stitch;
 
 /// A frozen service is shown as silent after this long.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-pub use stitch::{Expected, Line, SagaView, Silence, Waiting, stitch};
+pub use stitch::{Line, SagaView, Silence, Waiting, stitch};
 
 /// Flags of `sagactl saga`.
 #[derive(Debug, clap::Subcommand)]
@@ -50,7 +51,8 @@ pub async fn view(client: &Client, saga_id: Uuid) -> Result<SagaView, Vec<Client
         let (story, map) = tokio::join!(client.saga(service, saga_id), client.choreography(service));
         let story = match story {
             Err(error) if error.is_not_found() => {
-                Ok(Story { service: service.name().to_owned(), saga_id, steps: Vec::new(), waiting: Vec::new() })
+                let service = service.name().to_owned();
+                Ok(Story { service, saga_id, steps: Vec::new(), waiting: Vec::new(), announced: Vec::new() })
             }
             story => story,
         };
@@ -58,13 +60,13 @@ pub async fn view(client: &Client, saga_id: Uuid) -> Result<SagaView, Vec<Client
     }));
 
     let (mut stories, mut maps, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    let mut built_in = built_in_maps().into_iter();
     for (service, story, map) in asked.await {
-        // Its map is worth having only together with its part: expecting steps of a silent service would be guessing.
+        // What a silent service should do is told by the map that this program was built with.
+        let built_in = built_in.find(|map| map.participant == service.name());
+        maps.extend(map.ok().or(built_in).map(|map| (service, map)));
         match story {
-            Ok(story) => {
-                stories.push((service, story));
-                maps.extend(map.ok().map(|map| (service, map)));
-            }
+            Ok(story) => stories.push((service, story)),
             Err(error) => errors.push((service, error)),
         }
     }
@@ -72,7 +74,7 @@ pub async fn view(client: &Client, saga_id: Uuid) -> Result<SagaView, Vec<Client
         return Err(errors.into_iter().map(|(_, error)| error).collect());
     }
     let silence = |(service, error)| Silence { service, reason: reason(&error) };
-    Ok(stitch(saga_id, &stories, &maps, errors.into_iter().map(silence).collect()))
+    Ok(stitch(saga_id, &stories, &maps, errors.into_iter().map(silence).collect(), Utc::now()))
 }
 
 fn reason(error: &ClientError) -> String {
@@ -104,10 +106,13 @@ fn people(view: &SagaView) -> String {
             line.said.clone().unwrap_or_default(),
         ]);
     }
-    for Expected { service, step, reacts_to } in &view.expected {
-        lines.add_row(["", &service.to_string(), step, reacts_to, "(expected)", ""]);
-    }
     text += &format!("\n{lines}");
+    for expected in &view.expected {
+        text += &format!("\n{}", next(expected, Utc::now()));
+    }
+    if !view.terminal.is_empty() {
+        text += &format!("\nends with: {}", view.terminal.join(" or "));
+    }
 
     for Waiting { service, message } in &view.waiting {
         let reason = message.reason.as_deref().unwrap_or("no reason");
@@ -118,6 +123,29 @@ fn people(view: &SagaView) -> String {
         text += &format!("\nsilent: {service} ({reason}); its part is not shown");
     }
     text
+}
+
+/// What comes next, and where to look if it does not.
+fn next(expected: &Expectation, now: DateTime<Utc>) -> String {
+    let Expectation { service, step, reacts_to, message_id, said_at, state } = expected;
+    let seconds = (now - said_at).num_milliseconds() as f64 / 1_000.0;
+    let what = format!("{service} {step} ({reacts_to}, said {seconds:.1} s ago)");
+    let queue = || {
+        let maps = built_in_maps();
+        let fails = maps.iter().flat_map(|map| &map.steps).any(|it| it.refuses.as_ref() == Some(reacts_to));
+        let role = if fails { "failures" } else { "events" };
+        format!("{}.{role}", service.trim_end_matches("-svc"))
+    };
+    match state {
+        ExpectedState::Expected => format!("expects next: {what}"),
+        ExpectedState::Late => format!(
+            "late: {what}; look whether the queue {} has a consumer and runs empty, and at the metric saga_outbox_rows of who said it",
+            queue()
+        ),
+        ExpectedState::Waiting => format!("waits for another attempt: {what}; its reason is below"),
+        ExpectedState::Parked => format!("parked: {what}; try again with `sagactl parked redrive {message_id}`"),
+        ExpectedState::Unknown => format!("unknown: {what}; {service} does not answer"),
+    }
 }
 
 /// A listener's step has a message id in its name, to be unique; that tells people nothing.

@@ -1,15 +1,13 @@
 //! Makes one story of the parts that the services tell. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use saga_choreography::{self as choreography, Expectation, Held, Part, Said};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::client::{Choreography, Service, Story, StoryStep, WaitingMessage};
-
-/// The step under which a participant records its answer to a failure. Its map does not list it.
-const COMPENSATE: &str = "compensate";
 
 /// A saga's story, as far as it could be learnt.
 #[derive(Debug, Clone, Serialize)]
@@ -18,8 +16,10 @@ pub struct SagaView {
     pub saga_id: Uuid,
     /// What happened: causes before effects, otherwise by time.
     pub lines: Vec<Line>,
-    /// What should happen next, by the maps of the services that answered.
-    pub expected: Vec<Expected>,
+    /// What comes next, by the maps of all services.
+    pub expected: Vec<Expectation>,
+    /// The events of which one would end the saga; none if it has ended.
+    pub terminal: Vec<String>,
     /// Messages that a service has set aside.
     pub waiting: Vec<Waiting>,
     /// Services whose part is missing here.
@@ -49,17 +49,6 @@ pub struct Line {
     pub detail: Option<String>,
 }
 
-/// A step that should react to what was said, and has not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Expected {
-    /// Who.
-    pub service: Service,
-    /// Which step.
-    pub step: String,
-    /// The type of the message.
-    pub reacts_to: String,
-}
-
 /// A message that a service has set aside.
 #[derive(Debug, Clone, Serialize)]
 pub struct Waiting {
@@ -79,39 +68,36 @@ pub struct Silence {
     pub reason: String,
 }
 
-/// Puts the parts together. Services that gave a part but no map can do everything but surprise: nothing is expected of them.
+/// Puts the parts together.
 #[must_use]
 pub fn stitch(
     saga_id: Uuid,
     stories: &[(Service, Story)],
     maps: &[(Service, Choreography)],
     silent: Vec<Silence>,
+    now: DateTime<Utc>,
 ) -> SagaView {
-    let said: BTreeMap<Uuid, &str> = stories
-        .iter()
-        .flat_map(|(_, story)| &story.steps)
-        .filter_map(|step| step.said.as_ref().map(|said| (said.message_id, said.kind.as_str())))
-        .collect();
-    let lines = stories.iter().flat_map(|(service, story)| story.steps.iter().map(|step| line(*service, step, &said)));
+    let names = Service::ALL.map(|service| (service, service.to_string())).into();
+    let told = told(&names, stories, maps, &silent);
+    let lines = stories.iter().flat_map(|(service, story)| story.steps.iter().map(|step| line(*service, step, &told)));
     let waiting = stories.iter().flat_map(|(service, story)| {
         story.waiting.iter().map(|message| Waiting { service: *service, message: message.clone() })
     });
-    let (lines, waiting) = (in_causal_order(lines.collect()), waiting.collect::<Vec<_>>());
-    let expected = expected(&lines, &waiting, maps);
-    SagaView { saga_id, lines, expected, waiting, silent }
+    let (lines, waiting) = (in_causal_order(lines.collect()), waiting.collect());
+    let (expected, terminal) = (told.expected(now), told.terminal());
+    SagaView { saga_id, lines, expected, terminal, waiting, silent }
 }
 
-fn line(service: Service, step: &StoryStep, said: &BTreeMap<Uuid, &str>) -> Line {
+fn line(service: Service, step: &StoryStep, told: &choreography::Story<'_>) -> Line {
     let said_id = step.said.as_ref().map(|said| said.message_id);
-    // The step that starts a saga reacts to nothing, and gives the message that it said itself.
-    let cause = step.message_id.filter(|id| Some(*id) != said_id);
     Line {
         at: step.at,
         service,
         step: step.step.clone(),
         verdict: step.verdict.clone(),
-        reacted_to: cause.and_then(|id| said.get(&id)).map(|kind| (*kind).to_owned()),
-        message_id: cause,
+        reacted_to: told.reacted_to(&line_of(step)).map(str::to_owned),
+        // The step that starts a saga reacts to nothing, and gives the message that it said itself.
+        message_id: step.message_id.filter(|id| Some(*id) != said_id),
         said: step.said.as_ref().map(|said| said.kind.clone()),
         said_id,
         detail: step.detail.clone(),
@@ -132,54 +118,45 @@ fn in_causal_order(mut untold: Vec<Line>) -> Vec<Line> {
     told
 }
 
-/// Steps whose event was said but that have no line, no message set aside, and were not fenced off.
-fn expected(lines: &[Line], waiting: &[Waiting], maps: &[(Service, Choreography)]) -> Vec<Expected> {
-    let mut expected = Vec::new();
-    for line in lines {
-        let (Some(kind), Some(id)) = (&line.said, line.said_id) else {
-            continue;
-        };
-        for (service, map) in maps {
-            let reacted = |step: &str| {
-                let here = |line: &&Line| line.service == *service;
-                lines.iter().filter(here).any(|line| line.step == step || line.message_id == Some(id))
-                    || waiting.iter().any(|waiting| waiting.service == *service && waiting.message.message_id == id)
-            };
-            let missing = map.steps.iter().filter(|step| step.reacts_to.contains(kind) && !reacted(&step.step));
-            expected.extend(missing.map(|step| Expected {
-                service: *service,
-                step: step.step.clone(),
-                reacts_to: kind.clone(),
-            }));
+/// The same parts as the choreography sees them. A service whose map is not known is left out: nothing is expected of it.
+fn told<'a>(
+    names: &'a BTreeMap<Service, String>,
+    stories: &'a [(Service, Story)],
+    maps: &'a [(Service, Choreography)],
+    silent: &[Silence],
+) -> choreography::Story<'a> {
+    let is_silent = |service: Service| silent.iter().any(|it| it.service == service);
+    let part = |(service, map): &'a (Service, Choreography)| {
+        let name = names.get(service)?.as_str();
+        let story = stories.iter().find(|(it, _)| it == service).map(|(_, story)| story);
+        match story {
+            Some(story) => Some(part(name, story, map)),
+            None => is_silent(*service).then(|| Part::silent(name, map)),
         }
-    }
-    expected.extend(expected_answers(lines, waiting, maps));
-    expected
+    };
+    let maps_are_missing = stories.iter().any(|(service, _)| !maps.iter().any(|(it, _)| it == service));
+    choreography::Story { parts: maps.iter().filter_map(part).collect(), maps_are_missing }
 }
 
-/// Once a step anywhere refused or was reversed, every participant with something to undo owes an answer; except the one that
-/// starts the saga, which collects them.
-fn expected_answers(lines: &[Line], waiting: &[Waiting], maps: &[(Service, Choreography)]) -> Vec<Expected> {
-    let failed = |line: &&Line| matches!(line.verdict.as_str(), "rejected" | "undoing" | "undone" | "fenced");
-    let Some(failure) = lines.iter().find(failed) else {
-        return Vec::new();
-    };
-    let reason = failure.said.clone().unwrap_or_else(|| "the failure".to_owned());
+fn part<'a>(service: &'a str, story: &'a Story, map: &'a Choreography) -> Part<'a> {
+    Part {
+        service,
+        map,
+        silent: false,
+        lines: story.steps.iter().map(line_of).collect(),
+        held: story.waiting.iter().map(|it| Held { message_id: it.message_id, parked: it.state == "parked" }).collect(),
+        announced: story.announced.iter().map(|it| Said::new(&it.kind, it.message_id, it.due_at)).collect(),
+    }
+}
 
-    let answered: BTreeSet<Service> =
-        lines.iter().filter(|line| line.step == COMPENSATE).map(|line| line.service).collect();
-    let owes = |(service, map): &&(Service, Choreography)| {
-        let starts = map.steps.iter().any(|step| step.reacts_to.is_empty());
-        let undoes = map.steps.iter().any(|step| step.undo);
-        let set_aside = waiting.iter().any(|waiting| waiting.service == *service && waiting.message.step == COMPENSATE);
-        undoes && !starts && !answered.contains(service) && !set_aside
-    };
-    let expected = |(service, _): &(Service, Choreography)| Expected {
-        service: *service,
-        step: COMPENSATE.to_owned(),
-        reacts_to: reason.clone(),
-    };
-    maps.iter().filter(owes).map(expected).collect()
+fn line_of(step: &StoryStep) -> choreography::Line<'_> {
+    choreography::Line {
+        step: &step.step,
+        verdict: &step.verdict,
+        message_id: step.message_id,
+        said: step.said.as_ref().map(|said| Said::new(&said.kind, said.message_id, step.at)),
+        detail: step.detail.as_deref(),
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::*;
-use crate::client::{MapStep, Said};
+use saga_choreography::ExpectedState;
+
+use crate::client::{Said, built_in_maps};
 
 fn id(n: u128) -> Uuid {
     Uuid::from_u128(n)
@@ -24,42 +26,27 @@ fn step(step: &str, verdict: &str, ms: i64, on: u128, said: Option<(&str, u128)>
 }
 
 fn part(service: Service, steps: Vec<StoryStep>) -> (Service, Story) {
-    (service, Story { service: service.name().to_owned(), saga_id: id(0), steps, waiting: Vec::new() })
-}
-
-fn map(service: Service, steps: &[(&str, &[&str], bool)]) -> (Service, Choreography) {
-    let step = |(name, on, undo): &(&str, &[&str], bool)| MapStep {
-        step: (*name).to_owned(),
-        kind: "compensatable".to_owned(),
-        reacts_to: on.iter().map(|kind| (*kind).to_owned()).collect(),
-        undo: *undo,
-        ..MapStep::default()
-    };
-    (service, Choreography { participant: service.name().to_owned(), steps: steps.iter().map(step).collect() })
+    (
+        service,
+        Story { service: service.name().to_owned(), saga_id: id(0), steps, waiting: Vec::new(), announced: Vec::new() },
+    )
 }
 
 fn maps() -> Vec<(Service, Choreography)> {
-    vec![
-        map(
-            Service::Order,
-            &[
-                ("place-order", &[], true),
-                ("confirm-order", &["payment.charged.v1"], false),
-                ("collect-answers", &["saga.compensated.v1"], false),
-            ],
-        ),
-        map(Service::Inventory, &[("reserve-stock", &["order.placed.v1"], true)]),
-        map(Service::Payment, &[("charge-payment", &["stock.reserved.v1"], true)]),
-        map(Service::Notification, &[("notify", &["order.confirmed.v1"], false)]),
-    ]
+    Service::ALL.into_iter().zip(built_in_maps()).collect()
+}
+
+/// When the stories below are looked at.
+fn now() -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::seconds(2)
 }
 
 fn steps(view: &SagaView) -> Vec<&str> {
     view.lines.iter().map(|line| line.step.as_str()).collect()
 }
 
-fn owed(view: &SagaView) -> Vec<(Service, &str)> {
-    view.expected.iter().map(|expected| (expected.service, expected.step.as_str())).collect()
+fn owed(view: &SagaView) -> Vec<(&str, &str)> {
+    view.expected.iter().map(|expected| (expected.service.as_str(), expected.step.as_str())).collect()
 }
 
 #[test]
@@ -76,50 +63,34 @@ fn causes_come_before_effects_even_when_clocks_disagree() {
             ],
         ),
     ];
-    let view = stitch(id(0), &stories, &maps(), Vec::new());
+    let view = stitch(id(0), &stories, &maps(), Vec::new(), now());
     assert_eq!(view.lines[0].reacted_to, None, "it said that itself");
     assert_eq!(steps(&view), ["place-order", "reserve-stock", "charge-payment", "confirm-order"]);
     assert_eq!(view.lines[2].reacted_to.as_deref(), Some("stock.reserved.v1"));
-    assert_eq!(owed(&view), [(Service::Notification, "notify")]);
+    assert_eq!(owed(&view), [("inventory-svc", "commit-stock"), ("notification-svc", "notify")]);
 }
 
 #[test]
-fn a_step_is_expected_until_its_service_has_a_line_or_has_set_the_message_aside() {
+fn a_step_is_expected_until_its_service_has_a_line_and_is_parked_with_its_message() {
     let placed = part(Service::Order, vec![step("place-order", "done", 0, 1, Some(("order.placed.v1", 1)))]);
-    let view = stitch(id(0), &[placed.clone(), part(Service::Inventory, Vec::new())], &maps(), Vec::new());
-    assert_eq!(owed(&view), [(Service::Inventory, "reserve-stock")]);
+    let view = stitch(id(0), &[placed.clone(), part(Service::Inventory, Vec::new())], &maps(), Vec::new(), now());
+    assert_eq!(owed(&view), [("inventory-svc", "reserve-stock")]);
+    assert_eq!(view.expected[0].state, ExpectedState::Expected);
 
     let mut inventory = part(Service::Inventory, Vec::new());
     let parked = json!({"message_id": id(1), "step": "reserve-stock", "state": "parked", "attempts": 9});
     inventory.1.waiting.push(serde_json::from_value(parked).expect("a waiting message"));
-    let view = stitch(id(0), &[placed, inventory], &maps(), Vec::new());
-    assert_eq!(owed(&view), []);
+    let view = stitch(id(0), &[placed, inventory], &maps(), Vec::new(), now());
+    assert_eq!(view.expected.first().map(|it| it.state), Some(ExpectedState::Parked));
     assert_eq!(view.waiting.len(), 1);
 }
 
 #[test]
-fn a_listener_and_a_collected_answer_are_known_by_their_message() {
-    let stories = [
-        part(
-            Service::Order,
-            vec![
-                step("place-order", "done", 0, 1, Some(("order.placed.v1", 1))),
-                step("answer:payment", "done", 5, 9, None),
-            ],
-        ),
-        part(Service::Inventory, vec![step("reserve-stock", "rejected", 1, 1, Some(("stock.rejected.v1", 7)))]),
-        part(Service::Payment, vec![step("compensate", "fenced", 2, 7, Some(("saga.compensated.v1", 9)))]),
-    ];
-    let view = stitch(id(0), &stories, &maps(), Vec::new());
-    assert_eq!(owed(&view), [(Service::Inventory, "compensate")], "payment has answered, and order has heard it");
-}
-
-#[test]
-fn nothing_is_expected_of_a_silent_service() {
+fn of_a_silent_service_it_is_unknown_whether_it_has_reacted() {
     let placed = part(Service::Order, vec![step("place-order", "done", 0, 1, Some(("order.placed.v1", 1)))]);
     let silent = Silence { service: Service::Inventory, reason: "Connection refused".to_owned() };
-    let maps: Vec<_> = maps().into_iter().filter(|(service, _)| *service != Service::Inventory).collect();
-    let view = stitch(id(0), &[placed], &maps, vec![silent]);
-    assert_eq!(owed(&view), []);
+    let view = stitch(id(0), &[placed], &maps(), vec![silent], now());
+    assert_eq!(owed(&view), [("inventory-svc", "reserve-stock")]);
+    assert_eq!(view.expected[0].state, ExpectedState::Unknown);
     assert_eq!(view.silent.len(), 1);
 }
