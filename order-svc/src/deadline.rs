@@ -1,5 +1,6 @@
 //! What happens by the clock, which is the database's: overdue orders are cancelled, old request keys forgotten.
 
+use crate::metrics;
 use crate::reads::bounded;
 use crate::steps::place_order::PLACE_ORDER;
 use crate::store;
@@ -73,6 +74,7 @@ async fn cancel(saga: &Saga, overdue: &[Uuid]) -> Result<usize, Error> {
         let (order_id, saga_id, reason) = (*order_id, SagaId::from(order_id.0), OVERDUE.to_owned());
         if *answered {
             let customer_id = customer_id.clone();
+            unit.after_commit(move || metrics::cancelled(order_id, OVERDUE));
             unit.end(PLACE_ORDER, saga_id, &OrderCancelled { order_id, customer_id, reason })?;
         } else {
             unit.fail(PLACE_ORDER, saga_id, &OrderCancelling { order_id, reason })?;

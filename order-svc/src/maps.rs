@@ -1,6 +1,7 @@
 //! Who must answer a cancellation is a setting; whether it fits is read off the participants' own maps. One that undoes
 //! but is not waited for would be trusted blindly; one that is waited for but never answers would keep orders cancelling.
 
+use crate::metrics;
 use crate::peers::{Peers, Silent};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -30,7 +31,7 @@ pub(crate) async fn check(required: Vec<String>, peers: Peers, stop: Cancellatio
         let wait = match undoing(&peers).await {
             Ok(undoing) => {
                 let differ = difference(&required, &undoing);
-                metrics::gauge!("order_participants_differ").set(f64::from(u8::from(differ.is_some())));
+                metrics::participants_differ(differ.is_some());
                 if let Some(why) = differ {
                     tracing::error!("{why}");
                 }

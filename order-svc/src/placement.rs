@@ -4,6 +4,7 @@
 use crate::Config;
 use crate::domain::{PricedLine, merged};
 use crate::keys::Taken;
+use crate::metrics;
 use crate::steps::place_order::PLACE_ORDER;
 use crate::store::{self, Earlier};
 use chrono::{DateTime, Utc};
@@ -120,6 +121,9 @@ pub(crate) async fn commit_groups(saga: Saga, mut waiting: mpsc::Receiver<Waitin
         match results {
             Ok(results) => {
                 for ((taken, reply), result) in callers.into_iter().zip(results) {
+                    if matches!(result, Ok(Placed::New(_))) {
+                        metrics::placed();
+                    }
                     // Before the reply: whoever has it may send the request again at once.
                     drop(taken);
                     drop(reply.send(result));

@@ -68,6 +68,14 @@ pub(crate) fn withdraw(unit: UnitId, sagas: &[SagaId]) -> Option<Statement<'stat
     Some(Statement::new(sql).with(sagas).with(unit.as_uuid()))
 }
 
+/// How many sagas are being announced, and the oldest of them.
+pub(crate) async fn open(db: &Db) -> Result<(i64, Option<SagaId>), DbError> {
+    let sql = "select (select count(*) from saga.announcements),
+                      (select saga_id from saga.announcements order by saga_id limit 1)";
+    let rows = db.query(sql, &[]).await?;
+    Ok(rows.first().map_or((0, None), |row| (row.get(0), row.get::<_, Option<Uuid>>(1).map(Into::into))))
+}
+
 /// Repeats what is due, once a second.
 pub(crate) async fn repeat(db: Db, outbox: Outbox, done: CancellationToken) {
     loop {
@@ -138,6 +146,6 @@ pub(crate) async fn repeat_due(db: &Db, outbox: &Outbox) -> Result<usize, DbErro
     let about = outbox::subjects(&messages);
     let committed = outbox.faults().scope(|| about, commit(tx, outbox, unit, messages)).await?;
     committed.publish();
-    metrics::counter!("saga_announcements_repeated_total").increment(repeated as u64);
+    outbox.meters().announcements_repeated.increment(repeated as u64);
     Ok(repeated)
 }

@@ -16,6 +16,7 @@ use crate::partitions::{self, Window};
 use crate::retry::RetryPolicy;
 use crate::service::StartError;
 use crate::step::StepError;
+use crate::telemetry::Meters;
 use crate::topology::Route;
 use crate::unit::{Announcement, Ends, Saying};
 use sqlx::PgPool;
@@ -60,7 +61,8 @@ impl<App: Send + Sync + 'static> Engine<App> {
         db.require_durability().await.map_err(Error::from)?;
         let faults = Faults::new(&settings.faults, settings.fault_seed, &participant.name, &database_url)
             .map_err(Error::from)?;
-        let (outbox, batches) = Outbox::new(Uuid::now_v7(), settings.outbox_lease(), faults);
+        let meters = Meters::of(&participant);
+        let (outbox, batches) = Outbox::new(Uuid::now_v7(), settings.outbox_lease(), faults, meters);
         let engine = Self {
             participant,
             db,
@@ -86,6 +88,10 @@ impl<App: Send + Sync + 'static> Engine<App> {
         self.outbox.faults()
     }
 
+    pub(crate) fn meters(&self) -> &Meters {
+        self.outbox.meters()
+    }
+
     /// Makes the partitions of the days to come, drops those past retention.
     pub(crate) async fn keep_partitions(&self, owner_url: &str) -> Result<(), DbError> {
         let service_url = self.settings.database_url().map_err(|error| DbError::Url(error.to_string()))?;
@@ -108,7 +114,7 @@ impl<App: Send + Sync + 'static> Engine<App> {
         self.participant.lock_statements.iter().map(|sql| Statement::new(*sql).with(keys).with(sagas.clone())).collect()
     }
 
-    /// Turns how a step ended into the rows its unit will write.
+    /// Turns how a step ended into the rows its unit will write, and tells the verdict.
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn end_step(
         &self,
@@ -119,7 +125,7 @@ impl<App: Send + Sync + 'static> Engine<App> {
         cause: MessageId,
         traceparent: Option<&str>,
         saying: Saying,
-    ) -> Result<(), StepError> {
+    ) -> Result<Verdict, StepError> {
         let mut said = None;
         let mut detail = None;
         let verdict = match ended {
@@ -146,14 +152,13 @@ impl<App: Send + Sync + 'static> Engine<App> {
                 Verdict::Intent
             }
         };
-        ends.count(&key.1, verdict);
         let as_expected = verdict == expected.verdict && said == expected.says && detail.is_none();
         if !as_expected {
             let new = |(id, event_type): (MessageId, EventType)| Words::New { id, event_type: event_type.to_string() };
             let words = said.map_or(Words::None, new);
             ends.verdicts.push(Settled { key, was: expected.verdict, verdict, words, detail });
         }
-        Ok(())
+        Ok(verdict)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::outbox::{self, Outbox};
 use crate::participant::Participant;
 use crate::saga::Saga;
 use crate::topology::Topology;
-use crate::{announcer, jobs};
+use crate::{announcer, jobs, telemetry};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use std::future::Future;
@@ -63,6 +63,7 @@ impl<App: Send + Sync + 'static> Service<App> {
         // Before anything is recorded: the service's own tasks begin before it serves, and some record once in minutes.
         #[cfg(feature = "http")]
         crate::http::recorder();
+        telemetry::describe(telemetry::ENGINE);
         let (owner_url, amqp_url) = (settings.owner_url()?, settings.amqp_url()?);
         let (engine, batches) = Engine::prepare(participant, settings, migrations).await?;
         Ok(Self {
@@ -128,6 +129,7 @@ impl<App: Send + Sync + 'static> Service<App> {
         let (listener, address) = crate::http::listen(engine.settings.listen, default_listen).await?;
         let gate = crate::http::Gate::new(&engine.settings.auth, address)?;
         self.spawn(|stop| gate.clone().keep_up(stop));
+        self.spawn(crate::http::keep_metrics);
         let running = self.begin()?;
         let app = crate::http::app(&engine, Arc::clone(&running.health), gate, routes);
         // Half of the time for open requests, so that the other half is there for what they began.
@@ -183,6 +185,8 @@ impl<App: Send + Sync + 'static> Service<App> {
             stopping: stop.clone(),
             notes,
         });
+        let (looking, outbox_of) = (Arc::clone(&health), outbox.clone());
+        takers.spawn(telemetry::keep_up(looking, engine.reads.clone(), outbox_of, stop.clone()));
         tracing::info!(service = %name, "started");
         let limit = engine.settings.drain();
         Ok(Running { takers, relays, outbox, health, stop, done, limit })

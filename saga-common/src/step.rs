@@ -11,6 +11,7 @@ use crate::envelope::{Envelope, storable};
 use crate::event::{Never, Said};
 use crate::guard;
 use crate::ids::{MessageId, SagaId};
+use crate::telemetry::AfterCommit;
 use crate::unit::Announcement;
 use std::fmt;
 use std::sync::Arc;
@@ -197,6 +198,7 @@ pub struct Cx<App> {
     pub(crate) withdrawn: Vec<SagaId>,
     pub(crate) locked: Vec<Row>,
     pub(crate) remark: Option<String>,
+    pub(crate) after_commit: Vec<AfterCommit>,
 }
 
 impl<App> Cx<App> {
@@ -212,6 +214,7 @@ impl<App> Cx<App> {
             withdrawn: Vec::new(),
             locked: Vec::new(),
             remark: None,
+            after_commit: Vec::new(),
         }
     }
 
@@ -279,6 +282,11 @@ impl<App> Cx<App> {
     /// When a statement fails.
     pub async fn all_have_run(&self, saga_id: SagaId, steps: &[String]) -> Result<bool, DbError> {
         guard::all_run(&self.tx, saga_id, steps).await
+    }
+
+    /// Has this told or done once the transaction has committed: for metrics. It is lost with a process that ends before it.
+    pub fn after_commit(&mut self, tell: impl FnOnce() + Send + Sync + 'static) {
+        self.after_commit.push(Box::new(tell));
     }
 
     /// Ends the saga's open announcement: everybody has answered.

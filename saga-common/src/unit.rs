@@ -16,7 +16,8 @@ use crate::ids::{MessageId, SagaId, UnitId};
 use crate::jobs::{self, NewJob};
 use crate::outbox::{self, Outbox, Outgoing};
 use crate::said::Recorded;
-use crate::step::Retry;
+use crate::step::{Cx, Retry};
+use crate::telemetry::Tally;
 use crate::topology::Route;
 use crate::waiting::{self, WaitingKey};
 use std::iter;
@@ -64,18 +65,16 @@ pub(crate) struct Ends {
     pub(crate) jobs: Vec<NewJob>,
     pub(crate) finished_jobs: Vec<guard::Key>,
     pub(crate) handled: Vec<WaitingKey>,
-    /// Verdicts by step, for the metrics.
-    pub(crate) counted: Vec<(String, Verdict, u64)>,
+    /// For the metrics.
+    pub(crate) tally: Tally,
 }
 
 impl Ends {
-    /// Counts a verdict under its step's name (without the message id or participant some guard keys end in).
-    pub(crate) fn count(&mut self, step: &str, verdict: Verdict) {
-        let step = step.split(':').next().unwrap_or_default();
-        match self.counted.iter_mut().find(|(name, counted, _)| name == step && *counted == verdict) {
-            Some((_, _, times)) => *times += 1,
-            None => self.counted.push((step.to_owned(), verdict, 1)),
-        }
+    /// Takes what handlers have left in their context.
+    pub(crate) fn take<App>(&mut self, cx: &mut Cx<App>) {
+        self.announcements.append(&mut cx.announcements);
+        self.withdrawn.append(&mut cx.withdrawn);
+        self.tally.after_commit.append(&mut cx.after_commit);
     }
 
     /// What the first step of sagas says; returns its guard rows, for the beginning of the unit.
@@ -93,6 +92,7 @@ impl Ends {
                 body_hash: None,
                 waits_as: None,
             });
+            self.tally.verdict(step, Verdict::Done);
             self.outgoing.push(message);
         }
         Ok(guards)
@@ -217,6 +217,11 @@ impl Unit {
         Ok(())
     }
 
+    /// Has this told or done once the unit has committed: for metrics. It is lost with a process that ends before it.
+    pub fn after_commit(&mut self, tell: impl FnOnce() + Send + Sync + 'static) {
+        self.ends.tally.after_commit.push(Box::new(tell));
+    }
+
     /// Ends the unit without effect, and keeps the connection.
     pub async fn rollback(self) {
         self.tx.rollback().await;
@@ -243,6 +248,7 @@ impl Unit {
         event: &E,
     ) -> Result<Outgoing, Error> {
         let event_type = EventType::of::<E>()?;
+        self.ends.tally.verdict(step, Verdict::Undone);
         self.ends.verdicts.push(Settled {
             key: (saga_id, step.to_owned()),
             was: Verdict::Done,
@@ -285,10 +291,7 @@ impl Unit {
             Ok(()) => {
                 in_flight.publish();
                 confirmed.forget();
-                for (step, verdict, times) in ends.counted {
-                    let verdict = verdict.as_str();
-                    metrics::counter!("saga_steps_total", "step" => step, "verdict" => verdict).increment(times);
-                }
+                ends.tally.record(outbox.meters());
             }
             Err(error) => {
                 drop(in_flight);

@@ -119,7 +119,7 @@ pub(super) async fn postpone<App: Send + Sync + 'static>(
     let entry = entry(engine, role, inbound, State::Waiting, reason, wait);
     tracing::warn!(message.id = %inbound.envelope.message_id, saga.id = %saga(&inbound.envelope), step = %entry.step,
         wait_ms = wait.as_millis(), reason = %entry.reason, "waiting");
-    metrics::counter!("saga_waiting_total", "step" => entry.step.clone()).increment(1);
+    engine.meters().step(&entry.step).waited.increment(1);
     faults::BEFORE_WAIT.reached().await.map_err(|fault| fault.to_string())?;
     waiting::put(&engine.db, &[entry]).await.map_err(|e| chain(&e))?;
     faults::AFTER_WAIT.reached().await.map_err(|fault| fault.to_string())
@@ -136,7 +136,7 @@ pub(super) async fn park<App: Send + Sync + 'static>(
     let entry = Entry { redrivable, ..entry(engine, role, inbound, State::Parked, reason, Duration::ZERO) };
     tracing::error!(message.id = %inbound.envelope.message_id, saga.id = %saga(&inbound.envelope), step = %entry.step,
         reason = %entry.reason, "parked");
-    metrics::counter!("saga_parked_total", "step" => entry.step.clone()).increment(1);
+    engine.meters().step(&entry.step).parked.increment(1);
     faults::BEFORE_PARK.reached().await.map_err(|fault| fault.to_string())?;
     waiting::put(&engine.db, &[entry]).await.map_err(|e| chain(&e))?;
     faults::AFTER_PARK.reached().await.map_err(|fault| fault.to_string())

@@ -61,6 +61,7 @@ pub(super) async fn run<App: Send + Sync + 'static>(
                         continue;
                     }
                     first.announcement = first.announcement.max(new.announcement);
+                    ends.tally.duplicate(new.step.name);
                 } else {
                     by_key.insert(new.key.clone(), ready.len());
                     ready.push(Ready { row: inbound.row.clone(), ..new });
@@ -170,13 +171,14 @@ async fn act<App: Send + Sync + 'static>(
         for ((key, expected, envelope), ended) in metas.into_iter().zip(ended) {
             let message_id = envelope.message_id;
             tracing::debug!(saga.id = %key.0, message.id = %message_id, step = %step.name, ended = ?kind(&ended), "handled");
+            ends.tally.hop(step.name, envelope.published_ms);
             let trace = envelope.traceparent.as_deref();
-            engine.end_step(&mut ends, key, &expected, ended, message_id, trace, step.saying)?;
+            let verdict = engine.end_step(&mut ends, key, &expected, ended, message_id, trace, step.saying)?;
+            ends.tally.verdict(step.name, verdict);
         }
     }
     faults::AFTER_STEPS.reached().await?;
-    ends.announcements.append(&mut cx.announcements);
-    ends.withdrawn.append(&mut cx.withdrawn);
+    ends.take(&mut cx);
     let new_jobs = !ends.jobs.is_empty();
     Unit::with(cx.tx, ends).commit(&engine.outbox).await?;
     if new_jobs {
@@ -277,7 +279,10 @@ async fn meet<App: Send + Sync + 'static>(
         ends.handled.retain(|key| key.0 != known.envelope.message_id);
         return conflict(engine, &Inbound { envelope: Arc::clone(&known.envelope), row: known.row.clone() }).await;
     }
-    metrics::counter!("saga_duplicates_total", "step" => known.step.name).increment(1);
+    match existing.verdict {
+        Verdict::Fenced => ends.tally.fenced(known.step.name),
+        _ => ends.tally.duplicate(known.step.name),
+    }
     tracing::debug!(saga.id = %known.saga_id, message.id = %known.envelope.message_id, step = %known.step.name,
         verdict = existing.verdict.as_str(), "seen before");
     if existing.verdict == Verdict::Done

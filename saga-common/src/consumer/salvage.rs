@@ -7,6 +7,7 @@ use crate::broker::{Link, Salvage, Unread};
 use crate::engine::Engine;
 use crate::envelope;
 use crate::error::chain;
+use crate::telemetry::meters;
 use crate::topology::QueueRole;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,7 +62,7 @@ async fn salvage<App: Send + Sync + 'static>(
         let written = tokio::time::timeout(WRITE_LIMIT, write_down(engine, source.role, &unread)).await;
         written.map_err(|_| "the database does not answer".to_owned())??;
         salvage.ack(&unread).await.map_err(|e| chain(&e))?;
-        metrics::counter!("saga_salvaged_total", "queue" => source.role.as_str()).increment(1);
+        meters::salvaged(source.role).increment(1);
     }
     salvage.close().await.map_err(|e| chain(&e))
 }

@@ -147,7 +147,8 @@ async fn sort<App: Send + Sync + 'static>(
             match suspicion {
                 Some(Suspicion::New) => together.push(inbound),
                 Some(Suspicion::Again) => alone.push(inbound),
-                Some(Suspicion::Settled) | None => {}
+                Some(Suspicion::Settled) => engine.meters().step(&key.1).duplicates.increment(1),
+                None => {}
             }
         }
     }
@@ -173,7 +174,7 @@ async fn run_together<App: Send + Sync + 'static>(
             Err(Failed::Passing(why)) => tracing::debug!(error = why, "a batch is run one by one"),
             Err(Failed::Own(error)) => tracing::debug!(error = ?error, "a batch is run one by one"),
         }
-        metrics::counter!("saga_batches_split_total").increment(1);
+        engine.meters().batches_split.increment(1);
         for inbound in std::mem::take(&mut batch) {
             run_alone(engine, role, inbound, 1).await?;
         }
@@ -196,7 +197,7 @@ fn without<App: Send + Sync + 'static>(
         match held.get(&key).filter(|_| inbound.row.is_none()) {
             None => rest.push(inbound),
             Some(Suspicion::Again) => suspect.push(Inbound { row: Some(key), ..inbound }),
-            Some(_) => {}
+            Some(_) => engine.meters().step(&key.1).duplicates.increment(1),
         }
     }
     rest

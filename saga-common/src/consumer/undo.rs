@@ -51,6 +51,9 @@ pub(super) async fn run<App: Send + Sync + 'static>(
                 park(engine, QueueRole::Failures, &inbound, reason, Redrive::Refused).await.map_err(Failed::Gone)?
             }
             Ok(saga_id) => {
+                if failures.contains_key(&saga_id) {
+                    ends.tally.duplicate(COMPENSATE);
+                }
                 let first = failures.entry(saga_id).or_insert_with(|| Heard {
                     envelope: Arc::clone(envelope),
                     announcement: 0,
@@ -89,6 +92,12 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     let (tx, mut ends) = unit.into_parts();
     let mut cx = Cx::new(tx, Arc::clone(&engine.participant.app));
     for (saga_id, Heard { envelope, .. }) in &failures {
+        let is_new = found.all || fences.iter().any(|fence| fence.key.0 == *saga_id && found.has(&fence.key));
+        if is_new {
+            ends.tally.hop(COMPENSATE, envelope.published_ms);
+        } else {
+            ends.tally.duplicate(COMPENSATE);
+        }
         undo_saga(engine, &mut cx, &mut ends, *saga_id, envelope, &found, &met).await?;
         // Answered before: a repeated announcement asks for the recorded answer, under its recorded id.
         if let Some(answer) = answers.get(&(*saga_id, COMPENSATE.to_owned())) {
@@ -96,8 +105,7 @@ pub(super) async fn run<App: Send + Sync + 'static>(
         }
     }
     faults::AFTER_STEPS.reached().await?;
-    ends.announcements.append(&mut cx.announcements);
-    ends.withdrawn.append(&mut cx.withdrawn);
+    ends.take(&mut cx);
     let new_jobs = !ends.jobs.is_empty();
     Unit::with(cx.tx, ends).commit(&engine.outbox).await?;
     if new_jobs {
@@ -169,7 +177,7 @@ async fn undo_saga<App: Send + Sync + 'static>(
                 silent |= verdict == Verdict::Undoing;
                 outcome = CompensationOutcome::Undone;
                 let settled = Settled { key, was: existing.verdict, verdict, words: Words::Kept, detail: Some(detail) };
-                ends.count(step.name, verdict);
+                ends.tally.verdict(step.name, verdict);
                 ends.verdicts.push(settled);
             }
             Verdict::Undoing => silent = true,
@@ -221,7 +229,8 @@ pub(crate) fn answer<App: Send + Sync + 'static>(
         CompensationOutcome::Fenced => Verdict::Fenced,
     };
     let words = Words::New { id: message.id, event_type: message.event_type.clone() };
-    ends.count(COMPENSATE, verdict);
+    ends.tally.verdict(COMPENSATE, verdict);
+    ends.tally.answer(outcome, cause);
     ends.verdicts.push(Settled { key: (saga_id, COMPENSATE.to_owned()), was, verdict, words, detail: remark });
     ends.outgoing.push(message);
     Ok(())

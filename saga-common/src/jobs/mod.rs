@@ -11,16 +11,18 @@ pub(crate) use runner::run;
 pub(crate) use runner::{CALLS_AT_ONCE, lease, run_one};
 
 use crate::action::{BoxFuture, Ended};
-use crate::db::{Db, Statement};
+use crate::db::{Db, DbError, Statement};
 use crate::event::Said;
 use crate::guard::Key;
 use crate::ids::{MessageId, SagaId, UnitId};
 use crate::step::{Cx, Retry, StepError, StepResult};
+use crate::telemetry::meters::{CALL, UNDO};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::Any;
 use std::future::Future;
 use std::sync::Arc;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 /// The calls of a step that needs the outside. `call` runs in no transaction and may run again after a crash or an
@@ -81,6 +83,15 @@ pub struct Job<App> {
 enum Phase {
     Call,
     Undo,
+}
+
+impl Phase {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => CALL,
+            Self::Undo => UNDO,
+        }
+    }
 }
 
 impl<App> Job<App> {
@@ -242,6 +253,36 @@ pub(crate) fn insert(unit: UnitId, jobs: &[NewJob]) -> Option<Statement<'_>> {
              data = case when excluded.data = '{}' then j.data else excluded.data end",
     );
     Some(statement.with(sagas).with(steps).with(messages).with(phases).with(data).with(unit.as_uuid()))
+}
+
+/// The open jobs of a step and phase.
+pub(crate) struct Open {
+    pub(crate) step: String,
+    pub(crate) phase: String,
+    pub(crate) jobs: i64,
+    /// Those that were tried without coming to an end: perhaps the call got through. One that was only held back was not made.
+    pub(crate) unknown: i64,
+    pub(crate) oldest_seconds: f64,
+}
+
+/// What is open, by step and phase.
+pub(crate) async fn open(db: &Db) -> Result<Vec<Open>, DbError> {
+    let rows = db
+        .query(
+            "select step, phase, count(*), count(*) filter (where last_error is not null and attempts > held),
+                    extract(epoch from clock_timestamp() - min(created_at))::float8
+             from saga.jobs group by step, phase",
+            &[],
+        )
+        .await?;
+    let open = |row: &Row| Open {
+        step: row.get(0),
+        phase: row.get(1),
+        jobs: row.get(2),
+        unknown: row.get(3),
+        oldest_seconds: row.get(4),
+    };
+    Ok(rows.iter().map(open).collect())
 }
 
 pub(crate) fn finish(unit: UnitId, keys: &[Key]) -> Option<Statement<'_>> {

@@ -10,9 +10,10 @@ use crate::error::chain;
 use crate::faults::{self, Lane};
 use crate::guard::{self, Expected, Key, Settled, Verdict, Words};
 use crate::step::{Cx, Retry, StepError};
+use crate::telemetry::meters;
 use crate::unit::{Ends, Saying, Unit};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -126,10 +127,14 @@ async fn call_and_settle<App: Send + Sync + 'static>(
         faults::AFTER_CALL.reached().await?;
         Ok::<_, Retry>(found)
     };
+    let began = Instant::now();
     let called = tokio::select! {
         called = tokio::time::timeout(CALL_LIMIT, call) => called,
         () = until_taken_over(engine, job) => return,
     };
+    if !matches!(&called, Ok(Err(retry)) if retry.held().is_some()) {
+        meters::call_duration(&job.step, job.phase.as_str()).record(began.elapsed());
+    }
     let outcome = match called {
         Ok(Ok(found)) => settle(engine, worker, job, found).await,
         Ok(Err(retry)) => Err(retry.into()),
@@ -170,7 +175,7 @@ async fn postpone<App: Send + Sync + 'static>(engine: &Engine<App>, job: &Job<Ap
         crate::retry::Decision::Park => engine.retry.longest_wait,
     };
     tracing::warn!(saga.id = %job.saga_id, step = %job.step, attempt, error = why, "a call outside is tried again");
-    metrics::counter!("saga_job_retries_total", "step" => job.step.clone()).increment(1);
+    meters::call_retries(&job.step).increment(1);
     give_back(engine, job, wait, why, 0).await;
 }
 
@@ -178,7 +183,7 @@ async fn postpone<App: Send + Sync + 'static>(engine: &Engine<App>, job: &Job<Ap
 async fn hold<App: Send + Sync + 'static>(engine: &Engine<App>, job: &Job<App>, wait: Duration, why: &Retry) {
     let wait = wait.min(engine.retry.longest_wait);
     tracing::debug!(saga.id = %job.saga_id, step = %job.step, ?wait, why = ?why, "a call outside is held back");
-    metrics::counter!("saga_job_holds_total", "step" => job.step.clone()).increment(1);
+    meters::call_holds(&job.step).increment(1);
     give_back(engine, job, wait, &format!("{why:?}"), 1).await;
 }
 
@@ -241,11 +246,14 @@ async fn settle<App: Send + Sync + 'static>(
                 return Err(Retry::because("the call is not settled: it is made again").into());
             }
             let expected = Expected::silent(expected);
-            engine.end_step(&mut ends, job.key(), &expected, ended, job.message_id, None, Saying::Once)?;
+            let verdict =
+                engine.end_step(&mut ends, job.key(), &expected, ended, job.message_id, None, Saying::Once)?;
+            ends.tally.verdict(&job.step, verdict);
         }
         Phase::Undo => {
             worker.settle_reversal(&mut cx, found).await?;
             let remark = cx.remark.take();
+            ends.tally.verdict(&job.step, Verdict::Undone);
             ends.verdicts.push(Settled {
                 key: job.key(),
                 was: expected,
@@ -261,8 +269,7 @@ async fn settle<App: Send + Sync + 'static>(
             }
         }
     }
-    ends.announcements.append(&mut cx.announcements);
-    ends.withdrawn.append(&mut cx.withdrawn);
+    ends.take(&mut cx);
     Unit::with(cx.tx, ends).commit(&engine.outbox).await?;
     Ok(faults::AFTER_SETTLE.reached().await?)
 }

@@ -47,7 +47,8 @@ async fn next(batches: &Mutex<Batches>) -> Option<Vec<Batch>> {
 
 /// Publishes what units have said; `false` if that failed as a whole.
 async fn publish(outbox: &Outbox, db: &Db, publisher: &mut Publisher, batches: Vec<Batch>) -> bool {
-    let of_units: Vec<(UnitId, usize)> = batches.iter().map(|batch| (batch.unit, batch.messages.len())).collect();
+    let of_units: Vec<(UnitId, usize, Instant)> =
+        batches.iter().map(|batch| (batch.unit, batch.messages.len(), batch.committed)).collect();
     let mut messages: Vec<Outgoing> = batches.into_iter().flat_map(|batch| batch.messages).collect();
     outbox.faults().label(&mut messages).await;
     let about = || subjects(&messages);
@@ -55,17 +56,18 @@ async fn publish(outbox: &Outbox, db: &Db, publisher: &mut Publisher, batches: V
     match outbox.faults().scope_in(Some(Lane::Publications), about, publishing).await {
         Ok(report) => {
             let (mut confirmed, mut others, mut rest) = (Vec::new(), Vec::new(), &messages[..]);
-            for (unit, count) in of_units {
+            for (unit, count, committed) in of_units {
                 let (its, behind) = rest.split_at(count.min(rest.len()));
                 rest = behind;
                 if its.iter().all(|message| report.has(message.id)) {
+                    outbox.meters().commit_to_publish.record(committed.elapsed());
                     confirmed.push(unit);
                 } else {
                     others.push((unit, its));
                 }
             }
-            metrics::counter!("saga_published_total").increment(report.confirmed.len() as u64);
-            keep_unsent(db, &others, &report).await;
+            outbox.meters().published.increment(report.confirmed.len() as u64);
+            keep_unsent(outbox, db, &others, &report).await;
             // Those that were not confirmed stop being in flight here and are the sweeper's.
             outbox.release(others.iter().map(|(unit, _)| *unit));
             outbox.confirm(confirmed);
@@ -73,7 +75,7 @@ async fn publish(outbox: &Outbox, db: &Db, publisher: &mut Publisher, batches: V
         }
         Err(error) => {
             tracing::warn!(messages = messages.len(), error = %error, "a publication failed; the sweeper will repeat it");
-            outbox.release(of_units.into_iter().map(|(unit, _)| unit));
+            outbox.release(of_units.into_iter().map(|(unit, ..)| unit));
             false
         }
     }
@@ -118,12 +120,12 @@ async fn publish_even_alone(
 
 /// What the broker has no queue for, or has not taken with the others of its unit, stays in the outbox, and is tried again after
 /// growing waits.
-async fn keep_unsent(db: &Db, units: &[(UnitId, &[Outgoing])], report: &Report) {
+async fn keep_unsent(outbox: &Outbox, db: &Db, units: &[(UnitId, &[Outgoing])], report: &Report) {
     let mut unsent = Vec::new();
     for (unit, messages) in units {
         let unroutable: Vec<&Outgoing> = messages.iter().filter(|m| report.returned.contains(&m.id)).collect();
         for message in &unroutable {
-            metrics::counter!("saga_unroutable_total").increment(1);
+            outbox.meters().unroutable.increment(1);
             tracing::warn!(message.id = %message.id, saga.id = %message.saga_id, r#type = %message.event_type,
                 "the broker has no queue for this message; it stays in the outbox");
         }
@@ -172,7 +174,6 @@ pub(crate) async fn forget_confirmed(outbox: Outbox, db: Db, done: CancellationT
 
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
 const SWEEP_ROWS: i64 = 64;
-const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 async fn lease_left_over(outbox: &Outbox, db: &Db) -> Result<Vec<Batch>, DbError> {
     faults::BEFORE_SWEEP.reached().await?;
@@ -202,19 +203,10 @@ fn few_at_once(batches: Vec<Batch>) -> Vec<Vec<Batch>> {
 
 /// Republishes left-over rows. Rests while the broker blocks publishers: publishing then would only fill its buffers.
 pub(crate) async fn sweep(outbox: Outbox, db: Db, link: Arc<Link>, mut publisher: Publisher, done: CancellationToken) {
-    let mut counted = Instant::now();
     loop {
         tokio::select! {
             () = tokio::time::sleep(SWEEP_EVERY) => {}
             () = done.cancelled() => return,
-        }
-        if counted.elapsed() > COUNT_EVERY
-            && let Ok((rows, age)) = store::backlog(&db).await
-        {
-            counted = Instant::now();
-            #[allow(clippy::cast_precision_loss)]
-            metrics::gauge!("saga_outbox_rows").set(rows as f64);
-            metrics::gauge!("saga_outbox_oldest_seconds").set(age);
         }
         // Connected also while there is nothing to say, so that readiness can tell.
         if link.is_blocked() || link.ensure().await.is_err() {
@@ -233,7 +225,7 @@ pub(crate) async fn sweep(outbox: Outbox, db: Db, link: Arc<Link>, mut publisher
                 }
             };
             let events: usize = batches.iter().map(|batch| batch.messages.len()).sum();
-            metrics::counter!("saga_swept_total").increment(events as u64);
+            outbox.meters().swept.increment(events as u64);
             let full = batches.len() as i64 == SWEEP_ROWS;
             outbox.mark_in_flight(&batches);
             // What the broker had no queue for is due later, so this is no circle; and it must not keep others waiting.

@@ -50,6 +50,7 @@ impl Message {
             source: "testkit".to_owned(),
             causation_id: None,
             traceparent: None,
+            published_ms: None,
             announcement: 0,
             fault: None,
             died_in: None,
