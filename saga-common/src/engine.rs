@@ -17,6 +17,7 @@ use crate::retry::RetryPolicy;
 use crate::service::StartError;
 use crate::step::StepError;
 use crate::telemetry::Meters;
+use crate::telemetry::trace::{Cause, Tracer};
 use crate::topology::Route;
 use crate::unit::{Announcement, Ends, Saying};
 use sqlx::PgPool;
@@ -52,6 +53,7 @@ impl<App: Send + Sync + 'static> Engine<App> {
         participant: Participant<App>,
         settings: Settings,
         migrations: &Migrator,
+        tracer: Tracer,
     ) -> Result<(Self, outbox::Batches), StartError> {
         let (database_url, owner_url) = (settings.database_url()?, settings.owner_url()?);
         let db = Db::new(&database_url, settings.database_connections).map_err(Error::from)?;
@@ -62,7 +64,7 @@ impl<App: Send + Sync + 'static> Engine<App> {
         let faults = Faults::new(&settings.faults, settings.fault_seed, &participant.name, &database_url)
             .map_err(Error::from)?;
         let meters = Meters::of(&participant);
-        let (outbox, batches) = Outbox::new(Uuid::now_v7(), settings.outbox_lease(), faults, meters);
+        let (outbox, batches) = Outbox::new(Uuid::now_v7(), settings.outbox_lease(), faults, (meters, tracer));
         let engine = Self {
             participant,
             db,
@@ -90,6 +92,10 @@ impl<App: Send + Sync + 'static> Engine<App> {
 
     pub(crate) fn meters(&self) -> &Meters {
         self.outbox.meters()
+    }
+
+    pub(crate) fn tracer(&self) -> &Tracer {
+        self.outbox.tracer()
     }
 
     /// Makes the partitions of the days to come, drops those past retention.
@@ -122,16 +128,16 @@ impl<App: Send + Sync + 'static> Engine<App> {
         key: Key,
         expected: &Expected,
         ended: Ended,
-        cause: MessageId,
-        traceparent: Option<&str>,
+        message_id: MessageId,
+        cause: &Cause,
         saying: Saying,
     ) -> Result<Verdict, StepError> {
         let mut said = None;
         let mut detail = None;
         let verdict = match ended {
             Ended::Said { route, event_type, body } => {
-                let trace = traceparent.map(str::to_owned);
-                let mut message = Outgoing::new(key.0, route, event_type.as_str(), Some(cause), trace, body);
+                let origin = cause.origin();
+                let mut message = Outgoing::new(key.0, route, event_type.as_str(), Some(message_id), origin, body);
                 if let Some((id, _)) = expected.says {
                     message.id = id;
                 }
@@ -148,7 +154,9 @@ impl<App: Send + Sync + 'static> Engine<App> {
                 Verdict::Superseded
             }
             Ended::Deferred(data) => {
-                ends.jobs.push(NewJob { key: key.clone(), message_id: cause, undo: false, data: Some(data) });
+                let traceparent = cause.traceparent();
+                let data = Some(data);
+                ends.jobs.push(NewJob { key: key.clone(), message_id, undo: false, data, traceparent });
                 Verdict::Intent
             }
         };

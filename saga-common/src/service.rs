@@ -10,6 +10,7 @@ use crate::health::{Health, Note};
 use crate::outbox::{self, Outbox};
 use crate::participant::Participant;
 use crate::saga::Saga;
+use crate::telemetry::trace;
 use crate::topology::Topology;
 use crate::{announcer, jobs, telemetry};
 use sqlx::PgPool;
@@ -24,6 +25,8 @@ use tokio_util::task::TaskTracker;
 
 /// Publishing tasks, each with a batch in flight on a channel of its own.
 const PUBLISHERS: usize = 4;
+/// For the last spans.
+const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 const DECLARE_EVERY: Duration = Duration::from_secs(15);
 const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -36,6 +39,7 @@ pub struct Service<App> {
     owner_url: String,
     amqp_url: String,
     notes: Vec<Note>,
+    exporter: trace::Exporter,
 }
 
 impl<App: Send + Sync + 'static> Service<App> {
@@ -65,7 +69,8 @@ impl<App: Send + Sync + 'static> Service<App> {
         crate::http::recorder();
         telemetry::describe(telemetry::ENGINE);
         let (owner_url, amqp_url) = (settings.owner_url()?, settings.amqp_url()?);
-        let (engine, batches) = Engine::prepare(participant, settings, migrations).await?;
+        let (tracer, exporter) = trace::start(&settings, &participant.name)?;
+        let (engine, batches) = Engine::prepare(participant, settings, migrations, tracer).await?;
         Ok(Self {
             engine: Arc::new(engine),
             batches,
@@ -74,6 +79,7 @@ impl<App: Send + Sync + 'static> Service<App> {
             owner_url,
             amqp_url,
             notes: Vec::new(),
+            exporter,
         })
     }
 
@@ -140,7 +146,8 @@ impl<App: Send + Sync + 'static> Service<App> {
 
     /// Starts every task of the engine.
     pub(crate) fn begin(self) -> Result<Running, StartError> {
-        let Self { engine, batches, drain: Drain { stop, done }, tasks: takers, owner_url, amqp_url, notes } = self;
+        let Self { engine, batches, drain: Drain { stop, done }, tasks: takers, owner_url, amqp_url, notes, exporter } =
+            self;
         let name = &engine.participant.name;
         let consuming = Link::new(&amqp_url, name, "consumer").map_err(Error::from)?;
         let publishing = Link::new(&amqp_url, name, "publisher").map_err(Error::from)?;
@@ -189,7 +196,7 @@ impl<App: Send + Sync + 'static> Service<App> {
         takers.spawn(telemetry::keep_up(looking, engine.reads.clone(), outbox_of, stop.clone()));
         tracing::info!(service = %name, "started");
         let limit = engine.settings.drain();
-        Ok(Running { takers, relays, outbox, health, stop, done, limit })
+        Ok(Running { takers, relays, outbox, health, stop, done, limit, exporter })
     }
 }
 
@@ -204,6 +211,7 @@ pub(crate) struct Running {
     pub(crate) stop: CancellationToken,
     done: CancellationToken,
     limit: Duration,
+    exporter: trace::Exporter,
 }
 
 impl Running {
@@ -217,6 +225,8 @@ impl Running {
         self.relays.close();
         within(deadline, self.relays.wait()).await;
         within(deadline, async { tokio::join!(self.health.consuming.close(), self.health.publishing.close()) }).await;
+        // Nobody waits for a collector for longer than for anything else, nor for long.
+        self.exporter.flush(FLUSH_LIMIT.min(deadline.saturating_duration_since(Instant::now()))).await;
         tracing::info!("drained");
     }
 }
@@ -227,6 +237,9 @@ pub enum StartError {
     /// A setting is missing or cannot be read.
     #[error(transparent)]
     Setting(#[from] crate::config::SettingError),
+    /// Traces cannot be sent to what the setting names.
+    #[error("OTEL_EXPORTER_OTLP_ENDPOINT cannot be used: {0}")]
+    Collector(String),
     /// The engine refused.
     #[error(transparent)]
     Engine(#[from] Error),

@@ -12,6 +12,7 @@ use crate::event::{Never, Said};
 use crate::guard;
 use crate::ids::{MessageId, SagaId};
 use crate::telemetry::AfterCommit;
+use crate::telemetry::trace::Cause;
 use crate::unit::Announcement;
 use std::fmt;
 use std::sync::Arc;
@@ -199,6 +200,7 @@ pub struct Cx<App> {
     pub(crate) locked: Vec<Row>,
     pub(crate) remark: Option<String>,
     pub(crate) after_commit: Vec<AfterCommit>,
+    pub(crate) cause: Cause,
 }
 
 impl<App> Cx<App> {
@@ -215,6 +217,7 @@ impl<App> Cx<App> {
             locked: Vec::new(),
             remark: None,
             after_commit: Vec::new(),
+            cause: Cause::Untraced,
         }
     }
 
@@ -268,7 +271,7 @@ impl<App> Cx<App> {
     /// # Errors
     /// When the event cannot be written as JSON or has no wire type.
     pub fn announce_until_withdrawn<E: crate::event::Event>(&mut self, event: &E) -> Result<(), Retry> {
-        let announcement = Announcement::fanout(self.saga_id, event, self.message_id)?;
+        let announcement = Announcement::fanout(self.saga_id, event, self.message_id, self.cause.origin())?;
         self.announcements.push(announcement);
         Ok(())
     }

@@ -27,5 +27,6 @@ mod restarts;
 mod returns;
 mod strange_charges;
 mod supervision;
+mod traces;
 mod validation;
 mod world;

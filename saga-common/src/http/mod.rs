@@ -12,6 +12,7 @@ mod problem;
 mod request_key;
 mod sagas;
 mod state;
+mod trace;
 
 pub(crate) use auth::Gate;
 pub use auth::{AuthMode, AuthSettings, Caller, Operator, Peer, Refusal, Role, SigningAlgorithm};
@@ -92,6 +93,7 @@ pub(crate) fn app<App: Send + Sync + 'static>(
     router
         .route_layer(from_fn_with_state(gate, auth::authenticate))
         .route_layer(from_fn_with_state(places, limits::shed))
+        .route_layer(from_fn_with_state(engine.tracer().clone(), trace::record))
         .merge(plain(state))
         .merge(documents(api))
         .fallback(|| async { Problem::not_found("there is nothing at this address") })

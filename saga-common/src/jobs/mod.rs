@@ -77,6 +77,7 @@ pub struct Job<App> {
     held: i32,
     call_error: Option<String>,
     data: serde_json::Value,
+    traceparent: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,6 +226,8 @@ pub(crate) struct NewJob {
     pub(crate) undo: bool,
     /// `None`: what the job has already.
     pub(crate) data: Option<serde_json::Value>,
+    /// What it is a part of, for traces.
+    pub(crate) traceparent: Option<String>,
 }
 
 /// Writes new jobs and turns round those that are under way. A job's epochs count up from the microsecond it was made, so
@@ -240,19 +243,22 @@ pub(crate) fn insert(unit: UnitId, jobs: &[NewJob]) -> Option<Statement<'_>> {
     let phases: Vec<&str> = jobs.iter().map(|j| if j.undo { "undo" } else { "call" }).collect();
     let data: Vec<Option<&serde_json::Value>> = jobs.iter().map(|j| j.data.as_ref()).collect();
     let statement = Statement::new(
-        "insert into saga.jobs as j (saga_id, step, message_id, phase, data, epoch)
+        "insert into saga.jobs as j (saga_id, step, message_id, phase, data, epoch, traceparent)
          select u.saga_id, u.step, u.message_id, u.phase, coalesce(u.data, '{}'),
-                (extract(epoch from clock_timestamp()) * 1000000)::bigint
-         from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::jsonb[]) u(saga_id, step, message_id, phase, data)
+                (extract(epoch from clock_timestamp()) * 1000000)::bigint, u.traceparent
+         from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::jsonb[], $7::text[])
+              u(saga_id, step, message_id, phase, data, traceparent)
          where saga.must_be($6::uuid)
          order by u.saga_id, u.step
          on conflict (saga_id, step) do update
          set phase = excluded.phase, epoch = j.epoch + 1, attempts = 0, held = 0, last_error = null,
              call_error = case when j.phase = 'call' then j.last_error else j.call_error end, leased_until = null,
-             due_at = clock_timestamp(),
+             due_at = clock_timestamp(), traceparent = excluded.traceparent,
              data = case when excluded.data = '{}' then j.data else excluded.data end",
     );
-    Some(statement.with(sagas).with(steps).with(messages).with(phases).with(data).with(unit.as_uuid()))
+    let traces: Vec<Option<&str>> = jobs.iter().map(|j| j.traceparent.as_deref()).collect();
+    let statement = statement.with(sagas).with(steps).with(messages).with(phases).with(data);
+    Some(statement.with(unit.as_uuid()).with(traces))
 }
 
 /// The open jobs of a step and phase.

@@ -15,6 +15,7 @@ use crate::db::Statement;
 use crate::faults::{Faults, Subject};
 use crate::ids::{MessageId, SagaId, UnitId};
 use crate::telemetry::Meters;
+use crate::telemetry::trace::{Origin, Tracer};
 use crate::topology::Route;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +31,10 @@ pub(crate) struct Outgoing {
     pub(crate) route: Route,
     pub(crate) event_type: String,
     pub(crate) causation_id: Option<MessageId>,
+    /// Where in which trace it was made: what it carries.
     pub(crate) traceparent: Option<String>,
+    /// The span that made it, if that is recorded, and by this process.
+    pub(crate) made_by: Option<u64>,
     pub(crate) announcement: u32,
     /// Fault directives, written on it just before it leaves.
     pub(crate) fault: Option<String>,
@@ -44,7 +48,7 @@ impl Outgoing {
         route: Route,
         event_type: &str,
         causation_id: Option<MessageId>,
-        traceparent: Option<String>,
+        Origin { traceparent, made_by }: Origin,
         body: Vec<u8>,
     ) -> Self {
         Self {
@@ -54,6 +58,7 @@ impl Outgoing {
             event_type: event_type.to_owned(),
             causation_id,
             traceparent,
+            made_by,
             announcement: 0,
             fault: None,
             body,
@@ -102,6 +107,7 @@ struct Shared {
     lease: Duration,
     faults: Faults,
     meters: Meters,
+    tracer: Tracer,
     in_flight: Mutex<HashSet<UnitId>>,
     batches: mpsc::Sender<Batch>,
     /// With the broker, but still in the table.
@@ -113,13 +119,19 @@ struct Shared {
 pub(crate) type Batches = mpsc::Receiver<Batch>;
 
 impl Outbox {
-    pub(crate) fn new(instance: Uuid, lease: Duration, faults: Faults, meters: Meters) -> (Self, Batches) {
+    pub(crate) fn new(
+        instance: Uuid,
+        lease: Duration,
+        faults: Faults,
+        (meters, tracer): (Meters, Tracer),
+    ) -> (Self, Batches) {
         let (batches, far_end) = mpsc::channel(BATCHES_WAITING);
         let shared = Shared {
             instance,
             lease,
             faults,
             meters,
+            tracer,
             in_flight: Mutex::default(),
             batches,
             confirmed: Mutex::default(),
@@ -145,6 +157,11 @@ impl Outbox {
     /// What everything that commits or publishes is recorded with.
     pub(crate) fn meters(&self) -> &Meters {
         &self.shared.meters
+    }
+
+    /// What everything that commits or publishes is traced with.
+    pub(crate) fn tracer(&self) -> &Tracer {
+        &self.shared.tracer
     }
 
     /// Marks what a unit says as in flight in this process, before its commit.

@@ -6,8 +6,9 @@ use crate::db::{Db, DbError};
 use crate::error::chain;
 use crate::faults::{self, Fault, Lane};
 use crate::ids::UnitId;
+use crate::telemetry::trace::{Span, span};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -59,6 +60,7 @@ async fn publish(outbox: &Outbox, db: &Db, publisher: &mut Publisher, batches: V
             for (unit, count, committed) in of_units {
                 let (its, behind) = rest.split_at(count.min(rest.len()));
                 rest = behind;
+                trace(outbox, its, &report, messages.len(), committed);
                 if its.iter().all(|message| report.has(message.id)) {
                     outbox.meters().commit_to_publish.record(committed.elapsed());
                     confirmed.push(unit);
@@ -77,6 +79,23 @@ async fn publish(outbox: &Outbox, db: &Db, publisher: &mut Publisher, batches: V
             tracing::warn!(messages = messages.len(), error = %error, "a publication failed; the sweeper will repeat it");
             outbox.release(of_units.into_iter().map(|(unit, ..)| unit));
             false
+        }
+    }
+}
+
+/// From the commit to the confirm, of each message whose making is recorded.
+fn trace(outbox: &Outbox, messages: &[Outgoing], report: &Report, together: usize, committed: Instant) {
+    if !outbox.tracer().is_on() {
+        return;
+    }
+    let now = SystemTime::now();
+    let began = now.checked_sub(committed.elapsed()).unwrap_or(now);
+    let together = u32::try_from(together).unwrap_or(u32::MAX);
+    for message in messages.iter().filter(|message| message.traceparent.is_some()) {
+        if let Some(made) = outbox.tracer().recorded(message.traceparent.as_deref()) {
+            let unconfirmed = (!report.has(message.id)).then(|| "the broker has not taken it".to_owned());
+            let span = span::publish(message, &made, together, began).failed(unconfirmed);
+            outbox.tracer().record(Span { ended: now, ..span });
         }
     }
 }

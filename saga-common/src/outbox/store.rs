@@ -128,6 +128,7 @@ fn batch(row: &Row) -> Result<Batch, DbError> {
             route: if fanned_out.next().ok_or_else(uneven)? { Route::Fanout } else { Route::Direct },
             causation_id: causes.next().ok_or_else(uneven)?.map(Into::into),
             traceparent: traces.next().ok_or_else(uneven)?,
+            made_by: None,
             announcement: u32::try_from(announcements.next().ok_or_else(uneven)?).unwrap_or(0),
             fault: None,
             body: bodies.next().ok_or_else(uneven)?,

@@ -61,6 +61,7 @@ impl Meters {
         for step in &calling {
             drop((call_duration(step, CALL), call_retries(step), call_holds(step)));
         }
+        ["exported", "dropped", "failed"].into_iter().for_each(|outcome| drop(spans(outcome)));
         for queue in [QueueRole::Events, QueueRole::Failures, QueueRole::Parked] {
             drop((resubscribed(queue), salvaged(queue)));
         }
@@ -161,6 +162,11 @@ pub(crate) fn resubscribed(queue: QueueRole) -> Counter {
 /// Messages that the client cannot read.
 pub(crate) fn salvaged(queue: QueueRole) -> Counter {
     counter!(name::SALVAGED, "queue" => queue.as_str())
+}
+
+/// Spans that were `exported`, `dropped` because too many waited, or `failed` to reach the collector.
+pub(crate) fn spans(outcome: &'static str) -> Counter {
+    counter!(name::SPANS, "outcome" => outcome)
 }
 
 /// Requests that were turned away.

@@ -8,6 +8,7 @@ pub(crate) mod meters;
 mod metric;
 mod names;
 mod tally;
+pub(crate) mod trace;
 
 pub(crate) use gauges::keep_up;
 pub(crate) use meters::Meters;

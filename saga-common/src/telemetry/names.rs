@@ -40,6 +40,7 @@ pub(super) const BROKER_CONNECTED: &str = "saga_broker_connected";
 pub(super) const BROKER_BLOCKED: &str = "saga_broker_blocked";
 pub(super) const CONSUMERS: &str = "saga_consumers_subscribed";
 pub(super) const CONSUMERS_WANTED: &str = "saga_consumers_wanted";
+pub(super) const SPANS: &str = "saga_spans_total";
 pub(super) const PARTITIONS: &str = "saga_partition_days_ahead";
 #[cfg(feature = "http")]
 pub(super) const SHED: &str = "http_requests_shed_total";
@@ -92,6 +93,7 @@ pub(crate) const ENGINE: &[Metric] = &[
     Metric::gauge(BROKER_BLOCKED, "1 while the broker takes nothing (memory or disk alarm)."),
     Metric::gauge(CONSUMERS, "Queues that this process consumes."),
     Metric::gauge(CONSUMERS_WANTED, "Queues that it should consume."),
+    Metric::counter(SPANS, "Spans of traces, by what became of them.").labelled(),
     Metric::gauge(PARTITIONS, "For how many days there are partitions of the guard rows."),
     #[cfg(feature = "http")]
     Metric::counter(SHED, "Requests that were turned away because too many were being carried out."),

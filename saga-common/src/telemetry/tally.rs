@@ -2,10 +2,12 @@
 //! that ends between the commit and this has not counted it.
 
 use super::meters::{self, Meters};
+use super::trace::span::{self, Kind};
+use super::trace::{Span, Tracer};
 use crate::answer::CompensationOutcome;
 use crate::guard::Verdict;
 use crate::ids::{MessageId, now_ms};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Something to be told or done once a unit has committed.
 pub(crate) type AfterCommit = Box<dyn FnOnce() + Send + Sync>;
@@ -20,6 +22,8 @@ pub(crate) struct Tally {
     /// Answers with the failure they are for.
     answers: Vec<(CompensationOutcome, MessageId)>,
     pub(crate) after_commit: Vec<AfterCommit>,
+    /// What is recorded of traces. They end with the commit.
+    pub(crate) spans: Vec<Span>,
 }
 
 impl Default for Tally {
@@ -32,6 +36,7 @@ impl Default for Tally {
             hops: Vec::new(),
             answers: Vec::new(),
             after_commit: Vec::new(),
+            spans: Vec::new(),
         }
     }
 }
@@ -65,7 +70,25 @@ impl Tally {
         self.answers.push((outcome, failure));
     }
 
-    pub(crate) fn record(self, meters: &Meters) {
+    /// When the batch was taken up, by the clock on the wall.
+    pub(crate) fn began(&self) -> SystemTime {
+        let now = SystemTime::now();
+        now.checked_sub(self.began.elapsed()).unwrap_or(now)
+    }
+
+    /// The steps that have been recorded so far were one unit of work over this many events.
+    pub(crate) fn batch(&mut self, queue: &str, events: usize) {
+        let links: Vec<_> =
+            self.spans.iter().filter(|span| span.kind == Kind::Consumer).map(|span| span.context).collect();
+        if !links.is_empty() {
+            let events = u32::try_from(events).unwrap_or(u32::MAX);
+            self.spans.push(span::batch(queue.to_owned(), events, self.began(), links));
+        }
+    }
+
+    pub(crate) fn record(self, meters: &Meters, tracer: &Tracer, made: Vec<Span>) {
+        let ended = SystemTime::now();
+        self.spans.into_iter().chain(made).for_each(|span| tracer.record(Span { ended, ..span }));
         let took = self.began.elapsed();
         let now = now_ms();
         let mut timed: Vec<&str> = Vec::new();
