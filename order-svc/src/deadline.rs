@@ -1,8 +1,9 @@
 //! What happens by the clock, which is the database's: overdue orders are cancelled, old request keys forgotten.
 
+use crate::metrics;
 use crate::reads::bounded;
 use crate::steps::place_order::PLACE_ORDER;
-use crate::store;
+use crate::store::{self, Overdue};
 use order_contracts::{OrderCancelled, OrderCancelling};
 use saga_common::db::{Trouble, trouble};
 use saga_common::{Error, Saga, SagaId};
@@ -69,17 +70,19 @@ async fn cancel(saga: &Saga, overdue: &[Uuid]) -> Result<usize, Error> {
     let mut unit = saga.begin().await?;
     unit.lock(PLACE_ORDER, &sagas).await?;
     let cancelled = store::cancel_overdue(unit.tx(), overdue, OVERDUE).await?;
-    for (order_id, customer_id, answered) in &cancelled {
-        let (order_id, saga_id, reason) = (*order_id, SagaId::from(order_id.0), OVERDUE.to_owned());
-        if *answered {
-            let customer_id = customer_id.clone();
+    let count = cancelled.len();
+    for Overdue { order_id, customer_id, answered, traceparent } in cancelled {
+        let (saga_id, reason) = (SagaId::from(order_id.0), OVERDUE.to_owned());
+        if answered {
+            unit.after_commit(move || metrics::cancelled(order_id, OVERDUE));
             unit.end(PLACE_ORDER, saga_id, &OrderCancelled { order_id, customer_id, reason })?;
         } else {
             unit.fail(PLACE_ORDER, saga_id, &OrderCancelling { order_id, reason })?;
         }
+        unit.caused_by("deadline", saga_id, &saga.trace(traceparent.as_deref()));
     }
     saga.commit(unit).await?;
-    Ok(cancelled.len())
+    Ok(count)
 }
 
 /// Forgets request keys after a day, a bounded number in a statement. At once, too: a service that never runs for long

@@ -5,7 +5,7 @@ use crate::status::{Fulfilled, Status};
 use crate::steps::{BEGIN_RETURN, DELIVER, SHIP};
 use crate::store;
 use order_contracts::{CustomerId, OrderId, OrderStatusChanged, ReturnId, ReturnRequested};
-use saga_common::{DbError, Error, Saga, SagaId, acts};
+use saga_common::{DbError, Error, Saga, SagaId, Trace, acts};
 use std::future::Future;
 
 /// `confirmed -> shipped` or `shipped -> delivered`, by whom; says whether this call did it.
@@ -15,6 +15,7 @@ pub(crate) async fn fulfil(
     customer_id: CustomerId,
     wanted: Fulfilled,
     by: String,
+    trace: Trace,
 ) -> Result<bool, Error> {
     to_its_end(async move {
         let step = match wanted {
@@ -22,7 +23,7 @@ pub(crate) async fn fulfil(
             Fulfilled::Delivered => DELIVER,
         };
         let event = OrderStatusChanged { order_id, customer_id, status: wanted.said() };
-        let Some(unit) = saga.once(step, SagaId::from(order_id.0), event).await? else {
+        let Some(mut unit) = saga.once(step, SagaId::from(order_id.0), event).await? else {
             return Ok(false);
         };
         if !store::move_on(unit.tx(), order_id, wanted.change()).await? {
@@ -30,6 +31,7 @@ pub(crate) async fn fulfil(
             return Ok(false);
         }
         acts::note(unit.tx(), &by, step, &order_id.to_string())?;
+        unit.caused_by(step, SagaId::from(order_id.0), &trace);
         saga.commit(unit).await?;
         Ok(true)
     })
@@ -37,15 +39,16 @@ pub(crate) async fn fulfil(
 }
 
 /// `delivered -> returning`: begins the return's own saga, which nobody can refuse; says whether this call did it.
-pub(crate) async fn begin_return(saga: Saga, event: ReturnRequested) -> Result<bool, Error> {
+pub(crate) async fn begin_return(saga: Saga, event: ReturnRequested, trace: Trace) -> Result<bool, Error> {
     to_its_end(async move {
         let ReturnRequested { return_id, order_id, .. } = event;
-        let unit = saga.start(BEGIN_RETURN, &[(return_saga(return_id), event)]).await?;
+        let mut unit = saga.start(BEGIN_RETURN, &[(return_saga(return_id), event)]).await?;
         if !store::move_on(unit.tx(), order_id, (Status::Delivered, Status::Returning)).await? {
             unit.rollback().await;
             return Ok(false);
         }
         store::insert_return(unit.tx(), return_id, order_id).await?;
+        unit.caused_by(BEGIN_RETURN, return_saga(return_id), &trace);
         saga.commit(unit).await?;
         Ok(true)
     })

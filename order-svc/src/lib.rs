@@ -13,6 +13,7 @@ mod fulfilment;
 mod http;
 mod keys;
 mod maps;
+mod metrics;
 mod participant;
 mod peers;
 mod placement;
@@ -35,8 +36,8 @@ static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 /// Where it listens unless told otherwise.
 const LISTEN: &str = "127.0.0.1:8080";
 
-/// Loops that read, each one statement at a time: three by the clock, and the prices.
-const LOOP_READS: u32 = 4;
+/// Loops that read, each one statement at a time: four by the clock, and the prices.
+const LOOP_READS: u32 = 5;
 
 /// What the steps see.
 pub(crate) struct App {
@@ -64,6 +65,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     // What goes on by itself has connections of its own: a crowd of readers must not keep deadlines waiting.
     let loop_reads = saga_common::db::reads(&config.engine.database_url()?, LOOP_READS).map_err(Error::from)?;
     let service = Service::prepare(participant, config.engine.clone(), &MIGRATOR).await?;
+    metrics::begin();
     let watch = watch::Watch::default();
     let (placements, waiting) = placement::queue();
     let saga = service.saga();
@@ -72,6 +74,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     service.spawn(|stop| deadline::cancel_overdue(saga, loop_reads.clone(), stop));
     service.spawn(|stop| deadline::forget_request_keys(loop_reads.clone(), stop));
     service.spawn(|stop| watch::look(watch.clone(), loop_reads.clone(), stop));
+    service.spawn(|stop| metrics::look(loop_reads.clone(), stop));
     let (prices, asked) = prices::queue();
     service.spawn(|_| prices::answer_together(loop_reads, asked));
     let (maps, required) = (maps::Maps::new(own_map, peers::Peers::new(&config)), config.participants.clone());

@@ -2,6 +2,7 @@
 //! them. A participant that undoes but is not waited for would be trusted blindly; one that is waited for but never answers would
 //! keep orders cancelling.
 
+use crate::metrics;
 use crate::peers::{Peers, Silent};
 use futures::future::join_all;
 use saga_common::Choreography;
@@ -76,7 +77,7 @@ pub(crate) async fn check(required: Vec<String>, maps: Maps, stop: CancellationT
                 let undoing =
                     maps.known().values().filter(|map| map.undoes).map(|map| map.participant.clone()).collect();
                 let differ = difference(&required, &undoing);
-                metrics::gauge!("order_participants_differ").set(f64::from(u8::from(differ.is_some())));
+                metrics::participants_differ(differ.is_some());
                 if let Some(why) = differ {
                     tracing::error!("{why}");
                 }

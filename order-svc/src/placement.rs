@@ -4,12 +4,13 @@
 use crate::Config;
 use crate::domain::{PricedLine, merged};
 use crate::keys::Taken;
+use crate::metrics;
 use crate::steps::place_order::PLACE_ORDER;
 use crate::store::{self, Earlier};
 use chrono::{DateTime, Utc};
 use order_contracts::{Currency, CustomerId, Money, OrderId, OrderPlaced, PaymentMethod};
 use saga_common::db::{Trouble, trouble};
-use saga_common::{DbError, Error, Saga, SagaId, Unit};
+use saga_common::{DbError, Error, Saga, SagaId, Trace, Unit};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub(crate) struct Placement {
     pub(crate) lines: Vec<PricedLine>,
     pub(crate) key: Option<String>,
     pub(crate) body_hash: Vec<u8>,
+    pub(crate) trace: Trace,
 }
 
 /// What became of a request to place an order.
@@ -120,6 +122,9 @@ pub(crate) async fn commit_groups(saga: Saga, mut waiting: mpsc::Receiver<Waitin
         match results {
             Ok(results) => {
                 for ((taken, reply), result) in callers.into_iter().zip(results) {
+                    if matches!(result, Ok(Placed::New(_))) {
+                        metrics::placed();
+                    }
                     // Before the reply: whoever has it may send the request again at once.
                     drop(taken);
                     drop(reply.send(result));
@@ -186,13 +191,16 @@ async fn place_group(
 /// Inserts the orders whose keys have `met` nothing, and commits.
 async fn insert(
     saga: &Saga,
-    unit: Unit,
+    mut unit: Unit,
     terms: &Terms,
     placements: &[&Placement],
     met: Vec<Option<Placed>>,
 ) -> Result<Vec<Placed>, Error> {
     let new: Vec<&Placement> = placements.iter().zip(&met).filter(|(_, met)| met.is_none()).map(|(p, _)| *p).collect();
     let times = store::insert_orders(unit.tx(), &new, terms.deadline_ms, &terms.required_answers).await?;
+    for placement in &new {
+        unit.caused_by(PLACE_ORDER, placement.order_id.0.into(), &placement.trace);
+    }
     let inserted = |placement: &Placement| {
         let times = times.get(&placement.order_id.0).copied().map(Placed::New);
         times.ok_or_else(|| DbError::Broken(format!("order {} was not inserted", placement.order_id)))
@@ -251,6 +259,7 @@ mod tests {
             lines: Vec::new(),
             key: Some(key.to_owned()),
             body_hash: body.to_vec(),
+            trace: Trace::default(),
         }
     }
 

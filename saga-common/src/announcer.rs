@@ -36,14 +36,16 @@ pub(crate) fn insert(unit: UnitId, announcements: &[Announcement]) -> Option<Sta
     let causes: Vec<Option<Uuid>> = messages.iter().map(|m| m.causation_id.map(|id| id.as_uuid())).collect();
     let bodies: Vec<&[u8]> = messages.iter().map(|m| m.body.as_slice()).collect();
     let statement = Statement::new(
-        "insert into saga.announcements (saga_id, message_id, exchange, routing_key, type, causation_id, body, due_at, unit)
+        "insert into saga.announcements (saga_id, message_id, exchange, routing_key, type, causation_id, body, traceparent,
+                                         due_at, unit)
          select u.*, clock_timestamp() + $8::float8 * interval '1 ms', $9::uuid
-         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::bytea[]) u
+         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::bytea[], $10::text[]) u
          where saga.must_be($9::uuid)
          on conflict do nothing",
     );
     let statement = statement.with(sagas).with(ids).with(exchanges).with(keys).with(types).with(causes).with(bodies);
-    Some(statement.with(FIRST_REPEAT_MS).with(unit.as_uuid()))
+    let traces: Vec<Option<&str>> = messages.iter().map(|m| m.traceparent.as_deref()).collect();
+    Some(statement.with(FIRST_REPEAT_MS).with(unit.as_uuid()).with(traces))
 }
 
 /// Waits for whoever else has these sagas' announcements, and keeps them to the transaction's end. In the order of their
@@ -66,6 +68,14 @@ pub(crate) fn withdraw(unit: UnitId, sagas: &[SagaId]) -> Option<Statement<'stat
                using (select saga_id from saga.announcements where saga_id = any($1) order by saga_id for update) l
                where saga.must_be($2) and a.saga_id = l.saga_id";
     Some(Statement::new(sql).with(sagas).with(unit.as_uuid()))
+}
+
+/// How many sagas are being announced, and the oldest of them.
+pub(crate) async fn open(db: &Db) -> Result<(i64, Option<SagaId>), DbError> {
+    let sql = "select (select count(*) from saga.announcements),
+                      (select saga_id from saga.announcements order by saga_id limit 1)";
+    let rows = db.query(sql, &[]).await?;
+    Ok(rows.first().map_or((0, None), |row| (row.get(0), row.get::<_, Option<Uuid>>(1).map(Into::into))))
 }
 
 /// Repeats what is due, once a second.
@@ -112,7 +122,7 @@ pub(crate) async fn repeat_due(db: &Db, outbox: &Outbox) -> Result<usize, DbErro
                          where o.unit = d.unit and (o.unsent is null or d.message_id = any(o.unsent)))
                    order by due_at limit $2 for update skip locked) d
              where a.saga_id = d.saga_id
-             returning a.saga_id, a.message_id, a.exchange, a.type, a.causation_id, a.body, a.repeats",
+             returning a.saga_id, a.message_id, a.exchange, a.type, a.causation_id, a.body, a.repeats, a.traceparent",
             &[&REPEAT_MS, &REPEATS_A_SECOND, &unit.as_uuid()],
         )
         .await?;
@@ -124,7 +134,8 @@ pub(crate) async fn repeat_due(db: &Db, outbox: &Outbox) -> Result<usize, DbErro
             route: Route::over(row.get(2)),
             event_type: row.get(3),
             causation_id: row.get::<_, Option<Uuid>>(4).map(Into::into),
-            traceparent: None,
+            traceparent: row.get(7),
+            made_by: None,
             announcement: u32::try_from(row.get::<_, i32>(6)).unwrap_or(0),
             fault: None,
             body: row.get(5),
@@ -138,6 +149,6 @@ pub(crate) async fn repeat_due(db: &Db, outbox: &Outbox) -> Result<usize, DbErro
     let about = outbox::subjects(&messages);
     let committed = outbox.faults().scope(|| about, commit(tx, outbox, unit, messages)).await?;
     committed.publish();
-    metrics::counter!("saga_announcements_repeated_total").increment(repeated as u64);
+    outbox.meters().announcements_repeated.increment(repeated as u64);
     Ok(repeated)
 }

@@ -5,7 +5,7 @@
 //! format: no conformance is claimed). Nothing waits for a bundle; one event alone is a plain message. Guard, verdict, retry,
 //! parking and trace stay those of each event.
 
-use crate::envelope::{Envelope, FIRST_DEATH, Malformed, RawMessage, open_plain, storable};
+use crate::envelope::{Envelope, FIRST_DEATH, Malformed, PUBLISHED, RawMessage, open_plain, storable};
 use crate::ids::{MessageId, SagaId};
 use crate::outbox::Outgoing;
 use crate::topology::Route;
@@ -115,12 +115,13 @@ fn write(events: &[&Outgoing], source: &str) -> Option<Vec<u8>> {
 /// Opens a bundle: one envelope per event. Retry and parking are per event: a bad element does not take the others with it.
 pub(crate) fn open(mut raw: RawMessage) -> Vec<Envelope> {
     let body = std::mem::take(&mut raw.body);
-    // The broker gave all of them up, or none.
+    // The broker gave all of them up, or none; and they were published together.
     let died_in = raw.headers.get(FIRST_DEATH).cloned();
+    let published_ms = raw.headers.get(PUBLISHED).and_then(|at| at.parse().ok());
     match serde_json::from_slice::<Elements>(&body) {
         Ok(Elements(elements)) => {
             let opened = elements.into_iter().map(|element| open_element(element, &raw));
-            opened.map(|event| Envelope { died_in: died_in.clone(), ..event }).collect()
+            opened.map(|event| Envelope { died_in: died_in.clone(), published_ms, ..event }).collect()
         }
         Err(_) => vec![Envelope { saga_id: Err(Malformed::BadBundle), ..open_plain(RawMessage { body, ..raw }) }],
     }
@@ -161,6 +162,7 @@ impl<'a> Element<'a> {
             source: storable(self.source.into_owned()),
             causation_id: self.causationid,
             traceparent: self.traceparent.map(Cow::into_owned).map(storable),
+            published_ms: None,
             announcement: self.announcement,
             fault: self.sagafault.map(Cow::into_owned),
             died_in: None,

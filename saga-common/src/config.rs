@@ -57,6 +57,17 @@ pub struct Settings {
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,
 
+    /// Where traces are collected, over OTLP (gRPC without TLS), such as http://collector:4317. Without it nothing is recorded, and
+    /// contexts that come with requests are passed on.
+    #[cfg(feature = "otel")]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+
+    /// Share of traces that is recorded, of those that begin here: 1 is all. What a caller records is recorded here, too.
+    #[cfg(feature = "otel")]
+    #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", default_value_t = 0.01, value_parser = share)]
+    pub traces_ratio: f64,
+
     /// Milliseconds a stopping service may take to finish what it holds.
     #[arg(long, env = "DRAIN_MS", default_value_t = 10_000)]
     pub drain_ms: u64,
@@ -121,6 +132,12 @@ pub struct Settings {
 fn bundle_events(text: &str) -> Result<usize, String> {
     let fits = text.parse().ok().filter(|n| (1..=BUNDLE_EVENTS).contains(n));
     fits.ok_or_else(|| format!("a bundle has 1 to {BUNDLE_EVENTS} events"))
+}
+
+#[cfg(feature = "otel")]
+fn share(text: &str) -> Result<f64, String> {
+    let fits = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    fits.ok_or_else(|| "a share is a number from 0 to 1".to_owned())
 }
 
 /// How log lines look.

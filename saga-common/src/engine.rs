@@ -16,6 +16,8 @@ use crate::partitions::{self, Window};
 use crate::retry::RetryPolicy;
 use crate::service::StartError;
 use crate::step::StepError;
+use crate::telemetry::Meters;
+use crate::telemetry::trace::{Cause, Tracer};
 use crate::topology::Route;
 use crate::unit::{Announcement, Ends, Saying};
 use sqlx::PgPool;
@@ -51,6 +53,7 @@ impl<App: Send + Sync + 'static> Engine<App> {
         participant: Participant<App>,
         settings: Settings,
         migrations: &Migrator,
+        tracer: Tracer,
     ) -> Result<(Self, outbox::Batches), StartError> {
         let (database_url, owner_url) = (settings.database_url()?, settings.owner_url()?);
         let db = Db::new(&database_url, settings.database_connections).map_err(Error::from)?;
@@ -60,7 +63,8 @@ impl<App: Send + Sync + 'static> Engine<App> {
         db.require_durability().await.map_err(Error::from)?;
         let faults = Faults::new(&settings.faults, settings.fault_seed, &participant.name, &database_url)
             .map_err(Error::from)?;
-        let (outbox, batches) = Outbox::new(Uuid::now_v7(), settings.outbox_lease(), faults);
+        let meters = Meters::of(&participant);
+        let (outbox, batches) = Outbox::new(Uuid::now_v7(), settings.outbox_lease(), faults, (meters, tracer));
         let engine = Self {
             participant,
             db,
@@ -86,6 +90,14 @@ impl<App: Send + Sync + 'static> Engine<App> {
         self.outbox.faults()
     }
 
+    pub(crate) fn meters(&self) -> &Meters {
+        self.outbox.meters()
+    }
+
+    pub(crate) fn tracer(&self) -> &Tracer {
+        self.outbox.tracer()
+    }
+
     /// Makes the partitions of the days to come, drops those past retention.
     pub(crate) async fn keep_partitions(&self, owner_url: &str) -> Result<(), DbError> {
         let service_url = self.settings.database_url().map_err(|error| DbError::Url(error.to_string()))?;
@@ -108,7 +120,7 @@ impl<App: Send + Sync + 'static> Engine<App> {
         self.participant.lock_statements.iter().map(|sql| Statement::new(*sql).with(keys).with(sagas.clone())).collect()
     }
 
-    /// Turns how a step ended into the rows its unit will write.
+    /// Turns how a step ended into the rows its unit will write, and tells the verdict.
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn end_step(
         &self,
@@ -116,16 +128,16 @@ impl<App: Send + Sync + 'static> Engine<App> {
         key: Key,
         expected: &Expected,
         ended: Ended,
-        cause: MessageId,
-        traceparent: Option<&str>,
+        message_id: MessageId,
+        cause: &Cause,
         saying: Saying,
-    ) -> Result<(), StepError> {
+    ) -> Result<Verdict, StepError> {
         let mut said = None;
         let mut detail = None;
         let verdict = match ended {
             Ended::Said { route, event_type, body } => {
-                let trace = traceparent.map(str::to_owned);
-                let mut message = Outgoing::new(key.0, route, event_type.as_str(), Some(cause), trace, body);
+                let origin = cause.origin();
+                let mut message = Outgoing::new(key.0, route, event_type.as_str(), Some(message_id), origin, body);
                 if let Some((id, _)) = expected.says {
                     message.id = id;
                 }
@@ -142,18 +154,19 @@ impl<App: Send + Sync + 'static> Engine<App> {
                 Verdict::Superseded
             }
             Ended::Deferred(data) => {
-                ends.jobs.push(NewJob { key: key.clone(), message_id: cause, undo: false, data: Some(data) });
+                let traceparent = cause.traceparent();
+                let data = Some(data);
+                ends.jobs.push(NewJob { key: key.clone(), message_id, undo: false, data, traceparent });
                 Verdict::Intent
             }
         };
-        ends.count(&key.1, verdict);
         let as_expected = verdict == expected.verdict && said == expected.says && detail.is_none();
         if !as_expected {
             let new = |(id, event_type): (MessageId, EventType)| Words::New { id, event_type: event_type.to_string() };
             let words = said.map_or(Words::None, new);
             ends.verdicts.push(Settled { key, was: expected.verdict, verdict, words, detail });
         }
-        Ok(())
+        Ok(verdict)
     }
 }
 

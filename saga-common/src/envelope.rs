@@ -12,6 +12,9 @@ pub const JSON: &str = "application/json";
 pub const CAUSATION_ID: &str = "causation-id";
 /// Header: W3C trace context.
 pub const TRACEPARENT: &str = "traceparent";
+/// Header: when the message was published, in milliseconds since 1970. The name is that of RabbitMQ's own interceptor, which can
+/// set it too.
+pub const PUBLISHED: &str = "timestamp_in_ms";
 /// Header of the broker's: where a dead-lettered message died first.
 pub(crate) const FIRST_DEATH: &str = "x-first-death-queue";
 /// Header: fault directives of the message's saga (see [`faults`](crate::faults)).
@@ -53,6 +56,8 @@ pub struct Envelope {
     pub causation_id: Option<MessageId>,
     /// W3C trace context of the sender.
     pub traceparent: Option<String>,
+    /// When it was published, in milliseconds since 1970 by its sender's clock. For metrics only.
+    pub published_ms: Option<u64>,
     /// 0 for what is said once; n for the nth repeat of an announcement.
     pub announcement: u32,
     /// Fault directives its saga carries.
@@ -111,6 +116,7 @@ pub(crate) fn open_plain(raw: RawMessage) -> Envelope {
         source: storable(raw.app_id.unwrap_or_default()),
         causation_id: header(CAUSATION_ID).and_then(|id| id.parse().ok()),
         traceparent: header(TRACEPARENT).map(str::to_owned).map(storable),
+        published_ms: header(PUBLISHED).and_then(|at| at.parse().ok()),
         announcement: header(ANNOUNCEMENT).and_then(|n| n.parse().ok()).unwrap_or(0),
         fault: header(FAULT).map(str::to_owned),
         died_in: header(FIRST_DEATH).map(str::to_owned),

@@ -81,11 +81,23 @@ impl SagaId {
     }
 }
 
+impl MessageId {
+    /// As [`SagaId::made_at_ms`].
+    pub(crate) fn made_at_ms(&self) -> Option<u64> {
+        made_at_ms(self.0)
+    }
+}
+
 impl UnitId {
     /// As [`SagaId::made_at_ms`].
     pub(crate) fn made_at_ms(&self) -> Option<u64> {
         made_at_ms(self.0)
     }
+}
+
+/// What this machine's clock says, in milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    chrono::Utc::now().timestamp_millis().unsigned_abs()
 }
 
 fn made_at_ms(id: Uuid) -> Option<u64> {

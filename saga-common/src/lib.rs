@@ -66,6 +66,8 @@ pub use service::{Service, StartError};
 pub use step::{
     Cx, Failure, Held, Outcome, Received, Retry, SetResult, StepError, StepResult, Undo, UndoResult, refuse, say,
 };
+/// What a request is a part of, for traces.
+pub use telemetry::trace::Trace;
 /// A row that a statement has returned: what [`Cx::locked`] and [`Tx::query`] give.
 pub use tokio_postgres::Row;
 pub use unit::Unit;

@@ -11,7 +11,8 @@ use crate::health::{Health, Note};
 use crate::outbox::{self, Outbox};
 use crate::participant::Participant;
 use crate::saga::Saga;
-use crate::{announcer, jobs};
+use crate::telemetry::trace;
+use crate::{announcer, jobs, telemetry};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use std::future::Future;
@@ -24,6 +25,8 @@ use tokio_util::task::TaskTracker;
 
 /// Publishing tasks, each with a batch in flight on a channel of its own.
 const PUBLISHERS: usize = 4;
+/// For the last spans.
+const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
 
 /// A participant whose database is ready, before it takes work.
@@ -35,6 +38,7 @@ pub struct Service<App> {
     owner_url: String,
     amqp_url: String,
     notes: Vec<Note>,
+    exporter: trace::Exporter,
 }
 
 impl<App: Send + Sync + 'static> Service<App> {
@@ -62,8 +66,10 @@ impl<App: Send + Sync + 'static> Service<App> {
         // Before anything is recorded: the service's own tasks begin before it serves, and some record once in minutes.
         #[cfg(feature = "http")]
         crate::http::recorder();
+        telemetry::describe(telemetry::ENGINE);
         let (owner_url, amqp_url) = (settings.owner_url()?, settings.amqp_url()?);
-        let (engine, batches) = Engine::prepare(participant, settings, migrations).await?;
+        let (tracer, exporter) = trace::start(&settings, &participant.name)?;
+        let (engine, batches) = Engine::prepare(participant, settings, migrations, tracer).await?;
         Ok(Self {
             engine: Arc::new(engine),
             batches,
@@ -72,6 +78,7 @@ impl<App: Send + Sync + 'static> Service<App> {
             owner_url,
             amqp_url,
             notes: Vec::new(),
+            exporter,
         })
     }
 
@@ -127,6 +134,7 @@ impl<App: Send + Sync + 'static> Service<App> {
         let (listener, address) = crate::http::listen(engine.settings.listen, default_listen).await?;
         let gate = crate::http::Gate::new(&engine.settings.auth, address)?;
         self.spawn(|stop| gate.clone().keep_up(stop));
+        self.spawn(crate::http::keep_metrics);
         let running = self.begin()?;
         let app = crate::http::app(&engine, Arc::clone(&running.health), gate, routes);
         // Half of the time for open requests, so that the other half is there for what they began.
@@ -137,7 +145,8 @@ impl<App: Send + Sync + 'static> Service<App> {
 
     /// Starts every task of the engine.
     pub(crate) fn begin(self) -> Result<Running, StartError> {
-        let Self { engine, batches, drain: Drain { stop, done }, tasks: takers, owner_url, amqp_url, notes } = self;
+        let Self { engine, batches, drain: Drain { stop, done }, tasks: takers, owner_url, amqp_url, notes, exporter } =
+            self;
         let name = &engine.participant.name;
         let consuming = Link::new(&amqp_url, name, "consumer").map_err(Error::from)?;
         let publishing = Link::new(&amqp_url, name, "publisher").map_err(Error::from)?;
@@ -184,9 +193,11 @@ impl<App: Send + Sync + 'static> Service<App> {
             stopping: stop.clone(),
             notes,
         });
+        let (looking, outbox_of) = (Arc::clone(&health), outbox.clone());
+        takers.spawn(telemetry::keep_up(looking, engine.reads.clone(), outbox_of, stop.clone()));
         tracing::info!(service = %name, "started");
         let limit = engine.settings.drain();
-        Ok(Running { takers, relays, outbox, health, stop, done, limit })
+        Ok(Running { takers, relays, outbox, health, stop, done, limit, exporter })
     }
 }
 
@@ -201,6 +212,7 @@ pub(crate) struct Running {
     pub(crate) stop: CancellationToken,
     done: CancellationToken,
     limit: Duration,
+    exporter: trace::Exporter,
 }
 
 impl Running {
@@ -214,6 +226,8 @@ impl Running {
         self.relays.close();
         within(deadline, self.relays.wait()).await;
         within(deadline, async { tokio::join!(self.health.consuming.close(), self.health.publishing.close()) }).await;
+        // Nobody waits for a collector for longer than for anything else, nor for long.
+        self.exporter.flush(FLUSH_LIMIT.min(deadline.saturating_duration_since(Instant::now()))).await;
         tracing::info!("drained");
     }
 }
@@ -224,6 +238,9 @@ pub enum StartError {
     /// A setting is missing or cannot be read.
     #[error(transparent)]
     Setting(#[from] crate::config::SettingError),
+    /// Traces cannot be sent to what the setting names.
+    #[error("OTEL_EXPORTER_OTLP_ENDPOINT cannot be used: {0}")]
+    Collector(String),
     /// The engine refused.
     #[error(transparent)]
     Engine(#[from] Error),

@@ -11,6 +11,8 @@ use crate::envelope::{Envelope, storable};
 use crate::event::{Never, Said};
 use crate::guard;
 use crate::ids::{MessageId, SagaId};
+use crate::telemetry::AfterCommit;
+use crate::telemetry::trace::Cause;
 use crate::unit::Announcement;
 use std::fmt;
 use std::sync::Arc;
@@ -197,6 +199,8 @@ pub struct Cx<App> {
     pub(crate) withdrawn: Vec<SagaId>,
     pub(crate) locked: Vec<Row>,
     pub(crate) remark: Option<String>,
+    pub(crate) after_commit: Vec<AfterCommit>,
+    pub(crate) cause: Cause,
 }
 
 impl<App> Cx<App> {
@@ -212,6 +216,8 @@ impl<App> Cx<App> {
             withdrawn: Vec::new(),
             locked: Vec::new(),
             remark: None,
+            after_commit: Vec::new(),
+            cause: Cause::Untraced,
         }
     }
 
@@ -265,7 +271,7 @@ impl<App> Cx<App> {
     /// # Errors
     /// When the event cannot be written as JSON or has no wire type.
     pub fn announce_until_withdrawn<E: crate::event::Event>(&mut self, event: &E) -> Result<(), Retry> {
-        let announcement = Announcement::fanout(self.saga_id, event, self.message_id)?;
+        let announcement = Announcement::fanout(self.saga_id, event, self.message_id, self.cause.origin())?;
         self.announcements.push(announcement);
         Ok(())
     }
@@ -279,6 +285,11 @@ impl<App> Cx<App> {
     /// When a statement fails.
     pub async fn all_have_run(&self, saga_id: SagaId, steps: &[String]) -> Result<bool, DbError> {
         guard::all_run(&self.tx, saga_id, steps).await
+    }
+
+    /// Has this told or done once the transaction has committed: for metrics. It is lost with a process that ends before it.
+    pub fn after_commit(&mut self, tell: impl FnOnce() + Send + Sync + 'static) {
+        self.after_commit.push(Box::new(tell));
     }
 
     /// Ends the saga's open announcement: everybody has answered.

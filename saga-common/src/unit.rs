@@ -8,6 +8,7 @@
 
 use crate::announcer;
 use crate::db::{Answer, Db, DbError, Statement, Trouble, Tx, trouble};
+use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::event::{Event, EventType, Said};
 use crate::faults;
@@ -16,10 +17,13 @@ use crate::ids::{MessageId, SagaId, UnitId};
 use crate::jobs::{self, NewJob};
 use crate::outbox::{self, Outbox, Outgoing};
 use crate::said::Recorded;
-use crate::step::Retry;
+use crate::step::{Cx, Retry};
+use crate::telemetry::Tally;
+use crate::telemetry::trace::{Cause, Origin, Span, Trace, span};
 use crate::topology::Route;
 use crate::waiting::{self, WaitingKey};
 use std::iter;
+use std::time::SystemTime;
 use tokio_postgres::Row;
 
 /// How a step's word goes out.
@@ -37,10 +41,15 @@ pub struct Announcement {
 }
 
 impl Announcement {
-    pub(crate) fn fanout<E: Event>(saga_id: SagaId, event: &E, cause: MessageId) -> Result<Self, Retry> {
+    pub(crate) fn fanout<E: Event>(
+        saga_id: SagaId,
+        event: &E,
+        cause: MessageId,
+        origin: Origin,
+    ) -> Result<Self, Retry> {
         let event_type = EventType::of::<E>()?;
         let body = event.encode()?;
-        let message = Outgoing::new(saga_id, Route::Fanout, event_type.as_str(), Some(cause), None, body);
+        let message = Outgoing::new(saga_id, Route::Fanout, event_type.as_str(), Some(cause), origin, body);
         Ok(Self { message })
     }
 }
@@ -64,18 +73,27 @@ pub(crate) struct Ends {
     pub(crate) jobs: Vec<NewJob>,
     pub(crate) finished_jobs: Vec<guard::Key>,
     pub(crate) handled: Vec<WaitingKey>,
-    /// Verdicts by step, for the metrics.
-    pub(crate) counted: Vec<(String, Verdict, u64)>,
+    /// For the metrics.
+    pub(crate) tally: Tally,
 }
 
 impl Ends {
-    /// Counts a verdict under its step's name (without the message id or participant some guard keys end in).
-    pub(crate) fn count(&mut self, step: &str, verdict: Verdict) {
-        let step = step.split(':').next().unwrap_or_default();
-        match self.counted.iter_mut().find(|(name, counted, _)| name == step && *counted == verdict) {
-            Some((_, _, times)) => *times += 1,
-            None => self.counted.push((step.to_owned(), verdict, 1)),
-        }
+    /// A span for each message that is made by something recorded, also of those that are said later.
+    fn made(&self) -> Vec<Span> {
+        let later = self.announcements.iter().map(|announcement| &announcement.message);
+        let later = later.filter(|message| self.outgoing.iter().all(|said| said.id != message.id));
+        let made = self.outgoing.iter().chain(later).filter_map(|message| {
+            let context = message.traceparent.as_deref()?.parse().ok()?;
+            Some(span::create(message, context, message.made_by?, SystemTime::now()))
+        });
+        made.collect()
+    }
+
+    /// Takes what handlers have left in their context.
+    pub(crate) fn take<App>(&mut self, cx: &mut Cx<App>) {
+        self.announcements.append(&mut cx.announcements);
+        self.withdrawn.append(&mut cx.withdrawn);
+        self.tally.after_commit.append(&mut cx.after_commit);
     }
 
     /// What the first step of sagas says; returns its guard rows, for the beginning of the unit.
@@ -84,7 +102,7 @@ impl Ends {
         let mut guards = Vec::with_capacity(sagas.len());
         for (saga_id, event) in sagas {
             let body = event.encode()?;
-            let message = Outgoing::new(*saga_id, Route::Direct, event_type.as_str(), None, None, body);
+            let message = Outgoing::new(*saga_id, Route::Direct, event_type.as_str(), None, Origin::default(), body);
             guards.push(NewGuard {
                 key: (*saga_id, step.to_owned()),
                 expected: Expected { verdict: Verdict::Done, says: Some((message.id, event_type)) },
@@ -93,6 +111,7 @@ impl Ends {
                 body_hash: None,
                 waits_as: None,
             });
+            self.tally.verdict(step, Verdict::Done);
             self.outgoing.push(message);
         }
         Ok(guards)
@@ -217,6 +236,29 @@ impl Unit {
         Ok(())
     }
 
+    /// What the unit does and says of this saga is a part of this trace: of the request that asked for it.
+    pub fn caused_by(&mut self, step: &str, saga_id: SagaId, trace: &Trace) {
+        let cause = trace.cause();
+        if let Some(reaction) = cause.recorded() {
+            self.ends.tally.spans.push(span::step(reaction, saga_id, step, SystemTime::now()));
+        }
+        if matches!(cause, Cause::Untraced) {
+            return;
+        }
+        let announced = self.ends.announcements.iter_mut().map(|announcement| &mut announcement.message);
+        let its: Vec<&mut Outgoing> =
+            self.ends.outgoing.iter_mut().chain(announced).filter(|message| message.saga_id == saga_id).collect();
+        let origin = cause.origin();
+        for message in its {
+            (message.traceparent, message.made_by) = (origin.traceparent.clone(), origin.made_by);
+        }
+    }
+
+    /// Has this told or done once the unit has committed: for metrics. It is lost with a process that ends before it.
+    pub fn after_commit(&mut self, tell: impl FnOnce() + Send + Sync + 'static) {
+        self.ends.tally.after_commit.push(Box::new(tell));
+    }
+
     /// Ends the unit without effect, and keeps the connection.
     pub async fn rollback(self) {
         self.tx.rollback().await;
@@ -243,6 +285,7 @@ impl Unit {
         event: &E,
     ) -> Result<Outgoing, Error> {
         let event_type = EventType::of::<E>()?;
+        self.ends.tally.verdict(step, Verdict::Undone);
         self.ends.verdicts.push(Settled {
             key: (saga_id, step.to_owned()),
             was: Verdict::Done,
@@ -251,7 +294,7 @@ impl Unit {
             words: Words::Kept,
             detail: Some(format!("said {event_type}")),
         });
-        Ok(Outgoing::new(saga_id, route, event_type.as_str(), None, None, event.encode()?))
+        Ok(Outgoing::new(saga_id, route, event_type.as_str(), None, Origin::default(), event.encode()?))
     }
 
     /// Writes the engine's rows, commits, and hands what was said to the relay.
@@ -259,6 +302,7 @@ impl Unit {
         let Self { tx, ends } = self;
         faults::BEFORE_COMMIT.reached().await?;
         let (unit, recorded) = (ends.unit, ends.outgoing.len());
+        let made = if outbox.tracer().is_on() { ends.made() } else { Vec::new() };
         let messages = ends.outgoing.into_iter().chain(ends.repeated).collect();
         // In flight from before the commit on: the sweeper must not take what is about to be published from memory.
         let in_flight = outbox.in_flight_until_known(unit, messages);
@@ -285,10 +329,7 @@ impl Unit {
             Ok(()) => {
                 in_flight.publish();
                 confirmed.forget();
-                for (step, verdict, times) in ends.counted {
-                    let verdict = verdict.as_str();
-                    metrics::counter!("saga_steps_total", "step" => step, "verdict" => verdict).increment(times);
-                }
+                ends.tally.record(outbox.meters(), outbox.tracer(), made);
             }
             Err(error) => {
                 drop(in_flight);
@@ -305,8 +346,11 @@ impl Unit {
 
 impl Outgoing {
     /// The same message once more: a recorded answer under its recorded id.
-    pub(crate) fn repeated(saga_id: SagaId, said: &Recorded, cause: MessageId) -> Self {
-        let mut message = Self::new(saga_id, Route::Direct, &said.event_type, Some(cause), None, said.body.clone());
+    pub(crate) fn repeated(saga_id: SagaId, said: &Recorded, asked: &Envelope) -> Self {
+        // Where it was made is not recorded for so long: who asks for it goes on.
+        let origin = Origin { traceparent: asked.traceparent.clone(), made_by: None };
+        let cause = Some(asked.message_id);
+        let mut message = Self::new(saga_id, Route::Direct, &said.event_type, cause, origin, said.body.clone());
         message.id = said.id;
         message
     }

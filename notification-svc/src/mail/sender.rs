@@ -7,10 +7,22 @@ use crate::store;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use saga_common::retry::{Decision, Patience, RetryPolicy};
+use saga_common::telemetry::{Metric, describe};
 use sqlx::PgPool;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+const MAILS: &str = "notification_mails_total";
+const PENDING: &str = "notification_mails_pending";
+const OLDEST: &str = "notification_mails_oldest_seconds";
+
+/// What is counted here; the list for people is `docs/metrics.md`.
+const METRICS: &[Metric] = &[
+    Metric::counter(MAILS, "E-mails that were tried to be sent, by what became of it.").labelled(),
+    Metric::gauge(PENDING, "E-mails that wait to be sent."),
+    Metric::gauge(OLDEST, "Age of the oldest of them."),
+];
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const OBSERVE_EVERY: Duration = Duration::from_secs(5);
@@ -82,7 +94,7 @@ async fn note_unsent(pool: &PgPool, mail: &Mail, why: Unsent) {
 }
 
 fn noted(outcome: &'static str, mails: &[Uuid], noted: Result<(), sqlx::Error>) {
-    metrics::counter!("notification_mails_total", "outcome" => outcome).increment(mails.len() as u64);
+    metrics::counter!(MAILS, "outcome" => outcome).increment(mails.len() as u64);
     if let Err(error) = noted {
         tracing::warn!(?mails, %error, outcome, "what became of e-mails cannot be noted: they are sent once more");
     }
@@ -101,6 +113,10 @@ fn kept(why: &str) -> String {
 
 /// Shows how many e-mails wait, and for how long.
 pub(crate) async fn observe(pool: PgPool, stop: CancellationToken) {
+    describe(METRICS);
+    for outcome in ["sent", "refused", "failed"] {
+        drop(metrics::counter!(MAILS, "outcome" => outcome));
+    }
     while !stop.is_cancelled() {
         let waiting = sqlx::query!(
             r#"select count(*) as "mails!", coalesce(extract(epoch from clock_timestamp() - min(created_at))::float8, 0) as "oldest!"
@@ -108,8 +124,8 @@ pub(crate) async fn observe(pool: PgPool, stop: CancellationToken) {
         );
         match waiting.fetch_one(&pool).await {
             Ok(waiting) => {
-                metrics::gauge!("notification_mails_pending").set(waiting.mails as f64);
-                metrics::gauge!("notification_mails_oldest_seconds").set(waiting.oldest);
+                metrics::gauge!(PENDING).set(waiting.mails as f64);
+                metrics::gauge!(OLDEST).set(waiting.oldest);
             }
             Err(error) => tracing::debug!(%error, "waiting e-mails cannot be counted"),
         }

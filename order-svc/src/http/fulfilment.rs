@@ -10,8 +10,8 @@ use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use order_contracts::{CustomerId, OrderId, ReturnId};
-use saga_common::SagaId;
 use saga_common::http::{Caller, Operator, Problem, Reply};
+use saga_common::{SagaId, Trace};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -49,6 +49,7 @@ impl From<Next> for Fulfilled {
 pub(super) async fn set_status(
     Operator(caller): Operator,
     State(shop): State<Arc<Shop>>,
+    trace: Trace,
     id: Result<Path<Uuid>, PathRejection>,
     status: Result<Json<NewStatus>, JsonRejection>,
 ) -> Reply<Json<Order>> {
@@ -58,9 +59,8 @@ pub(super) async fn set_status(
     if !wanted.is_next(order.known_status()?, order.closed_at.is_some()).map_err(Problem::conflict)? {
         return Ok(Json(order));
     }
-    let moved =
-        fulfil(shop.saga.clone(), OrderId(id), CustomerId(order.customer_id), wanted, caller.subject().to_owned())
-            .await?;
+    let (customer_id, by) = (CustomerId(order.customer_id), caller.subject().to_owned());
+    let moved = fulfil(shop.saga.clone(), OrderId(id), customer_id, wanted, by, trace).await?;
     shop.recent.changed(id).await;
     let order = body::load(&shop.reads, id).await?;
     match wanted.is_next(order.known_status()?, order.closed_at.is_some()) {
@@ -82,6 +82,7 @@ pub(super) async fn set_status(
 pub(super) async fn give_back(
     State(shop): State<Arc<Shop>>,
     caller: Caller,
+    trace: Trace,
     id: Result<Path<Uuid>, PathRejection>,
     headers: HeaderMap,
 ) -> Reply<(StatusCode, Json<Order>)> {
@@ -93,7 +94,7 @@ pub(super) async fn give_back(
     }
     let return_id = ReturnId(SagaId::new().as_uuid());
     plant_faults(&shop, return_saga(return_id), &headers).await?;
-    begin_return(shop.saga.clone(), order.coming_back(return_id)).await?;
+    begin_return(shop.saga.clone(), order.coming_back(return_id), trace).await?;
     shop.recent.changed(id).await;
     let order = body::load(&shop.reads, id).await?;
     match may_return(order.known_status()?) {

@@ -11,6 +11,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use order_contracts::OrderId;
+use saga_common::Trace;
 use saga_common::http::{Caller, Problem, Reply};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -119,11 +120,12 @@ fn visible(caller: &Caller, asked: Option<String>) -> Reply<Option<String>> {
 pub(super) async fn cancel(
     State(shop): State<Arc<Shop>>,
     caller: Caller,
+    trace: Trace,
     id: Result<Path<Uuid>, PathRejection>,
 ) -> Reply<(StatusCode, Json<Order>)> {
     let Path(id) = id?;
     body::load_for(&caller, &shop.reads, id).await?;
-    cancel::by_customer(shop.saga.clone(), OrderId(id)).await?;
+    cancel::by_customer(shop.saga.clone(), OrderId(id), trace).await?;
     shop.recent.changed(id).await;
     let order = body::load(&shop.reads, id).await?;
     match order.status.as_str() {

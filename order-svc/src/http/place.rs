@@ -12,9 +12,9 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use order_contracts::{Currency, CustomerId, OrderId, PaymentMethod};
-use saga_common::SagaId;
 use saga_common::faults::NotInjected;
 use saga_common::http::{Caller, Problem, Reply, request_key};
+use saga_common::{SagaId, Trace};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -68,6 +68,7 @@ pub(super) struct NewItem {
 pub(super) async fn place(
     State(shop): State<Arc<Shop>>,
     caller: Caller,
+    trace: Trace,
     headers: HeaderMap,
     order: Result<Json<NewOrder>, JsonRejection>,
 ) -> Reply<Response> {
@@ -82,7 +83,7 @@ pub(super) async fn place(
         None => None,
         Some(key) => Some(shop.keys.take(&customer_id, key).ok_or_else(underway)?),
     };
-    let (order_id, new) = match prepare(&shop, customer_id, &order, key).await? {
+    let (order_id, new) = match prepare(&shop, customer_id, &order, key, trace).await? {
         Prepared::New(placement) => {
             plant_faults(&shop, placement.order_id.0.into(), &headers).await?;
             commit(&shop, placement, taken).await?
@@ -174,7 +175,13 @@ enum Prepared {
     Before(OrderId),
 }
 
-async fn prepare(shop: &Shop, customer_id: String, order: &NewOrder, key: Option<String>) -> Reply<Prepared> {
+async fn prepare(
+    shop: &Shop,
+    customer_id: String,
+    order: &NewOrder,
+    key: Option<String>,
+    trace: Trace,
+) -> Reply<Prepared> {
     let lines: Vec<WantedLine> =
         order.items.iter().map(|item| WantedLine { sku: item.sku.clone(), quantity: item.quantity }).collect();
     let wrong = domain::check(&customer_id, &order.currency, &order.payment_method, &lines);
@@ -206,6 +213,7 @@ async fn prepare(shop: &Shop, customer_id: String, order: &NewOrder, key: Option
         lines,
         key,
         body_hash,
+        trace,
     }))
 }
 

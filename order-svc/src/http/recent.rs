@@ -120,7 +120,7 @@ impl Recent {
 }
 
 async fn load(reads: &PgPool, id: Uuid) -> Reply<Arc<Read>> {
-    metrics::counter!("order_reads_total").increment(1);
+    crate::metrics::read().increment(1);
     let at = Instant::now();
     let order = body::load(reads, id).await?;
     Ok(Arc::new(Read::new(order, at)))

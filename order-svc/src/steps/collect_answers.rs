@@ -1,6 +1,7 @@
 //! `collect-answers`: an order is cancelled when everybody has answered (R4).
 
 use crate::App;
+use crate::metrics;
 use crate::store;
 use order_contracts::{OrderCancelled, OrderId};
 use saga_common::{Cx, Outcome, Received, SagaCompensated, SetResult};
@@ -47,6 +48,8 @@ pub(crate) async fn collect(cx: &mut Cx<App>, answers: &[Received<SagaCompensate
             Some(order) if last.get(&order_id) == Some(&n) => {
                 cx.withdraw_announcement(answer.saga_id);
                 let (customer_id, reason) = (order.customer_id.clone(), order.reason.clone());
+                let ended_by = reason.clone();
+                cx.after_commit(move || metrics::cancelled(order_id, &ended_by));
                 Outcome::Say(OrderCancelled { order_id, customer_id, reason })
             }
             Some(_) => Outcome::Quiet,

@@ -1,8 +1,9 @@
 //! `confirm-order`: the pivot. One compare-and-set on the order row decides between confirmed and cancelled.
 
 use crate::App;
+use crate::metrics;
 use crate::store::{self, Confirmed};
-use order_contracts::{OrderCancelling, OrderConfirmed, PaymentCharged};
+use order_contracts::{OrderCancelling, OrderConfirmed, OrderId, PaymentCharged};
 use saga_common::{Cx, Outcome, Received, SetResult, StepError};
 
 /// Confirms the pending orders whose charge is the one that was asked for.
@@ -16,6 +17,9 @@ pub(crate) async fn confirm(
     }
     let charged: Vec<&PaymentCharged> = charges.iter().map(|charge| &charge.event).collect();
     let mut confirmed = store::confirm(cx.tx(), &charged).await?;
+    let yes = confirmed.iter().filter(|(_, it)| matches!(it, Confirmed::Yes { .. })).map(|(id, _)| *id);
+    let yes: Vec<OrderId> = yes.collect();
+    cx.after_commit(move || yes.into_iter().for_each(metrics::confirmed));
     Ok(charged.iter().map(|charged| outcome(charged, confirmed.remove(&charged.order_id))).collect())
 }
 

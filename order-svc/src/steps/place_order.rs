@@ -2,6 +2,7 @@
 
 use crate::App;
 use crate::domain::reason_of;
+use crate::metrics;
 use crate::store::{self, Cancelled};
 use order_contracts::{OrderCancelled, OrderCancelling, OrderId};
 use saga_common::{Cx, Undo, UndoResult};
@@ -17,6 +18,8 @@ pub(crate) async fn withdraw(cx: &mut Cx<App>) -> UndoResult<OrderCancelled> {
     match store::cancel(cx.tx(), order_id, &reason).await? {
         Cancelled::Now { customer_id, reason } => {
             cx.withdraw_announcement(cx.saga_id());
+            let ended_by = reason.clone();
+            cx.after_commit(move || metrics::cancelled(order_id, &ended_by));
             Ok(Undo::Say(OrderCancelled { order_id, customer_id, reason }))
         }
         Cancelled::Soon => {

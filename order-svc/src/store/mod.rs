@@ -149,12 +149,17 @@ pub(crate) async fn answer(
     Ok(rows.iter().map(|row| (OrderId(row.get(0)), answered(row))).collect())
 }
 
+/// An order that nobody has decided in time.
+pub(crate) struct Overdue {
+    pub(crate) order_id: OrderId,
+    pub(crate) customer_id: CustomerId,
+    /// By everybody: it is cancelled.
+    pub(crate) answered: bool,
+    pub(crate) traceparent: Option<String>,
+}
+
 /// Moves overdue orders to `cancelling` (or `cancelled`) in id order; returns each with what it came to.
-pub(crate) async fn cancel_overdue(
-    tx: &Tx,
-    orders: &[Uuid],
-    reason: &str,
-) -> Result<Vec<(OrderId, CustomerId, bool)>, DbError> {
+pub(crate) async fn cancel_overdue(tx: &Tx, orders: &[Uuid], reason: &str) -> Result<Vec<Overdue>, DbError> {
     let rows = tx
         .query(
             "update orders o
@@ -162,9 +167,15 @@ pub(crate) async fn cancel_overdue(
                  reason = $2, updated_at = clock_timestamp()
              from (select id from orders where id = any($1) and status is not distinct from 'pending' and deadline_at <= clock_timestamp()
                    order by id for no key update) d
-             where o.id = d.id and o.id = any($1) returning o.id, o.customer_id, o.status = 'cancelled'",
+             where o.id = d.id and o.id = any($1) returning o.id, o.customer_id, o.status = 'cancelled', o.traceparent",
             &[&orders, &reason],
         )
         .await?;
-    Ok(rows.iter().map(|row| (OrderId(row.get(0)), CustomerId(row.get(1)), row.get(2))).collect())
+    let overdue = |row: &Row| Overdue {
+        order_id: OrderId(row.get(0)),
+        customer_id: CustomerId(row.get(1)),
+        answered: row.get(2),
+        traceparent: row.get(3),
+    };
+    Ok(rows.iter().map(overdue).collect())
 }

@@ -95,14 +95,16 @@ pub(crate) async fn insert_orders(
     let skus: Vec<&str> = lines.iter().map(|l| l.2.sku.as_str()).collect();
     let quantities: Vec<i64> = lines.iter().map(|l| l.2.quantity).collect();
     let prices: Vec<i64> = lines.iter().map(|l| l.2.unit_price.minor()).collect();
+    let traces: Vec<Option<String>> = placements.iter().map(|p| p.trace.traceparent()).collect();
     let inserted = tx
         .query(
             "with lines as (
                  insert into order_lines (order_id, line, sku, quantity, unit_price_minor)
                  select * from unnest($8::uuid[], $9::int4[], $10::text[], $11::int8[], $12::int8[]))
-             insert into orders (id, customer_id, currency, amount_minor, payment_method, required_answers, deadline_at)
+             insert into orders (id, customer_id, currency, amount_minor, payment_method, traceparent, required_answers,
+                                 deadline_at)
              select u.*, $6::text[], clock_timestamp() + $7::float8 * interval '1 ms'
-             from unnest($1::uuid[], $2::text[], $3::text[], $4::int8[], $5::text[]) u
+             from unnest($1::uuid[], $2::text[], $3::text[], $4::int8[], $5::text[], $13::text[]) u
              returning id, created_at, deadline_at",
             &[
                 &ids,
@@ -117,6 +119,7 @@ pub(crate) async fn insert_orders(
                 &skus,
                 &quantities,
                 &prices,
+                &traces,
             ],
         )
         .await?;

@@ -11,6 +11,7 @@ use super::wire::{Answer, exchange};
 use rand::RngExt;
 use reqwest::RequestBuilder;
 use saga_common::Held;
+use saga_common::telemetry::{Metric, describe};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -60,6 +61,17 @@ impl Default for ProviderLimits {
         }
     }
 }
+
+const CALLS: &str = "payment_provider_calls_total";
+const STATE: &str = "payment_provider_breaker_state";
+const TRANSITIONS: &str = "payment_provider_breaker_transitions_total";
+
+/// What is counted here; the list for people is `docs/metrics.md`.
+const METRICS: &[Metric] = &[
+    Metric::counter(CALLS, "Calls to the payment provider, answered or not, or held back.").labelled(),
+    Metric::gauge(STATE, "1 for the state that the breaker before the provider is in.").labelled(),
+    Metric::counter(TRANSITIONS, "Changes of the breaker, by its new state.").labelled(),
+];
 
 type Exchanged = Result<Answer, ProviderError>;
 type Classifier = FnClassifier<fn(&Exchanged) -> bool>;
@@ -115,7 +127,7 @@ impl Gate {
             }
         };
         let outcome = if went_unanswered(&exchanged) { "unanswered" } else { "answered" };
-        metrics::counter!("payment_provider_calls_total", "outcome" => outcome).increment(1);
+        metrics::counter!(CALLS, "outcome" => outcome).increment(1);
         exchanged
     }
 
@@ -130,8 +142,15 @@ impl Gate {
         }
     }
 
-    /// Shows the breaker's state in the metrics, which are not kept from the very start; from then on each change shows itself.
+    /// Names the metrics and shows the breaker's state, when there is somebody to keep them; from then on each change shows itself.
     pub(super) fn show(&self) {
+        describe(METRICS);
+        for outcome in ["answered", "unanswered", "held"] {
+            drop(metrics::counter!(CALLS, "outcome" => outcome));
+        }
+        for to in STATES {
+            drop(metrics::counter!(TRANSITIONS, "to" => word(to)));
+        }
         show(self.state.state());
     }
 
@@ -156,7 +175,7 @@ const SHORT_WAIT: Duration = Duration::from_millis(100);
 
 /// Spread over half as long again: who was turned away together does not come back together.
 fn not_asked(why: String, wait: Duration) -> ProviderError {
-    metrics::counter!("payment_provider_calls_total", "outcome" => "held").increment(1);
+    metrics::counter!(CALLS, "outcome" => "held").increment(1);
     let wait = wait + wait.mul_f64(rand::rng().random_range(0.0..0.5));
     ProviderError::NotAsked(Held { wait, why })
 }
@@ -169,6 +188,8 @@ fn went_unanswered(exchanged: &Exchanged) -> bool {
     }
 }
 
+const STATES: [CircuitState; 3] = [CircuitState::Closed, CircuitState::Open, CircuitState::HalfOpen];
+
 fn word(state: CircuitState) -> &'static str {
     match state {
         CircuitState::Closed => "closed",
@@ -179,15 +200,15 @@ fn word(state: CircuitState) -> &'static str {
 
 /// The gauge is 1 for the present state and 0 for the others.
 fn show(state: CircuitState) {
-    for it in [CircuitState::Closed, CircuitState::Open, CircuitState::HalfOpen] {
+    for it in STATES {
         let shown = if it == state { 1.0 } else { 0.0 };
-        metrics::gauge!("payment_provider_breaker_state", "state" => word(it)).set(shown);
+        metrics::gauge!(STATE, "state" => word(it)).set(shown);
     }
 }
 
 fn changed(to: CircuitState) {
     tracing::warn!(state = word(to), "the payment provider's breaker");
-    metrics::counter!("payment_provider_breaker_transitions_total", "to" => word(to)).increment(1);
+    metrics::counter!(TRANSITIONS, "to" => word(to)).increment(1);
     show(to);
 }
 

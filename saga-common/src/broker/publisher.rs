@@ -2,9 +2,9 @@
 
 use super::{BrokerError, Link, bounded};
 use crate::bundle::{self, BUNDLE, Bundling, Parcel};
-use crate::envelope::{ANNOUNCEMENT, CAUSATION_ID, FAULT, JSON, TRACEPARENT};
+use crate::envelope::{ANNOUNCEMENT, CAUSATION_ID, FAULT, JSON, PUBLISHED, TRACEPARENT};
 use crate::faults::{self, Fault};
-use crate::ids::MessageId;
+use crate::ids::{MessageId, now_ms};
 use crate::outbox::Outgoing;
 use futures::future::join_all;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
@@ -125,22 +125,25 @@ async fn publish_on(channel: &Channel, source: &str, parcels: &[Parcel<'_>]) -> 
 }
 
 fn properties(parcel: &Parcel<'_>, first: &Outgoing, source: &str) -> BasicProperties {
+    let now_ms = now_ms();
     let properties = BasicProperties::default()
         .with_message_id(parcel.id.to_string().into())
         .with_type(first.event_type.as_str().into())
         .with_app_id(source.into())
-        .with_timestamp(chrono::Utc::now().timestamp().unsigned_abs())
+        .with_timestamp(now_ms / 1_000)
         .with_delivery_mode(2);
+    let mut headers = FieldTable::default();
+    headers.insert(PUBLISHED.into(), AMQPValue::LongLongInt(i64::try_from(now_ms).unwrap_or(i64::MAX)));
     if parcel.bundle.is_some() {
-        return properties.with_content_type(BUNDLE.into());
+        return properties.with_content_type(BUNDLE.into()).with_headers(headers);
     }
+    tell(&mut headers, first);
     let correlation_id = first.saga_id.to_string().into();
-    properties.with_correlation_id(correlation_id).with_content_type(JSON.into()).with_headers(headers(first))
+    properties.with_correlation_id(correlation_id).with_content_type(JSON.into()).with_headers(headers)
 }
 
 /// What AMQP has no property for.
-fn headers(message: &Outgoing) -> FieldTable {
-    let mut headers = FieldTable::default();
+fn tell(headers: &mut FieldTable, message: &Outgoing) {
     let text = |text: String| AMQPValue::LongString(text.into());
     if let Some(cause) = message.causation_id {
         headers.insert(CAUSATION_ID.into(), text(cause.to_string()));
@@ -154,5 +157,4 @@ fn headers(message: &Outgoing) -> FieldTable {
     if let Some(fault) = &message.fault {
         headers.insert(FAULT.into(), text(fault.clone()));
     }
-    headers
 }

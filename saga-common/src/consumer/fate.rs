@@ -9,10 +9,11 @@ use crate::error::chain;
 use crate::faults;
 use crate::participant::StepKind;
 use crate::retry::{Decision, Patience};
+use crate::telemetry::trace::{Span, span};
 use crate::topology::QueueRole;
 use crate::waiting::{self, Entry, State, WaitingKey};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// May a person have a parked message tried again?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +106,7 @@ pub(super) fn suspect_entry<App: Send + Sync + 'static>(
     envelope: &Arc<Envelope>,
 ) -> Entry {
     let reason = "delivered again after a connection or process ended".to_owned();
-    let inbound = Inbound { envelope: Arc::clone(envelope), row: None };
+    let inbound = Inbound::new(Arc::clone(envelope), None);
     entry(engine, role, &inbound, State::Suspect, reason, SUSPECT_AGAIN)
 }
 
@@ -119,7 +120,8 @@ pub(super) async fn postpone<App: Send + Sync + 'static>(
     let entry = entry(engine, role, inbound, State::Waiting, reason, wait);
     tracing::warn!(message.id = %inbound.envelope.message_id, saga.id = %saga(&inbound.envelope), step = %entry.step,
         wait_ms = wait.as_millis(), reason = %entry.reason, "waiting");
-    metrics::counter!("saga_waiting_total", "step" => entry.step.clone()).increment(1);
+    engine.meters().step(&entry.step).waited.increment(1);
+    trace(engine, role, inbound, &entry);
     faults::BEFORE_WAIT.reached().await.map_err(|fault| fault.to_string())?;
     waiting::put(&engine.db, &[entry]).await.map_err(|e| chain(&e))?;
     faults::AFTER_WAIT.reached().await.map_err(|fault| fault.to_string())
@@ -136,10 +138,25 @@ pub(super) async fn park<App: Send + Sync + 'static>(
     let entry = Entry { redrivable, ..entry(engine, role, inbound, State::Parked, reason, Duration::ZERO) };
     tracing::error!(message.id = %inbound.envelope.message_id, saga.id = %saga(&inbound.envelope), step = %entry.step,
         reason = %entry.reason, "parked");
-    metrics::counter!("saga_parked_total", "step" => entry.step.clone()).increment(1);
+    engine.meters().step(&entry.step).parked.increment(1);
+    trace(engine, role, inbound, &entry);
     faults::BEFORE_PARK.reached().await.map_err(|fault| fault.to_string())?;
     waiting::put(&engine.db, &[entry]).await.map_err(|e| chain(&e))?;
     faults::AFTER_PARK.reached().await.map_err(|fault| fault.to_string())
+}
+
+/// The attempt that came to nothing.
+fn trace<App>(engine: &Engine<App>, role: QueueRole, inbound: &Inbound, entry: &Entry)
+where
+    App: Send + Sync + 'static,
+{
+    let cause = engine.tracer().cause(inbound.envelope.traceparent.as_deref());
+    if let Some(reaction) = cause.recorded() {
+        let of = (engine.participant.name.as_str(), role);
+        let span = span::process(reaction, &inbound.envelope, of, &entry.step, inbound.attempt, inbound.since);
+        let span = span.with("saga.verdict", entry.state.as_str()).failed(Some(entry.reason.clone()));
+        engine.tracer().record(Span { ended: SystemTime::now(), ..span });
+    }
 }
 
 fn saga(envelope: &Envelope) -> String {
@@ -155,7 +172,7 @@ pub(super) async fn dead_letters<App: Send + Sync + 'static>(
         // Only what died in the failures queue may undo: a stray event must not.
         let failed = envelope.died_in.as_deref() == Some(&QueueRole::Failures.queue(&engine.participant.name));
         let role = if failed { QueueRole::Failures } else { QueueRole::Events };
-        let inbound = Inbound { envelope: Arc::clone(envelope), row: None };
+        let inbound = Inbound::new(Arc::clone(envelope), None);
         park(engine, role, &inbound, "the broker gave the message up".to_owned(), Redrive::Allowed).await?;
     }
     Ok(())

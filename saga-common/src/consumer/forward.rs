@@ -14,6 +14,7 @@ use crate::participant::Step;
 use crate::retry::Patience;
 use crate::said::{self, Recorded};
 use crate::step::{Cx, StepError};
+use crate::telemetry::trace::span;
 use crate::topology::{QueueRole, Route};
 use crate::unit::{Ends, Unit};
 use crate::waiting::WaitingKey;
@@ -32,6 +33,7 @@ struct Ready<'a, App> {
     /// 0, or what the highest of its copies in the batch says.
     announcement: u32,
     row: Option<WaitingKey>,
+    attempt: u32,
     event: AnyEvent,
     expected: Expected,
 }
@@ -61,9 +63,10 @@ pub(super) async fn run<App: Send + Sync + 'static>(
                         continue;
                     }
                     first.announcement = first.announcement.max(new.announcement);
+                    ends.tally.duplicate(new.step.name);
                 } else {
                     by_key.insert(new.key.clone(), ready.len());
-                    ready.push(Ready { row: inbound.row.clone(), ..new });
+                    ready.push(Ready { row: inbound.row.clone(), attempt: inbound.attempt, ..new });
                 }
                 ends.handled.extend(inbound.row);
             }
@@ -150,6 +153,7 @@ async fn act<App: Send + Sync + 'static>(
     let (tx, mut ends) = unit.into_parts();
     let mut cx = Cx::new(tx, Arc::clone(&engine.participant.app));
     cx.locked = locked;
+    let events = ready.len();
     let mut groups: Vec<(&Step<App>, Vec<Ready<App>>)> = Vec::new();
     for event in ready {
         match groups.iter_mut().find(|(step, _)| step.name == event.step.name && step.on == event.step.on) {
@@ -164,19 +168,26 @@ async fn act<App: Send + Sync + 'static>(
         for ready in group {
             let message_id = ready.envelope.message_id;
             items.push(ActionItem { saga_id: ready.saga_id, message_id, event: ready.event });
-            metas.push((ready.key, ready.expected, ready.envelope));
+            metas.push((ready.key, ready.expected, ready.envelope, ready.attempt));
         }
         let ended = action.run(&mut cx, items).await?;
-        for ((key, expected, envelope), ended) in metas.into_iter().zip(ended) {
+        for ((key, expected, envelope, attempt), ended) in metas.into_iter().zip(ended) {
             let message_id = envelope.message_id;
             tracing::debug!(saga.id = %key.0, message.id = %message_id, step = %step.name, ended = ?kind(&ended), "handled");
-            let trace = envelope.traceparent.as_deref();
-            engine.end_step(&mut ends, key, &expected, ended, message_id, trace, step.saying)?;
+            ends.tally.hop(step.name, envelope.published_ms);
+            let cause = engine.tracer().cause(envelope.traceparent.as_deref());
+            let verdict = engine.end_step(&mut ends, key, &expected, ended, message_id, &cause, step.saying)?;
+            ends.tally.verdict(step.name, verdict);
+            if let Some(reaction) = cause.recorded() {
+                let of = (engine.participant.name.as_str(), QueueRole::Events);
+                let span = span::process(reaction, &envelope, of, step.name, attempt, ends.tally.began());
+                ends.tally.spans.push(span.with("saga.verdict", verdict.as_str()));
+            }
         }
     }
     faults::AFTER_STEPS.reached().await?;
-    ends.announcements.append(&mut cx.announcements);
-    ends.withdrawn.append(&mut cx.withdrawn);
+    ends.take(&mut cx);
+    ends.tally.batch(&QueueRole::Events.queue(&engine.participant.name), events);
     let new_jobs = !ends.jobs.is_empty();
     Unit::with(cx.tx, ends).commit(&engine.outbox).await?;
     if new_jobs {
@@ -235,6 +246,7 @@ fn prepare<'a, App: Send + Sync + 'static>(
         envelope: Arc::clone(envelope),
         announcement: envelope.announcement,
         row: None,
+        attempt: 1,
         event,
     })
 }
@@ -275,15 +287,18 @@ async fn meet<App: Send + Sync + 'static>(
 ) -> Result<(), Failed> {
     if existing.body_hash.as_ref().is_some_and(|hash| *hash != known.hash) {
         ends.handled.retain(|key| key.0 != known.envelope.message_id);
-        return conflict(engine, &Inbound { envelope: Arc::clone(&known.envelope), row: known.row.clone() }).await;
+        return conflict(engine, &Inbound::new(Arc::clone(&known.envelope), known.row.clone())).await;
     }
-    metrics::counter!("saga_duplicates_total", "step" => known.step.name).increment(1);
+    match existing.verdict {
+        Verdict::Fenced => ends.tally.fenced(known.step.name),
+        _ => ends.tally.duplicate(known.step.name),
+    }
     tracing::debug!(saga.id = %known.saga_id, message.id = %known.envelope.message_id, step = %known.step.name,
         verdict = existing.verdict.as_str(), "seen before");
     if existing.verdict == Verdict::Done
         && let Some(answer) = answer
     {
-        ends.repeated.push(Outgoing::repeated(known.saga_id, answer, known.envelope.message_id));
+        ends.repeated.push(Outgoing::repeated(known.saga_id, answer, &known.envelope));
     }
     Ok(())
 }

@@ -22,6 +22,7 @@ use crate::broker::{BrokerError, Link, Subscription};
 use crate::engine::Engine;
 use crate::error::chain;
 use crate::faults::{self, Fault, Lane};
+use crate::telemetry::meters;
 use crate::topology::{QueueRole, Topology};
 use rand::RngExt;
 use std::sync::Arc;
@@ -71,7 +72,7 @@ pub(crate) async fn consume<App: Send + Sync + 'static>(
         if matches!(error, BrokerError::Injected(Fault::Dropped)) {
             source.link.discard().await;
         }
-        metrics::counter!("saga_resubscribes_total", "queue" => source.role.as_str()).increment(1);
+        meters::resubscribed(source.role).increment(1);
         tracing::warn!(queue = %source.role.queue(&source.topology.service), error = %chain(&error), "subscribing anew");
         let jittered = wait.mul_f64(rand::rng().random_range(0.5..1.0));
         tokio::select! { () = tokio::time::sleep(jittered) => {}, () = stop.cancelled() => return }

@@ -7,6 +7,7 @@ use crate::broker::{Link, Salvage, Unread};
 use crate::engine::Engine;
 use crate::envelope;
 use crate::error::chain;
+use crate::telemetry::meters;
 use crate::topology::QueueRole;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,7 +62,7 @@ async fn salvage<App: Send + Sync + 'static>(
         let written = tokio::time::timeout(WRITE_LIMIT, write_down(engine, source.role, &unread)).await;
         written.map_err(|_| "the database does not answer".to_owned())??;
         salvage.ack(&unread).await.map_err(|e| chain(&e))?;
-        metrics::counter!("saga_salvaged_total", "queue" => source.role.as_str()).increment(1);
+        meters::salvaged(source.role).increment(1);
     }
     salvage.close().await.map_err(|e| chain(&e))
 }
@@ -77,7 +78,7 @@ async fn write_down<App: Send + Sync + 'static>(
         let reason = unread.reason.to_owned();
         let of_saga = envelope.saga_id.is_ok();
         if role == QueueRole::Failures && of_saga {
-            let inbound = Inbound { envelope: Arc::new(envelope), row: None };
+            let inbound = Inbound::new(Arc::new(envelope), None);
             postpone(engine, role, &inbound, reason, Duration::ZERO).await?;
             engine.new_due.notify_one();
             continue;
@@ -88,7 +89,7 @@ async fn write_down<App: Send + Sync + 'static>(
         // Under no step's name: a readable message of the same id must not be taken for another copy of this one.
         let row = Some((envelope.message_id, "-".to_owned()));
         let redrive = if failure && of_saga { Redrive::Allowed } else { Redrive::Refused };
-        park(engine, was, &Inbound { envelope: Arc::new(envelope), row }, reason, redrive).await?;
+        park(engine, was, &Inbound::new(Arc::new(envelope), row), reason, redrive).await?;
     }
     Ok(())
 }

@@ -11,11 +11,10 @@ use crate::retry::Patience;
 use crate::waiting::{self, Due, WaitingKey};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// Rows run before the others of this task's duties have their turn.
 const ROWS_A_LOOK: usize = 32;
 /// How long a row that was taken is left alone by other replicas: how soon somebody else takes up what a process that has
@@ -25,21 +24,11 @@ const RENEW_EVERY: Duration = Duration::from_millis(1_500);
 
 /// Looks for due rows until stopped.
 pub(crate) async fn run_due<App: Send + Sync + 'static>(engine: Arc<Engine<App>>, stop: CancellationToken) {
-    let mut counted = Instant::now();
     loop {
         tokio::select! {
             () = engine.new_due.notified() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
             () = stop.cancelled() => return,
-        }
-        if counted.elapsed() > COUNT_EVERY
-            && let Ok((waiting, parked)) = waiting::counts(&engine.db).await
-        {
-            counted = Instant::now();
-            #[allow(clippy::cast_precision_loss)]
-            metrics::gauge!("saga_waiting_rows").set(waiting as f64);
-            #[allow(clippy::cast_precision_loss)]
-            metrics::gauge!("saga_parked_rows").set(parked as f64);
         }
         if let Err(error) = run_what_is_due(&engine, &stop).await {
             tracing::warn!(error = %chain(&error), "waiting messages cannot be looked up");
@@ -126,7 +115,7 @@ async fn run_counted<App: Send + Sync + 'static>(
         (false, Patience::Bounded) => engine.retry.attempts,
         (false, Patience::Endless) => u32::MAX,
     };
-    let inbound = Inbound { envelope: row.envelope, row: Some(row.key) };
+    let inbound = Inbound { attempt: attempts, ..Inbound::new(row.envelope, Some(row.key)) };
     if attempts > most {
         let reason = format!("{most} attempts that did not end, or ended the service");
         return give_up(engine, row.queue, &inbound, attempts, reason).await;

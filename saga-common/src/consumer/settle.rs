@@ -16,7 +16,7 @@ use crate::topology::QueueRole;
 use crate::waiting::{self, Entry, Suspicion, WaitingKey};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 /// An event as it came, and whether the broker says that it was delivered before.
@@ -30,6 +30,15 @@ pub(crate) struct Inbound {
     /// Its row in `saga.waiting`, which goes with the transaction that settles it. Carried, not worked out again: a newer
     /// version of the service may give the message to another step.
     pub(crate) row: Option<WaitingKey>,
+    /// Which attempt this is, and when it was taken up; for traces.
+    pub(crate) attempt: u32,
+    pub(crate) since: SystemTime,
+}
+
+impl Inbound {
+    pub(crate) fn new(envelope: Arc<Envelope>, row: Option<WaitingKey>) -> Self {
+        Self { envelope, row, attempt: 1, since: SystemTime::now() }
+    }
 }
 
 /// Why a batch came to nothing.
@@ -132,7 +141,7 @@ async fn sort<App: Send + Sync + 'static>(
     events: &[Delivery],
 ) -> Result<Sorted, String> {
     let (redelivered, fresh): (Vec<_>, Vec<_>) = events.iter().partition(|(_, redelivered)| *redelivered);
-    let inbound = |envelope: &Arc<Envelope>, row| Inbound { envelope: Arc::clone(envelope), row };
+    let inbound = |envelope: &Arc<Envelope>, row| Inbound::new(Arc::clone(envelope), row);
     let mut together: Vec<Inbound> = fresh.into_iter().map(|(envelope, _)| inbound(envelope, None)).collect();
     let mut alone = Vec::new();
     if !redelivered.is_empty() {
@@ -143,11 +152,12 @@ async fn sort<App: Send + Sync + 'static>(
         for entry in entries {
             let key = (entry.envelope.message_id, entry.step);
             let suspicion = found.get(&key);
-            let inbound = Inbound { envelope: entry.envelope, row: Some(key.clone()) };
+            let inbound = Inbound::new(entry.envelope, Some(key.clone()));
             match suspicion {
                 Some(Suspicion::New) => together.push(inbound),
                 Some(Suspicion::Again) => alone.push(inbound),
-                Some(Suspicion::Settled) | None => {}
+                Some(Suspicion::Settled) => engine.meters().step(&key.1).duplicates.increment(1),
+                None => {}
             }
         }
     }
@@ -173,7 +183,7 @@ async fn run_together<App: Send + Sync + 'static>(
             Err(Failed::Passing(why)) => tracing::debug!(error = why, "a batch is run one by one"),
             Err(Failed::Own(error)) => tracing::debug!(error = ?error, "a batch is run one by one"),
         }
-        metrics::counter!("saga_batches_split_total").increment(1);
+        engine.meters().batches_split.increment(1);
         for inbound in std::mem::take(&mut batch) {
             run_alone(engine, role, inbound, 1).await?;
         }
@@ -196,7 +206,7 @@ fn without<App: Send + Sync + 'static>(
         match held.get(&key).filter(|_| inbound.row.is_none()) {
             None => rest.push(inbound),
             Some(Suspicion::Again) => suspect.push(Inbound { row: Some(key), ..inbound }),
-            Some(_) => {}
+            Some(_) => engine.meters().step(&key.1).duplicates.increment(1),
         }
     }
     rest

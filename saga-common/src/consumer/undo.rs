@@ -19,6 +19,7 @@ use crate::jobs::NewJob;
 use crate::outbox::Outgoing;
 use crate::said;
 use crate::step::{Cx, Failure, StepError};
+use crate::telemetry::trace::{Cause, span};
 use crate::topology::{QueueRole, Route};
 use crate::unit::{Ends, Unit};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,7 @@ struct Heard {
     announcement: u32,
     /// It has no row in `saga.waiting`.
     fresh: bool,
+    attempt: u32,
 }
 
 pub(super) async fn run<App: Send + Sync + 'static>(
@@ -51,10 +53,14 @@ pub(super) async fn run<App: Send + Sync + 'static>(
                 park(engine, QueueRole::Failures, &inbound, reason, Redrive::Refused).await.map_err(Failed::Gone)?
             }
             Ok(saga_id) => {
+                if failures.contains_key(&saga_id) {
+                    ends.tally.duplicate(COMPENSATE);
+                }
                 let first = failures.entry(saga_id).or_insert_with(|| Heard {
                     envelope: Arc::clone(envelope),
                     announcement: 0,
                     fresh: inbound.row.is_none(),
+                    attempt: inbound.attempt,
                 });
                 first.announcement = first.announcement.max(envelope.announcement);
                 ends.handled.extend(inbound.row);
@@ -88,16 +94,28 @@ pub(super) async fn run<App: Send + Sync + 'static>(
 
     let (tx, mut ends) = unit.into_parts();
     let mut cx = Cx::new(tx, Arc::clone(&engine.participant.app));
-    for (saga_id, Heard { envelope, .. }) in &failures {
+    for (saga_id, Heard { envelope, attempt, .. }) in &failures {
+        let is_new = found.all || fences.iter().any(|fence| fence.key.0 == *saga_id && found.has(&fence.key));
+        if is_new {
+            ends.tally.hop(COMPENSATE, envelope.published_ms);
+        } else {
+            ends.tally.duplicate(COMPENSATE);
+        }
+        let cause = if is_new { engine.tracer().cause(envelope.traceparent.as_deref()) } else { Cause::Untraced };
+        if let Some(reaction) = cause.recorded() {
+            let of = (engine.participant.name.as_str(), QueueRole::Failures);
+            ends.tally.spans.push(span::process(reaction, envelope, of, COMPENSATE, *attempt, ends.tally.began()));
+        }
+        cx.cause = cause;
         undo_saga(engine, &mut cx, &mut ends, *saga_id, envelope, &found, &met).await?;
         // Answered before: a repeated announcement asks for the recorded answer, under its recorded id.
         if let Some(answer) = answers.get(&(*saga_id, COMPENSATE.to_owned())) {
-            ends.repeated.push(Outgoing::repeated(*saga_id, answer, envelope.message_id));
+            ends.repeated.push(Outgoing::repeated(*saga_id, answer, envelope));
         }
     }
     faults::AFTER_STEPS.reached().await?;
-    ends.announcements.append(&mut cx.announcements);
-    ends.withdrawn.append(&mut cx.withdrawn);
+    ends.take(&mut cx);
+    ends.tally.batch(&QueueRole::Failures.queue(&engine.participant.name), failures.len());
     let new_jobs = !ends.jobs.is_empty();
     Unit::with(cx.tx, ends).commit(&engine.outbox).await?;
     if new_jobs {
@@ -152,14 +170,16 @@ async fn undo_saga<App: Send + Sync + 'static>(
                     Reversed::Done => Verdict::Undone,
                     Reversed::Said(Ended::Said { route, event_type, body }) => {
                         let cause = Some(envelope.message_id);
-                        let message = Outgoing::new(saga_id, route, event_type.as_str(), cause, None, body);
+                        let message =
+                            Outgoing::new(saga_id, route, event_type.as_str(), cause, cx.cause.origin(), body);
                         detail = format!("{detail}, said {event_type}");
                         ends.outgoing.push(message);
                         Verdict::Undone
                     }
                     Reversed::Said(_) => Verdict::Undone,
                     Reversed::Deferred(data) => {
-                        ends.jobs.push(NewJob { key: key.clone(), message_id: envelope.message_id, undo: true, data });
+                        let (message_id, traceparent) = (envelope.message_id, cx.cause.traceparent());
+                        ends.jobs.push(NewJob { key: key.clone(), message_id, undo: true, data, traceparent });
                         Verdict::Undoing
                     }
                 };
@@ -169,7 +189,11 @@ async fn undo_saga<App: Send + Sync + 'static>(
                 silent |= verdict == Verdict::Undoing;
                 outcome = CompensationOutcome::Undone;
                 let settled = Settled { key, was: existing.verdict, verdict, words: Words::Kept, detail: Some(detail) };
-                ends.count(step.name, verdict);
+                ends.tally.verdict(step.name, verdict);
+                if let Some(reaction) = cx.cause.recorded() {
+                    let began = ends.tally.began();
+                    ends.tally.spans.push(span::undo(reaction, saga_id, step.name, verdict.as_str(), began));
+                }
                 ends.verdicts.push(settled);
             }
             Verdict::Undoing => silent = true,
@@ -191,7 +215,10 @@ async fn undo_saga<App: Send + Sync + 'static>(
             words: Words::None,
             detail: Some(why(envelope)),
         }),
-        None => answer(engine, ends, saga_id, Verdict::Open, outcome, envelope.message_id, cx.remark.take())?,
+        None => {
+            let (remark, cause) = (cx.remark.take(), (envelope.message_id, &cx.cause));
+            answer(engine, ends, saga_id, Verdict::Open, outcome, cause, remark)?;
+        }
     }
     Ok(())
 }
@@ -208,20 +235,21 @@ pub(crate) fn answer<App: Send + Sync + 'static>(
     saga_id: SagaId,
     was: Verdict,
     outcome: CompensationOutcome,
-    cause: MessageId,
+    (failure, cause): (MessageId, &Cause),
     remark: Option<String>,
 ) -> Result<(), StepError> {
     let event_type = EventType::of::<SagaCompensated>()?;
     let body =
         SagaCompensated { participant: engine.participant.name.clone(), outcome, remark: remark.clone() }.encode()?;
-    let message = Outgoing::new(saga_id, Route::Direct, event_type.as_str(), Some(cause), None, body);
+    let message = Outgoing::new(saga_id, Route::Direct, event_type.as_str(), Some(failure), cause.origin(), body);
     let verdict = match outcome {
         CompensationOutcome::Undone => Verdict::Undone,
         CompensationOutcome::NothingToUndo => Verdict::NothingToUndo,
         CompensationOutcome::Fenced => Verdict::Fenced,
     };
     let words = Words::New { id: message.id, event_type: message.event_type.clone() };
-    ends.count(COMPENSATE, verdict);
+    ends.tally.verdict(COMPENSATE, verdict);
+    ends.tally.answer(outcome, failure);
     ends.verdicts.push(Settled { key: (saga_id, COMPENSATE.to_owned()), was, verdict, words, detail: remark });
     ends.outgoing.push(message);
     Ok(())

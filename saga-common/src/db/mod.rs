@@ -14,7 +14,7 @@ pub use tx::Tx;
 use crate::faults::Fault;
 use crate::ids::UnitId;
 use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime,
+    Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, Status,
 };
 use std::future::Future;
 use std::time::Duration;
@@ -176,6 +176,11 @@ impl Db {
             .build()
             .map_err(|e| DbError::Url(e.to_string()))?;
         Ok(Self { pool })
+    }
+
+    /// How many connections there are, and who waits for one.
+    pub(crate) fn status(&self) -> Status {
+        self.pool.status()
     }
 
     /// Begins a transaction (READ COMMITTED) that belongs to no unit of work.

@@ -21,7 +21,7 @@ pub(super) async fn shed(State(places): State<Arc<Semaphore>>, request: Request,
     match places.try_acquire() {
         Ok(_place) => next.run(request).await,
         Err(_) => {
-            metrics::counter!("http_requests_shed_total").increment(1);
+            crate::telemetry::meters::shed().increment(1);
             Problem::unavailable("more requests are under way than this service carries out at once; try again")
                 .into_response()
         }

@@ -12,6 +12,7 @@ mod problem;
 mod request_key;
 mod sagas;
 mod state;
+mod trace;
 
 pub(crate) use auth::Gate;
 pub use auth::{AuthMode, AuthSettings, Caller, Operator, Peer, Refusal, Role, SigningAlgorithm};
@@ -92,6 +93,7 @@ pub(crate) fn app<App: Send + Sync + 'static>(
     router
         .route_layer(from_fn_with_state(gate, auth::authenticate))
         .route_layer(from_fn_with_state(places, limits::shed))
+        .route_layer(from_fn_with_state(engine.tracer().clone(), trace::record))
         .merge(plain(state))
         .merge(documents(api))
         .fallback(|| async { Problem::not_found("there is nothing at this address") })
@@ -121,13 +123,29 @@ pub(crate) fn recorder() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE
         .get_or_init(|| {
-            let recorder = PrometheusBuilder::new().build_recorder();
+            // Names are written out in full where metrics are described, so nothing is added to them.
+            let recorder = match PrometheusBuilder::new().set_buckets(SECONDS) {
+                Ok(builder) => builder.build_recorder(),
+                // There are buckets.
+                Err(_) => PrometheusBuilder::new().build_recorder(),
+            };
             let handle = recorder.handle();
             // Fails only if another recorder is there already, and then its metrics are not ours to show.
             let _ = metrics::set_global_recorder(recorder);
             handle
         })
         .clone()
+}
+
+/// Of every histogram: from a commit that waits for nobody to a saga that waits for its deadline.
+const SECONDS: &[f64] = &[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+/// What histograms have taken in is sorted into their buckets now and then, so that it does not pile up while nobody reads.
+pub(crate) async fn keep_metrics(stop: CancellationToken) {
+    loop {
+        tokio::select! { () = tokio::time::sleep(Duration::from_secs(5)) => {}, () = stop.cancelled() => return }
+        recorder().run_upkeep();
+    }
 }
 
 /// Serves until stopped, then finishes the requests that are open, but not for ever.

@@ -12,7 +12,8 @@ use crate::saga::Saga;
 use crate::waiting;
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::HeaderName;
+use axum::http::header::CONTENT_TYPE;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::future::Future;
 use std::pin::Pin;
@@ -62,7 +63,6 @@ pub(super) async fn readyz(State(state): State<EngineState>) -> Result<String, P
     }
 }
 
-pub(super) async fn metrics(State(state): State<EngineState>) -> (StatusCode, String) {
-    state.metrics.run_upkeep();
-    (StatusCode::OK, state.metrics.render())
+pub(super) async fn metrics(State(state): State<EngineState>) -> ([(HeaderName, &'static str); 1], String) {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.metrics.render())
 }

@@ -11,16 +11,18 @@ pub(crate) use runner::run;
 pub(crate) use runner::{CALLS_AT_ONCE, lease, run_one};
 
 use crate::action::{BoxFuture, Ended};
-use crate::db::{Db, Statement};
+use crate::db::{Db, DbError, Statement};
 use crate::event::Said;
 use crate::guard::Key;
 use crate::ids::{MessageId, SagaId, UnitId};
 use crate::step::{Cx, Retry, StepError, StepResult};
+use crate::telemetry::meters::{CALL, UNDO};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::Any;
 use std::future::Future;
 use std::sync::Arc;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 /// The calls of a step that needs the outside. `call` runs in no transaction and may run again after a crash or an
@@ -75,12 +77,22 @@ pub struct Job<App> {
     held: i32,
     call_error: Option<String>,
     data: serde_json::Value,
+    traceparent: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Call,
     Undo,
+}
+
+impl Phase {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => CALL,
+            Self::Undo => UNDO,
+        }
+    }
 }
 
 impl<App> Job<App> {
@@ -214,6 +226,8 @@ pub(crate) struct NewJob {
     pub(crate) undo: bool,
     /// `None`: what the job has already.
     pub(crate) data: Option<serde_json::Value>,
+    /// What it is a part of, for traces.
+    pub(crate) traceparent: Option<String>,
 }
 
 /// Writes new jobs and turns round those that are under way. A job's epochs count up from the microsecond it was made, so
@@ -229,19 +243,52 @@ pub(crate) fn insert(unit: UnitId, jobs: &[NewJob]) -> Option<Statement<'_>> {
     let phases: Vec<&str> = jobs.iter().map(|j| if j.undo { "undo" } else { "call" }).collect();
     let data: Vec<Option<&serde_json::Value>> = jobs.iter().map(|j| j.data.as_ref()).collect();
     let statement = Statement::new(
-        "insert into saga.jobs as j (saga_id, step, message_id, phase, data, epoch)
+        "insert into saga.jobs as j (saga_id, step, message_id, phase, data, epoch, traceparent)
          select u.saga_id, u.step, u.message_id, u.phase, coalesce(u.data, '{}'),
-                (extract(epoch from clock_timestamp()) * 1000000)::bigint
-         from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::jsonb[]) u(saga_id, step, message_id, phase, data)
+                (extract(epoch from clock_timestamp()) * 1000000)::bigint, u.traceparent
+         from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::jsonb[], $7::text[])
+              u(saga_id, step, message_id, phase, data, traceparent)
          where saga.must_be($6::uuid)
          order by u.saga_id, u.step
          on conflict (saga_id, step) do update
          set phase = excluded.phase, epoch = j.epoch + 1, attempts = 0, held = 0, last_error = null,
              call_error = case when j.phase = 'call' then j.last_error else j.call_error end, leased_until = null,
-             due_at = clock_timestamp(),
+             due_at = clock_timestamp(), traceparent = excluded.traceparent,
              data = case when excluded.data = '{}' then j.data else excluded.data end",
     );
-    Some(statement.with(sagas).with(steps).with(messages).with(phases).with(data).with(unit.as_uuid()))
+    let traces: Vec<Option<&str>> = jobs.iter().map(|j| j.traceparent.as_deref()).collect();
+    let statement = statement.with(sagas).with(steps).with(messages).with(phases).with(data);
+    Some(statement.with(unit.as_uuid()).with(traces))
+}
+
+/// The open jobs of a step and phase.
+pub(crate) struct Open {
+    pub(crate) step: String,
+    pub(crate) phase: String,
+    pub(crate) jobs: i64,
+    /// Those that were tried without coming to an end: perhaps the call got through. One that was only held back was not made.
+    pub(crate) unknown: i64,
+    pub(crate) oldest_seconds: f64,
+}
+
+/// What is open, by step and phase.
+pub(crate) async fn open(db: &Db) -> Result<Vec<Open>, DbError> {
+    let rows = db
+        .query(
+            "select step, phase, count(*), count(*) filter (where last_error is not null and attempts > held),
+                    extract(epoch from clock_timestamp() - min(created_at))::float8
+             from saga.jobs group by step, phase",
+            &[],
+        )
+        .await?;
+    let open = |row: &Row| Open {
+        step: row.get(0),
+        phase: row.get(1),
+        jobs: row.get(2),
+        unknown: row.get(3),
+        oldest_seconds: row.get(4),
+    };
+    Ok(rows.iter().map(open).collect())
 }
 
 pub(crate) fn finish(unit: UnitId, keys: &[Key]) -> Option<Statement<'_>> {

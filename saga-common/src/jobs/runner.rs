@@ -10,9 +10,11 @@ use crate::error::chain;
 use crate::faults::{self, Lane};
 use crate::guard::{self, Expected, Key, Settled, Verdict, Words};
 use crate::step::{Cx, Retry, StepError};
+use crate::telemetry::meters;
+use crate::telemetry::trace::{Cause, Span, span};
 use crate::unit::{Ends, Saying, Unit};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -69,7 +71,8 @@ pub(crate) async fn lease<App: Send + Sync + 'static>(
                    where due_at <= clock_timestamp() and (leased_until is null or leased_until < clock_timestamp())
                    order by due_at limit $1 for update skip locked) d
              where j.saga_id = d.saga_id and j.step = d.step
-             returning j.saga_id, j.step, j.message_id, j.phase, j.epoch, j.attempts, j.held, j.call_error, j.data",
+             returning j.saga_id, j.step, j.message_id, j.phase, j.epoch, j.attempts, j.held, j.call_error, j.data,
+                       j.traceparent",
             &[&(room as i64), &(LEASE.as_secs_f64() * 1_000.0)],
         )
         .await?;
@@ -85,6 +88,7 @@ pub(crate) async fn lease<App: Send + Sync + 'static>(
         held: row.get(6),
         call_error: row.get(7),
         data: row.get(8),
+        traceparent: row.get(9),
     };
     Ok(rows.iter().map(job).collect())
 }
@@ -126,15 +130,26 @@ async fn call_and_settle<App: Send + Sync + 'static>(
         faults::AFTER_CALL.reached().await?;
         Ok::<_, Retry>(found)
     };
+    let cause = engine.tracer().cause(job.traceparent.as_deref());
+    let (began, since) = (Instant::now(), SystemTime::now());
     let called = tokio::select! {
         called = tokio::time::timeout(CALL_LIMIT, call) => called,
         () = until_taken_over(engine, job) => return,
     };
+    if !matches!(&called, Ok(Err(retry)) if retry.held().is_some()) {
+        meters::call_duration(&job.step, job.phase.as_str()).record(began.elapsed());
+    }
     let outcome = match called {
-        Ok(Ok(found)) => settle(engine, worker, job, found).await,
+        Ok(Ok(found)) => settle(engine, worker, job, found, &cause).await,
         Ok(Err(retry)) => Err(retry.into()),
         Err(_) => Err(Retry::because("the call did not end in time: its outcome is unknown").into()),
     };
+    if let Some(reaction) = cause.recorded() {
+        let (on, attempt) = ((job.step.as_str(), job.phase.as_str()), job.attempt());
+        let span = span::call(reaction, job.saga_id, on, attempt, since);
+        let failed = outcome.as_ref().err().map(|error| format!("{error:?}"));
+        engine.tracer().record(Span { ended: SystemTime::now(), ..span.failed(failed) });
+    }
     match outcome {
         Err(StepError::Retry(retry)) if let Some(wait) = retry.held() => hold(engine, job, wait, &retry).await,
         Err(error) => postpone(engine, job, &format!("{error:?}")).await,
@@ -170,7 +185,7 @@ async fn postpone<App: Send + Sync + 'static>(engine: &Engine<App>, job: &Job<Ap
         crate::retry::Decision::Park => engine.retry.longest_wait,
     };
     tracing::warn!(saga.id = %job.saga_id, step = %job.step, attempt, error = why, "a call outside is tried again");
-    metrics::counter!("saga_job_retries_total", "step" => job.step.clone()).increment(1);
+    meters::call_retries(&job.step).increment(1);
     give_back(engine, job, wait, why, 0).await;
 }
 
@@ -178,7 +193,7 @@ async fn postpone<App: Send + Sync + 'static>(engine: &Engine<App>, job: &Job<Ap
 async fn hold<App: Send + Sync + 'static>(engine: &Engine<App>, job: &Job<App>, wait: Duration, why: &Retry) {
     let wait = wait.min(engine.retry.longest_wait);
     tracing::debug!(saga.id = %job.saga_id, step = %job.step, ?wait, why = ?why, "a call outside is held back");
-    metrics::counter!("saga_job_holds_total", "step" => job.step.clone()).increment(1);
+    meters::call_holds(&job.step).increment(1);
     give_back(engine, job, wait, &format!("{why:?}"), 1).await;
 }
 
@@ -211,6 +226,7 @@ async fn settle<App: Send + Sync + 'static>(
     worker: &dyn Worker<App>,
     job: &Job<App>,
     found: Found,
+    cause: &Cause,
 ) -> Result<(), StepError> {
     let mut ends = Ends { finished_jobs: vec![job.key()], ..Ends::default() };
     let tx = engine.db.begin_unit(ends.unit).await?;
@@ -233,6 +249,7 @@ async fn settle<App: Send + Sync + 'static>(
     let mut cx = Cx::new(tx, Arc::clone(&engine.participant.app));
     cx.saga_id = job.saga_id;
     cx.message_id = job.message_id;
+    cx.cause = cause.clone();
     match job.phase {
         Phase::Call => {
             let ended = worker.settle(&mut cx, found).await?;
@@ -241,11 +258,14 @@ async fn settle<App: Send + Sync + 'static>(
                 return Err(Retry::because("the call is not settled: it is made again").into());
             }
             let expected = Expected::silent(expected);
-            engine.end_step(&mut ends, job.key(), &expected, ended, job.message_id, None, Saying::Once)?;
+            let verdict =
+                engine.end_step(&mut ends, job.key(), &expected, ended, job.message_id, cause, Saying::Once)?;
+            ends.tally.verdict(&job.step, verdict);
         }
         Phase::Undo => {
             worker.settle_reversal(&mut cx, found).await?;
             let remark = cx.remark.take();
+            ends.tally.verdict(&job.step, Verdict::Undone);
             ends.verdicts.push(Settled {
                 key: job.key(),
                 was: expected,
@@ -257,12 +277,11 @@ async fn settle<App: Send + Sync + 'static>(
             let others = guard::count(&cx.tx, job.saga_id, Verdict::Undoing).await? - 2;
             if others <= 0 && guards.get(&compensate).is_some_and(|guard| guard.verdict == Verdict::Undoing) {
                 let outcome = crate::answer::CompensationOutcome::Undone;
-                answer(engine, &mut ends, job.saga_id, Verdict::Undoing, outcome, job.message_id, remark)?;
+                answer(engine, &mut ends, job.saga_id, Verdict::Undoing, outcome, (job.message_id, cause), remark)?;
             }
         }
     }
-    ends.announcements.append(&mut cx.announcements);
-    ends.withdrawn.append(&mut cx.withdrawn);
+    ends.take(&mut cx);
     Unit::with(cx.tx, ends).commit(&engine.outbox).await?;
     Ok(faults::AFTER_SETTLE.reached().await?)
 }

@@ -8,16 +8,18 @@ mod relay;
 mod store;
 
 pub(crate) use relay::{forget_confirmed, publish_batches, sweep};
-pub(crate) use store::delete;
 use store::insert;
+pub(crate) use store::{backlog, delete};
 
 use crate::db::Statement;
 use crate::faults::{Faults, Subject};
 use crate::ids::{MessageId, SagaId, UnitId};
+use crate::telemetry::Meters;
+use crate::telemetry::trace::{Origin, Tracer};
 use crate::topology::Route;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
@@ -29,7 +31,10 @@ pub(crate) struct Outgoing {
     pub(crate) route: Route,
     pub(crate) event_type: String,
     pub(crate) causation_id: Option<MessageId>,
+    /// Where in which trace it was made: what it carries.
     pub(crate) traceparent: Option<String>,
+    /// The span that made it, if that is recorded, and by this process.
+    pub(crate) made_by: Option<u64>,
     pub(crate) announcement: u32,
     /// Fault directives, written on it just before it leaves.
     pub(crate) fault: Option<String>,
@@ -43,7 +48,7 @@ impl Outgoing {
         route: Route,
         event_type: &str,
         causation_id: Option<MessageId>,
-        traceparent: Option<String>,
+        Origin { traceparent, made_by }: Origin,
         body: Vec<u8>,
     ) -> Self {
         Self {
@@ -53,6 +58,7 @@ impl Outgoing {
             event_type: event_type.to_owned(),
             causation_id,
             traceparent,
+            made_by,
             announcement: 0,
             fault: None,
             body,
@@ -73,6 +79,8 @@ impl Outgoing {
 pub(crate) struct Batch {
     pub(crate) unit: UnitId,
     pub(crate) messages: Vec<Outgoing>,
+    /// When it was committed, or as near to that as is known.
+    committed: Instant,
 }
 
 /// What faults are looked for while these messages are on their way.
@@ -98,6 +106,8 @@ struct Shared {
     instance: Uuid,
     lease: Duration,
     faults: Faults,
+    meters: Meters,
+    tracer: Tracer,
     in_flight: Mutex<HashSet<UnitId>>,
     batches: mpsc::Sender<Batch>,
     /// With the broker, but still in the table.
@@ -109,12 +119,19 @@ struct Shared {
 pub(crate) type Batches = mpsc::Receiver<Batch>;
 
 impl Outbox {
-    pub(crate) fn new(instance: Uuid, lease: Duration, faults: Faults) -> (Self, Batches) {
+    pub(crate) fn new(
+        instance: Uuid,
+        lease: Duration,
+        faults: Faults,
+        (meters, tracer): (Meters, Tracer),
+    ) -> (Self, Batches) {
         let (batches, far_end) = mpsc::channel(BATCHES_WAITING);
         let shared = Shared {
             instance,
             lease,
             faults,
+            meters,
+            tracer,
             in_flight: Mutex::default(),
             batches,
             confirmed: Mutex::default(),
@@ -137,12 +154,22 @@ impl Outbox {
         &self.shared.faults
     }
 
+    /// What everything that commits or publishes is recorded with.
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.shared.meters
+    }
+
+    /// What everything that commits or publishes is traced with.
+    pub(crate) fn tracer(&self) -> &Tracer {
+        &self.shared.tracer
+    }
+
     /// Marks what a unit says as in flight in this process, before its commit.
     pub(crate) fn in_flight_until_known(&self, unit: UnitId, messages: Vec<Outgoing>) -> InFlight {
         if !messages.is_empty() {
             self.in_flight().insert(unit);
         }
-        InFlight { outbox: self.clone(), batch: Batch { unit, messages } }
+        InFlight { outbox: self.clone(), batch: Batch { unit, messages, committed: Instant::now() } }
     }
 
     fn mark_in_flight(&self, batches: &[Batch]) {
@@ -235,14 +262,14 @@ impl InFlight {
         insert(&self.batch, recorded, (shared.instance, shared.lease))
     }
 
-    /// Hands the messages over to the relay.
+    /// The commit is known: hands the messages over to the relay.
     pub(crate) fn publish(mut self) {
         let messages = std::mem::take(&mut self.batch.messages);
         if messages.is_empty() {
             return;
         }
         let unit = self.batch.unit;
-        if self.outbox.shared.batches.try_send(Batch { unit, messages }).is_err() {
+        if self.outbox.shared.batches.try_send(Batch { unit, messages, committed: Instant::now() }).is_err() {
             // The broker takes nothing and memory is bounded: the row is there for the sweeper.
             self.outbox.release([unit]);
         }

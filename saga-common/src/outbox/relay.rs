@@ -6,8 +6,9 @@ use crate::db::{Db, DbError};
 use crate::error::chain;
 use crate::faults::{self, Fault, Lane};
 use crate::ids::UnitId;
+use crate::telemetry::trace::{Span, span};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -47,7 +48,8 @@ async fn next(batches: &Mutex<Batches>) -> Option<Vec<Batch>> {
 
 /// Publishes what units have said; `false` if that failed as a whole.
 async fn publish(outbox: &Outbox, db: &Db, publisher: &mut Publisher, batches: Vec<Batch>) -> bool {
-    let of_units: Vec<(UnitId, usize)> = batches.iter().map(|batch| (batch.unit, batch.messages.len())).collect();
+    let of_units: Vec<(UnitId, usize, Instant)> =
+        batches.iter().map(|batch| (batch.unit, batch.messages.len(), batch.committed)).collect();
     let mut messages: Vec<Outgoing> = batches.into_iter().flat_map(|batch| batch.messages).collect();
     outbox.faults().label(&mut messages).await;
     let about = || subjects(&messages);
@@ -55,17 +57,19 @@ async fn publish(outbox: &Outbox, db: &Db, publisher: &mut Publisher, batches: V
     match outbox.faults().scope_in(Some(Lane::Publications), about, publishing).await {
         Ok(report) => {
             let (mut confirmed, mut others, mut rest) = (Vec::new(), Vec::new(), &messages[..]);
-            for (unit, count) in of_units {
+            for (unit, count, committed) in of_units {
                 let (its, behind) = rest.split_at(count.min(rest.len()));
                 rest = behind;
+                trace(outbox, its, &report, messages.len(), committed);
                 if its.iter().all(|message| report.has(message.id)) {
+                    outbox.meters().commit_to_publish.record(committed.elapsed());
                     confirmed.push(unit);
                 } else {
                     others.push((unit, its));
                 }
             }
-            metrics::counter!("saga_published_total").increment(report.confirmed.len() as u64);
-            keep_unsent(db, &others, &report).await;
+            outbox.meters().published.increment(report.confirmed.len() as u64);
+            keep_unsent(outbox, db, &others, &report).await;
             // Those that were not confirmed stop being in flight here and are the sweeper's.
             outbox.release(others.iter().map(|(unit, _)| *unit));
             outbox.confirm(confirmed);
@@ -73,8 +77,25 @@ async fn publish(outbox: &Outbox, db: &Db, publisher: &mut Publisher, batches: V
         }
         Err(error) => {
             tracing::warn!(messages = messages.len(), error = %error, "a publication failed; the sweeper will repeat it");
-            outbox.release(of_units.into_iter().map(|(unit, _)| unit));
+            outbox.release(of_units.into_iter().map(|(unit, ..)| unit));
             false
+        }
+    }
+}
+
+/// From the commit to the confirm, of each message whose making is recorded.
+fn trace(outbox: &Outbox, messages: &[Outgoing], report: &Report, together: usize, committed: Instant) {
+    if !outbox.tracer().is_on() {
+        return;
+    }
+    let now = SystemTime::now();
+    let began = now.checked_sub(committed.elapsed()).unwrap_or(now);
+    let together = u32::try_from(together).unwrap_or(u32::MAX);
+    for message in messages.iter().filter(|message| message.traceparent.is_some()) {
+        if let Some(made) = outbox.tracer().recorded(message.traceparent.as_deref()) {
+            let unconfirmed = (!report.has(message.id)).then(|| "the broker has not taken it".to_owned());
+            let span = span::publish(message, &made, together, began).failed(unconfirmed);
+            outbox.tracer().record(Span { ended: now, ..span });
         }
     }
 }
@@ -118,12 +139,12 @@ async fn publish_even_alone(
 
 /// What the broker has no queue for, or has not taken with the others of its unit, stays in the outbox, and is tried again after
 /// growing waits.
-async fn keep_unsent(db: &Db, units: &[(UnitId, &[Outgoing])], report: &Report) {
+async fn keep_unsent(outbox: &Outbox, db: &Db, units: &[(UnitId, &[Outgoing])], report: &Report) {
     let mut unsent = Vec::new();
     for (unit, messages) in units {
         let unroutable: Vec<&Outgoing> = messages.iter().filter(|m| report.returned.contains(&m.id)).collect();
         for message in &unroutable {
-            metrics::counter!("saga_unroutable_total").increment(1);
+            outbox.meters().unroutable.increment(1);
             tracing::warn!(message.id = %message.id, saga.id = %message.saga_id, r#type = %message.event_type,
                 "the broker has no queue for this message; it stays in the outbox");
         }
@@ -172,7 +193,6 @@ pub(crate) async fn forget_confirmed(outbox: Outbox, db: Db, done: CancellationT
 
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
 const SWEEP_ROWS: i64 = 64;
-const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 async fn lease_left_over(outbox: &Outbox, db: &Db) -> Result<Vec<Batch>, DbError> {
     faults::BEFORE_SWEEP.reached().await?;
@@ -202,19 +222,10 @@ fn few_at_once(batches: Vec<Batch>) -> Vec<Vec<Batch>> {
 
 /// Republishes left-over rows. Rests while the broker blocks publishers: publishing then would only fill its buffers.
 pub(crate) async fn sweep(outbox: Outbox, db: Db, link: Arc<Link>, mut publisher: Publisher, done: CancellationToken) {
-    let mut counted = Instant::now();
     loop {
         tokio::select! {
             () = tokio::time::sleep(SWEEP_EVERY) => {}
             () = done.cancelled() => return,
-        }
-        if counted.elapsed() > COUNT_EVERY
-            && let Ok((rows, age)) = store::backlog(&db).await
-        {
-            counted = Instant::now();
-            #[allow(clippy::cast_precision_loss)]
-            metrics::gauge!("saga_outbox_rows").set(rows as f64);
-            metrics::gauge!("saga_outbox_oldest_seconds").set(age);
         }
         // Connected also while there is nothing to say, so that readiness can tell.
         if link.is_blocked() || link.ensure().await.is_err() {
@@ -233,7 +244,7 @@ pub(crate) async fn sweep(outbox: Outbox, db: Db, link: Arc<Link>, mut publisher
                 }
             };
             let events: usize = batches.iter().map(|batch| batch.messages.len()).sum();
-            metrics::counter!("saga_swept_total").increment(events as u64);
+            outbox.meters().swept.increment(events as u64);
             let full = batches.len() as i64 == SWEEP_ROWS;
             outbox.mark_in_flight(&batches);
             // What the broker had no queue for is due later, so this is no circle; and it must not keep others waiting.

@@ -9,7 +9,7 @@ use crate::ids::{MessageId, UnitId};
 use crate::partitions;
 use crate::topology::Route;
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ use uuid::Uuid;
 /// than the unit's. One statement, so that neither is there without the other, whatever has become of the transaction. None
 /// if nothing is said.
 pub(super) fn insert(batch: &Batch, recorded: usize, (owner, lease): (Uuid, Duration)) -> Option<Statement<'_>> {
-    let Batch { unit, messages } = batch;
+    let Batch { unit, messages, .. } = batch;
     if messages.is_empty() {
         return None;
     }
@@ -98,7 +98,8 @@ pub(super) async fn lease(
              left join saga.said s on s.unit = l.unit
              where o.unit = l.unit
              returning o.unit, o.ids, o.sagas, o.types, o.fanned_out, o.causations, o.traceparents, o.announcements,
-                       s.bodies[:cardinality(o.ids) - cardinality(o.bodies)] || o.bodies, o.unsent",
+                       s.bodies[:cardinality(o.ids) - cardinality(o.bodies)] || o.bodies, o.unsent,
+                       extract(epoch from clock_timestamp() - o.created_at)::float8",
             &[&owner, &in_flight, &millis(lease), &limit],
         )
         .await?;
@@ -127,6 +128,7 @@ fn batch(row: &Row) -> Result<Batch, DbError> {
             route: if fanned_out.next().ok_or_else(uneven)? { Route::Fanout } else { Route::Direct },
             causation_id: causes.next().ok_or_else(uneven)?.map(Into::into),
             traceparent: traces.next().ok_or_else(uneven)?,
+            made_by: None,
             announcement: u32::try_from(announcements.next().ok_or_else(uneven)?).unwrap_or(0),
             fault: None,
             body: bodies.next().ok_or_else(uneven)?,
@@ -135,7 +137,9 @@ fn batch(row: &Row) -> Result<Batch, DbError> {
             messages.push(message);
         }
     }
-    Ok(Batch { unit: unit.into(), messages })
+    let age = Duration::try_from_secs_f64(row.get(10)).unwrap_or_default();
+    let now = Instant::now();
+    Ok(Batch { unit: unit.into(), messages, committed: now.checked_sub(age).unwrap_or(now) })
 }
 
 #[allow(clippy::cast_precision_loss)]
@@ -144,7 +148,7 @@ fn millis(duration: Duration) -> f64 {
 }
 
 /// How many messages wait, and for how long the oldest has, in seconds.
-pub(super) async fn backlog(db: &Db) -> Result<(i64, f64), DbError> {
+pub(crate) async fn backlog(db: &Db) -> Result<(i64, f64), DbError> {
     let rows = db
         .query(
             "select coalesce(sum(cardinality(coalesce(unsent, ids))), 0)::int8,

@@ -8,7 +8,8 @@ use days::{DAY_MS, GUARDS, SAID, day_of, floor_id, partition};
 pub(crate) use days::{guards_of, said_of};
 
 use crate::db::{DbError, grant};
-use crate::ids::SagaId;
+use crate::ids::{SagaId, now_ms};
+use crate::telemetry::meters;
 use sqlx::{Connection, PgConnection};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,7 +53,7 @@ impl Window {
     fn tell_days_ahead(&self) {
         let Some(days_ahead) = self.days_ahead() else { return };
         #[allow(clippy::cast_precision_loss)]
-        metrics::gauge!("saga_partition_days_ahead").set(days_ahead as f64);
+        meters::partitions_ahead(days_ahead as f64);
         if days_ahead < FEW_DAYS {
             tracing::error!(
                 days_ahead,
@@ -75,10 +76,6 @@ impl Window {
             Ok(())
         }
     }
-}
-
-fn now_ms() -> u64 {
-    chrono::Utc::now().timestamp_millis().unsigned_abs()
 }
 
 /// Makes partitions up to [`DAYS_AHEAD`], drops those past retention that hold nothing unfinished, sets the window, and

@@ -13,6 +13,7 @@ use crate::faults::NotInjected;
 use crate::ids::SagaId;
 use crate::outbox::{self, Outbox};
 use crate::partitions::Window;
+use crate::telemetry::trace::Trace;
 use crate::unit::{Saying, Unit};
 use sqlx::PgPool;
 use std::collections::BTreeSet;
@@ -79,6 +80,12 @@ impl Saga {
             unit.announce();
         }
         unit
+    }
+
+    /// The trace that something is a part of which was kept with it ([`Trace::traceparent`]).
+    #[must_use]
+    pub fn trace(&self, traceparent: Option<&str>) -> Trace {
+        Trace(self.outbox.tracer().resume(traceparent))
     }
 
     /// Lets the messages of a saga that is about to start carry fault directives: `text` is what a request's `Saga-Fault`

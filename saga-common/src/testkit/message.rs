@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::event::{Event, EventType};
 use crate::ids::{MessageId, SagaId};
 use crate::outbox::Outgoing;
+use crate::telemetry::trace::Origin;
 use crate::topology::{QueueRole, Route};
 use std::sync::Arc;
 
@@ -50,6 +51,7 @@ impl Message {
             source: "testkit".to_owned(),
             causation_id: None,
             traceparent: None,
+            published_ms: None,
             announcement: 0,
             fault: None,
             died_in: None,
@@ -71,7 +73,8 @@ impl Message {
         let saga_id = envelope.saga_id.as_ref().ok().copied()?;
         let route = if self.role == QueueRole::Failures { Route::Fanout } else { Route::Direct };
         let body = envelope.body.clone();
-        let message = Outgoing::new(saga_id, route, &envelope.event_type, envelope.causation_id, None, body);
+        let message =
+            Outgoing::new(saga_id, route, &envelope.event_type, envelope.causation_id, Origin::default(), body);
         Some(Outgoing { id: envelope.message_id, ..message })
     }
 

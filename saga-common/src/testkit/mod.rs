@@ -61,6 +61,7 @@ use crate::ids::{MessageId, SagaId};
 use crate::participant::Participant;
 use crate::saga::Saga;
 use crate::service::StartError;
+use crate::telemetry::trace::Tracer;
 use crate::topology::QueueRole;
 use crate::{announcer, consumer, faults, jobs, waiting};
 use clap::Parser;
@@ -117,7 +118,7 @@ impl<App: Send + Sync + 'static> Bench<App> {
         migrations: &Migrator,
     ) -> Result<Self, StartError> {
         // Without its far ends the outbox hands nothing on: what was said stays in the table.
-        let (engine, _) = Engine::prepare(participant, settings, migrations).await?;
+        let (engine, _) = Engine::prepare(participant, settings, migrations, Tracer::default()).await?;
         Ok(Self { engine: Arc::new(engine) })
     }
 

@@ -66,6 +66,8 @@ fn due(row: &Row) -> Due {
             source: row.get(5),
             causation_id: row.get::<_, Option<Uuid>>(6).map(Into::into),
             traceparent: row.get(7),
+            // What has waited says nothing about hops.
+            published_ms: None,
             announcement: unsigned(row.get(8)),
             // Learnt when the message was delivered.
             fault: None,

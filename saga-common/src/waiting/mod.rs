@@ -32,7 +32,7 @@ pub(crate) enum State {
 }
 
 impl State {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Suspect => "suspect",
             Self::Waiting => "waiting",
@@ -222,13 +222,25 @@ pub(crate) async fn redrive(db: &Db, message_id: MessageId, by: &str) -> Result<
     Ok(Some(redriven))
 }
 
-/// How many rows wait and how many are parked.
-pub(crate) async fn counts(db: &Db) -> Result<(i64, i64), DbError> {
+/// How many messages have a row, and how long ago the first of them came.
+pub(crate) struct Backlog {
+    pub(crate) messages: i64,
+    pub(crate) oldest_seconds: f64,
+}
+
+/// Those that wait (or are suspect), and those that are parked.
+pub(crate) async fn backlog(db: &Db) -> Result<[Backlog; 2], DbError> {
     let rows = db
         .query(
-            "select count(*) filter (where state <> 'parked'), count(*) filter (where state = 'parked') from saga.waiting",
+            "select state = 'parked', count(*), extract(epoch from clock_timestamp() - min(first_seen_at))::float8
+             from saga.waiting group by 1",
             &[],
         )
         .await?;
-    Ok(rows.first().map_or((0, 0), |row| (row.get(0), row.get(1))))
+    let of = |parked: bool| {
+        let row = rows.iter().find(|row| row.get::<_, bool>(0) == parked);
+        let none = Backlog { messages: 0, oldest_seconds: 0.0 };
+        row.map_or(none, |row| Backlog { messages: row.get(1), oldest_seconds: row.get(2) })
+    };
+    Ok([of(false), of(true)])
 }

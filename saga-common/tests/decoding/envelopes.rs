@@ -95,6 +95,7 @@ impl Sent {
             source: storable(&self.source),
             causation_id: self.causation_id,
             traceparent: self.traceparent.as_ref().map(storable),
+            published_ms: None,
             announcement: self.announcement,
             fault: self.fault.clone(),
             died_in: None,

@@ -1,4 +1,20 @@
 //! Logs and metrics. The same field names everywhere: `saga.id`, `message.id`, `step`, `attempt`.
+//!
+//! Every metric of the engine is named and described in `names.rs`, and recorded through [`Meters`]; `docs/metrics.md` is the
+//! list for people, held against what is served by a test.
+
+mod gauges;
+pub(crate) mod meters;
+mod metric;
+mod names;
+mod tally;
+pub(crate) mod trace;
+
+pub(crate) use gauges::keep_up;
+pub(crate) use meters::Meters;
+pub use metric::{Metric, describe};
+pub(crate) use names::ENGINE;
+pub(crate) use tally::{AfterCommit, Tally};
 
 use crate::config::{LogFormat, Settings};
 use tracing_subscriber::EnvFilter;

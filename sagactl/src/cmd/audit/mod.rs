@@ -7,12 +7,18 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+mod served;
+mod watch;
+
 use super::show::table;
 use super::{Failure, Session};
 use crate::audit::{
     self, AuditConfig, AuditReport, Check, ConnectionLimits, DatabaseUrls, ExpectedParked, ProviderAccount,
 };
 use crate::stack::{Program, StackRecord};
+
+/// Seconds after which something is stuck, for who watches and says nothing else.
+const WATCHED_LIVE: u64 = 60;
 
 /// Flags of `sagactl audit`. Whatever URL is not given is that of the running private stack.
 #[derive(Debug, clap::Args)]
@@ -73,10 +79,19 @@ pub struct Audit {
     /// A message that should be parked; may be repeated
     #[arg(long, value_name = "MESSAGE_ID", conflicts_with = "parked")]
     parked_message: Vec<Uuid>,
+
+    #[command(flatten)]
+    watch: watch::Watch,
 }
 
 impl Audit {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Failure> {
+    pub(super) async fn run(mut self, session: &Session) -> Result<ExitCode, Failure> {
+        if self.watch.watch {
+            let grace = Duration::from_secs(self.live.unwrap_or(WATCHED_LIVE));
+            let watch = std::mem::take(&mut self.watch);
+            let config = AuditConfig { grace, ..self.config(session.stack.as_ref())? };
+            return watch.run(&config, session).await;
+        }
         let (live, wait) = (self.live, Duration::from_secs(self.wait));
         let mut config = self.config(session.stack.as_ref())?;
         let report = match live {
