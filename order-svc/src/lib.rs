@@ -9,6 +9,7 @@ mod catalogue;
 mod config;
 mod deadline;
 mod domain;
+mod figures;
 mod fulfilment;
 mod http;
 mod keys;
@@ -69,5 +70,5 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     service.spawn(|stop| maps::check(required, peers.clone(), stop));
     let routes =
         http::routes(http::Shop::new(&config, service.reads(), service.saga(), prices, placements, watch, peers));
-    service.serve(LISTEN, routes).await
+    service.serve_with_page(LISTEN, routes, http::page()).await
 }

@@ -58,7 +58,7 @@ pub use guard::Verdict;
 pub use ids::{MessageId, SagaId};
 pub use jobs::{External, Job, Reversible};
 pub use participant::{Builder, Choreography, Participant, StepKind};
-pub use saga::{Saga, SagaPart, SaidLine, StepLine, WaitingLine};
+pub use saga::{CallLine, FaultLine, Saga, SagaPart, SaidLine, StepLine, WaitingLine};
 pub use service::{Service, StartError};
 pub use step::{
     Cx, Failure, Held, Outcome, Received, Retry, SetResult, StepError, StepResult, Undo, UndoResult, refuse, say,

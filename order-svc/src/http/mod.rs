@@ -1,23 +1,32 @@
 //! HTTP of order-svc: one file a resource.
 
+mod audit;
 mod body;
 mod events;
+mod figures;
 mod fulfilment;
 #[cfg(test)]
 mod fuzz;
 mod import;
 mod orders;
+mod page;
+mod pass;
 mod place;
 mod products;
 mod recent;
 mod timeline;
+mod totals;
+
+pub(crate) use page::page;
 
 use crate::Config;
+use crate::figures::Reader;
 use crate::keys::Keys;
 use crate::peers::Peers;
 use crate::placement::Placements;
 use crate::prices::Prices;
 use crate::watch::Watch;
+use audit::LastAudit;
 use recent::Recent;
 use saga_common::Saga;
 use sqlx::PgPool;
@@ -40,6 +49,8 @@ pub(crate) struct Shop {
     recent: Recent,
     /// Services that know parts of an order's timeline.
     peers: Peers,
+    figures: Reader,
+    audit: LastAudit,
 }
 
 impl Shop {
@@ -54,7 +65,8 @@ impl Shop {
     ) -> Self {
         let (keys, required_answers) = (Keys::default(), Arc::new(config.participants.clone()));
         let recent = Recent::new(reads.clone(), Duration::from_millis(config.read_cache_ms));
-        Self { reads, saga, prices, placements, watch, keys, required_answers, recent, peers }
+        let (figures, audit) = (Reader::default(), LastAudit::default());
+        Self { reads, saga, prices, placements, watch, keys, required_answers, recent, peers, figures, audit }
     }
 }
 
@@ -71,5 +83,9 @@ pub(crate) fn routes(shop: Shop) -> OpenApiRouter {
         .routes(routes!(products::list, products::add))
         .routes(routes!(products::show, products::put))
         .routes(routes!(import::import))
+        .routes(routes!(figures::show))
+        .routes(routes!(totals::show))
+        .routes(routes!(audit::show, audit::tell))
+        .merge(pass::routes().into())
         .with_state(Arc::new(shop))
 }

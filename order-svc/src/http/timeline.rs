@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use futures::future::{join_all, try_join_all};
 use saga_common::http::{Caller, Problem, Reply};
-use saga_common::{SagaPart, SaidLine};
+use saga_common::{CallLine, FaultLine, SagaPart, SaidLine};
 use serde::Serialize;
 use std::iter;
 use std::sync::Arc;
@@ -35,6 +35,10 @@ pub(super) struct Timeline {
     parked: Vec<Held>,
     /// Messages of this saga that wait for another attempt, by service.
     waiting: Vec<Held>,
+    /// Calls outside that are to be made or under way.
+    calls: Vec<Call>,
+    /// Faults that this saga carries, and which have fired.
+    faults: Vec<Fault>,
 }
 
 /// One step of one service.
@@ -42,6 +46,9 @@ pub(super) struct Timeline {
 pub(super) struct Entry {
     /// When it was settled.
     at: DateTime<Utc>,
+    /// When it was begun: of a step that was undone since, when it had taken effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    begun_at: Option<DateTime<Utc>>,
     /// By whom.
     service: String,
     /// Which step.
@@ -89,6 +96,24 @@ pub(super) struct Held {
     due_at: DateTime<Utc>,
 }
 
+/// A call outside that has not ended.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Call {
+    /// Whose.
+    service: String,
+    #[serde(flatten)]
+    line: CallLine,
+}
+
+/// A fault directive of the saga, in one of the services that it names.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Fault {
+    /// Where.
+    service: String,
+    #[serde(flatten)]
+    line: FaultLine,
+}
+
 /// The story of an order.
 #[utoipa::path(get, path = "/orders/{id}/timeline", tag = "orders", params(("id" = Uuid, Path)),
     responses((status = 200, body = Timeline), (status = 404, body = Problem)))]
@@ -100,8 +125,17 @@ pub(super) async fn show(
     let Path(id) = id?;
     let order = body::load_for(&caller, &shop.reads, id).await?;
     let (status, return_id) = (order.status, order.taken_back.map(|it| it.id));
-    let mut timeline =
-        Timeline { saga_id: id, status, return_id, entries: vec![], silent: vec![], parked: vec![], waiting: vec![] };
+    let mut timeline = Timeline {
+        saga_id: id,
+        status,
+        return_id,
+        entries: vec![],
+        silent: vec![],
+        parked: vec![],
+        waiting: vec![],
+        calls: vec![],
+        faults: vec![],
+    };
     let sagas: Vec<Uuid> = iter::once(id).chain(return_id).collect();
     for saga in &sagas {
         timeline.add("order-svc", shop.saga.part((*saga).into()).await?);
@@ -132,6 +166,7 @@ impl Timeline {
     fn add(&mut self, service: &str, part: SagaPart) {
         self.entries.extend(part.steps.into_iter().map(|step| Entry {
             at: step.at,
+            begun_at: step.begun_at,
             service: service.to_owned(),
             step: step.step,
             verdict: step.verdict,
@@ -139,6 +174,8 @@ impl Timeline {
             said: step.said.map(Said::from),
             detail: step.detail,
         }));
+        self.calls.extend(part.calls.into_iter().map(|line| Call { service: service.to_owned(), line }));
+        self.faults.extend(part.faults.into_iter().map(|line| Fault { service: service.to_owned(), line }));
         for row in part.waiting {
             let list = if row.is_parked() { &mut self.parked } else { &mut self.waiting };
             list.push(Held {

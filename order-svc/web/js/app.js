@@ -37,7 +37,7 @@ function route() {
   byId("sagas").classList.toggle("one", Boolean(id));
   document.title = `${view.name} · Saga Explorer`;
   if (view.id === "sagas") follow(id || null);
-  document.dispatchEvent(new CustomEvent("visibilitychange"));
+  document.dispatchEvent(new CustomEvent("view"));
 }
 
 function offerViews() {

@@ -88,7 +88,7 @@ export function repeat(work, every, wanted = () => true) {
     if (again) { again = false; turn(); return; }
     timer = setTimeout(turn, every());
   }
-  document.addEventListener("visibilitychange", turn);
+  for (const event of ["visibilitychange", "view"]) document.addEventListener(event, turn);
   turn();
   return turn;
 }

@@ -38,6 +38,8 @@ export function tell(timeline, begun) {
   return { lanes: lanesOf(rows), rows, links: linksOf(rows) };
 }
 
+/** A listener's step has its message in its name. */
+const nameOf = (step) => step.replace(/:[0-9a-f]{8}-[0-9a-f-]{27}$/, "");
 const time = (at) => (at ? new Date(at).getTime() : null);
 
 function ofEntry(entry, entries) {
@@ -46,9 +48,9 @@ function ofEntry(entry, entries) {
   const look = ofVerdict(verdict);
   const base = { lane, step, at: entry.at, time: time(entry.at), rank: 1, message: entry.reacted_to?.message_id, on: entry.reacted_to?.type, says: null, saysId: null, notes: [] };
   const said = entry.said ? { says: entry.said.type, saysId: entry.said.message_id } : {};
-  const answered = entries.some((it) => it.service === service && it.step === ANSWER && sameSaga(it, entry));
+  const answered = entries.some((it) => it.service === service && it.step === ANSWER);
   if (step === ANSWER) {
-    const own = entries.filter((it) => it.service === service && it.step !== ANSWER && sameSaga(it, entry));
+    const own = entries.filter((it) => it.service === service && it.step !== ANSWER);
     const undone = own.filter((it) => REVERSED.includes(it.verdict)).map((it) => `reverses ${it.step}`);
     const fenced = own.filter((it) => it.verdict === "fenced").map((it) => `${it.step} will never run`);
     return [{ ...base, ...said, kind: "undo", title: "compensate", tone: "comp", sign: look.sign, word: verdict, rank: 2, notes: [...undone, ...fenced, detail].filter(Boolean) }];
@@ -57,18 +59,15 @@ function ofEntry(entry, entries) {
   if (verdict === "fenced" && answered) return [];
   if (!REVERSED.includes(verdict)) {
     const notes = [detail ?? (look.tone === "good" || look.tone === "bad" ? null : look.means)].filter(Boolean);
-    return [{ ...base, ...said, kind: "step", title: step, tone: look.tone, sign: look.sign, word: verdict, notes }];
+    return [{ ...base, ...said, kind: "step", title: nameOf(step), tone: look.tone, sign: look.sign, word: verdict, notes }];
   }
   const began = entry.begun_at ?? entry.at;
-  const forward = { ...base, ...said, kind: "step", at: began, time: time(began), title: step, tone: "gone", sign: "✓", word: verdict === "undone" ? "done, undone later" : "done, being undone", notes: [] };
+  const forward = { ...base, ...said, kind: "step", at: began, time: time(began), title: nameOf(step), tone: "gone", sign: "✓", word: verdict === "undone" ? "done, undone later" : "done, being undone", notes: [] };
   if (answered) return [forward];
   const cause = detail?.match(ON)?.[1] ?? null;
   const announced = detail?.match(SAID)?.[1] ?? null;
-  return [forward, { ...base, kind: "undo", title: step, tone: "comp", sign: look.sign, word: verdict, rank: 2, message: null, on: cause, says: announced, owner: true, notes: cause || announced ? [] : [detail ?? look.means] }];
+  return [forward, { ...base, kind: "undo", title: nameOf(step), tone: "comp", sign: look.sign, word: verdict, rank: 2, message: null, on: cause, says: announced, owner: true, notes: cause || announced ? [] : [detail ?? look.means] }];
 }
-
-/** The return of an order is a saga of its own, whose steps are told in the same story: only those of one saga explain each other. */
-const sameSaga = (a, b) => (a.saga_id ?? null) === (b.saga_id ?? null);
 
 function ofFault({ service, directive, fired_at, times_left }) {
   const [place, action] = directive.split("/").at(-1).split("=");
@@ -78,19 +77,19 @@ function ofFault({ service, directive, fired_at, times_left }) {
 
 function ofCall({ service, step, phase, attempts, last_error, due_at }) {
   const notes = [`attempt ${attempts}`, last_error, `next ${due_at ? new Date(due_at).toLocaleTimeString("en-GB") : "soon"}`].filter(Boolean);
-  return { kind: "call", lane: short(service), step, title: step, at: null, time: null, tone: "wait", sign: "☎\uFE0E", word: phase === "undo" ? "calls outside to reverse" : "calls outside", says: null, saysId: null, notes };
+  return { kind: "call", lane: short(service), step, title: nameOf(step), at: null, time: null, tone: "wait", sign: "☎\uFE0E", word: phase === "undo" ? "calls outside to reverse" : "calls outside", says: null, saysId: null, notes };
 }
 
 function ofHeld({ service, step, message_id, attempts, reason, due_at }, state) {
   const next = state === "parked" ? "waits for a person" : `next ${new Date(due_at).toLocaleTimeString("en-GB")}`;
   const look = ofExpectation(state);
-  return { kind: "held", lane: short(service), step, title: step === "-" ? "no step" : step, at: null, time: null, message: message_id, tone: look.tone, sign: look.sign, word: state, says: null, saysId: null, notes: [`attempt ${attempts}`, reason, next].filter(Boolean), state };
+  return { kind: "held", lane: short(service), step, title: step === "-" ? "no step" : nameOf(step), at: null, time: null, message: message_id, tone: look.tone, sign: look.sign, word: state, says: null, saysId: null, notes: [`attempt ${attempts}`, reason, next].filter(Boolean), state };
 }
 
 function ofExpected({ service, step, reacts_to, message_id, state, said_at }) {
   const look = ofExpectation(state);
   const since = said_at ? `said at ${new Date(said_at).toLocaleTimeString("en-GB")}` : null;
-  return { kind: "expected", lane: short(service), step, title: step, at: null, time: null, message: message_id, on: reacts_to, tone: look.tone, sign: look.sign, word: state === "late" ? "missing" : state === "unknown" ? "not known" : state, says: null, saysId: null, notes: [look.means, since].filter(Boolean) };
+  return { kind: "expected", lane: short(service), step, title: nameOf(step), at: null, time: null, message: message_id, on: reacts_to, tone: look.tone, sign: look.sign, word: state === "late" ? "missing" : state === "unknown" ? "not known" : state, says: null, saysId: null, notes: [look.means, since].filter(Boolean) };
 }
 
 const ofSilent = (service) => ({ kind: "silent", lane: short(service), step: "silent", title: `${service} does not answer`, at: null, time: null, tone: "bad", sign: "✕", word: "part not known", says: null, saysId: null, notes: ["what it did is missing here"] });
