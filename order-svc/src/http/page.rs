@@ -63,9 +63,10 @@ static ASSETS: LazyLock<BTreeMap<&'static str, Asset>> = LazyLock::new(|| {
 
 /// The page: `/`, and what it is made of under `/explorer/`.
 pub(crate) fn page() -> Router {
-    Router::new()
-        .route("/", get(|headers: HeaderMap| async move { show("index.html", &headers) }))
-        .route("/explorer/{*path}", get(|Path(path): Path<String>, headers: HeaderMap| async move { show(&path, &headers) }))
+    Router::new().route("/", get(|headers: HeaderMap| async move { show("index.html", &headers) })).route(
+        "/explorer/{*path}",
+        get(|Path(path): Path<String>, headers: HeaderMap| async move { show(&path, &headers) }),
+    )
 }
 
 /// Asked for again each time, and sent again only if it is another: a new version is there with the next reload.
@@ -126,7 +127,8 @@ mod tests {
         assert!(addresses.len() >= 5 && addresses.iter().all(|it| ASSETS.contains_key(it)), "{addresses:?}");
         for (name, asset) in ASSETS.iter().filter(|(name, _)| name.starts_with("js/")) {
             let text = String::from_utf8_lossy(asset.body);
-            let imported = text.lines().filter_map(|line| line.strip_prefix("import ")?.split("\"./").nth(1)?.strip_suffix("\";"));
+            let imported =
+                text.lines().filter_map(|line| line.strip_prefix("import ")?.split("\"./").nth(1)?.strip_suffix("\";"));
             for module in imported {
                 assert!(ASSETS.contains_key(&*format!("js/{module}")), "{name} imports {module}");
             }

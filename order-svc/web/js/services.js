@@ -29,7 +29,7 @@ async function look(name) {
       if (me.token) document.dispatchEvent(new CustomEvent("refused", { detail: trouble.message }));
       return { state: "asked", detail: "" };
     }
-    return { state: trouble.reached ? "unready" : "away", detail: trouble.message };
+    return { state: trouble.reached ? "unready" : "away", detail: trouble.message, origin: trouble.status === 0 };
   }
 }
 
@@ -57,8 +57,11 @@ function troubles(all) {
     const who = off.length === all.length ? "No service is" : `${off.map((it) => it.name).join(", ")} are not`;
     lines.push({ key: "broker", tone: "bad", text: `${who} connected to the broker (RabbitMQ): nothing moves on until it is back. Orders are still taken, and wait.` });
   }
+  if (all.every((it) => it.origin)) {
+    return [{ key: "origin", tone: "bad", text: `order-svc cannot be reached: ${location.host}, where all of this comes from, does not answer. What you see is as it was.` }];
+  }
   for (const it of all) {
-    if (it.state === "away") lines.push({ key: it.name, tone: "bad", text: `${it.name}-svc cannot be reached: ${it.detail}. What it knows is missing here.` });
+    if (it.state === "away") lines.push({ key: it.name, tone: "bad", text: `${it.detail.startsWith(it.name) ? it.detail : `${it.name}-svc cannot be reached: ${it.detail}`}. What it knows is missing here.` });
     else if (it.state === "unready" && !(off.length > 1 && off.includes(it))) lines.push({ key: it.name, tone: "wait", text: `${it.name}-svc is not ready: ${it.detail}.` });
     else if (it.state === "noted" && isOperator()) lines.push({ key: it.name, tone: "wait", text: `${it.name}-svc: ${it.detail}` });
   }

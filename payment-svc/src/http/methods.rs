@@ -26,7 +26,10 @@ struct PaymentMethod {
 /// The wallet, and the test cards that the sandbox provider knows; a real provider knows cards of its own, and declines some of these.
 #[utoipa::path(get, path = "/payment-methods", tag = "payments", responses((status = 200, body = PaymentMethods)))]
 pub(super) async fn list() -> Json<PaymentMethods> {
-    let wallet = PaymentMethod { method: "wallet".to_owned(), means: "the customer's wallet, charged inside of the step's transaction" };
+    let wallet = PaymentMethod {
+        method: "wallet".to_owned(),
+        means: "the customer's wallet, charged inside of the step's transaction",
+    };
     let cards = sandbox::methods().map(|(method, means)| PaymentMethod { method, means });
     Json(PaymentMethods { methods: std::iter::once(wallet).chain(cards).collect() })
 }

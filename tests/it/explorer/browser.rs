@@ -140,7 +140,8 @@ impl Browser {
 
     /// Waits until a reader does not see this any more.
     pub(super) async fn hides(&self, words: &str) -> Fallible<()> {
-        eventually(&format!("no {words}"), || async { Ok((!self.text().await?.contains(words)).then_some(())) }).await?;
+        eventually(&format!("no {words}"), || async { Ok((!self.text().await?.contains(words)).then_some(())) })
+            .await?;
         Ok(())
     }
 
@@ -158,7 +159,9 @@ impl Browser {
         let all = self.tell("/elements", json!({"using": "css selector", "value": selector})).await?;
         for element in all.as_array().ok_or("no list")?.iter().filter_map(|it| it[ELEMENT].as_str()) {
             // What has been drawn anew since is found the next time.
-            let Ok(label) = self.ask(Method::GET, &format!("/element/{element}/computedlabel"), None).await else { return Ok(None) };
+            let Ok(label) = self.ask(Method::GET, &format!("/element/{element}/computedlabel"), None).await else {
+                return Ok(None);
+            };
             let displayed = self.ask(Method::GET, &format!("/element/{element}/displayed"), None).await;
             if label.as_str().is_some_and(|label| label.contains(name)) && displayed.is_ok_and(|it| it == json!(true)) {
                 return Ok(Some(Element(element.to_owned())));
