@@ -5,8 +5,8 @@
 use super::Shop;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, OriginalUri, Path, State};
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use saga_common::http::{Problem, Reply};
@@ -34,7 +34,7 @@ pub(super) fn routes() -> Router<Arc<Shop>> {
 async fn pass(
     State(shop): State<Arc<Shop>>,
     Path((service, _)): Path<(String, String)>,
-    OriginalUri(address): OriginalUri,
+    address: Uri,
     method: Method,
     headers: HeaderMap,
     body: Bytes,

@@ -64,7 +64,8 @@ impl Browser {
         }
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/screenshots");
         let file = std::fs::File::create(folder.join(name))?;
-        let mut decoder = tokio::process::Command::new("base64").arg("-d").stdin(Stdio::piped()).stdout(file).spawn()?;
+        let mut decoder =
+            tokio::process::Command::new("base64").arg("-d").stdin(Stdio::piped()).stdout(file).spawn()?;
         decoder.stdin.take().ok_or("no input")?.write_all(self.picture().await?.as_bytes()).await?;
         assert!(decoder.wait().await?.success());
         Ok(())
