@@ -9,6 +9,7 @@ mod catalogue;
 mod config;
 mod deadline;
 mod domain;
+mod figures;
 mod fulfilment;
 mod http;
 mod keys;
@@ -81,5 +82,5 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     service.spawn(|stop| maps::check(required, maps.clone(), stop));
     let (reads, saga) = (service.reads(), service.saga());
     let shop = http::Shop::new(&config, reads, saga, prices, placements, watch, maps)?;
-    service.serve(LISTEN, http::routes(shop)).await
+    service.serve_with_page(LISTEN, http::routes(shop), http::page()).await
 }

@@ -59,7 +59,7 @@ pub use guard::Verdict;
 pub use ids::{MessageId, SagaId};
 pub use jobs::{External, Job, Reversible};
 pub use participant::{Builder, Choreography, Participant, StepKind};
-pub use saga::{AnnouncedLine, Saga, SagaPart, SaidLine, StepLine, WaitingLine};
+pub use saga::{AnnouncedLine, CallLine, FaultLine, Saga, SagaPart, SaidLine, StepLine, WaitingLine};
 /// Choreographies as data: maps, the rules they keep, what a saga waits for, pictures.
 pub use saga_choreography as choreography;
 pub use service::{Service, StartError};

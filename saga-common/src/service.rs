@@ -130,13 +130,28 @@ impl<App: Send + Sync + 'static> Service<App> {
         default_listen: &str,
         routes: utoipa_axum::router::OpenApiRouter,
     ) -> Result<(), StartError> {
+        self.serve_with_page(default_listen, routes, axum::Router::new()).await
+    }
+
+    /// As [`Service::serve`], with a page beside the routes that is open to all, as the documents are: it may say nothing of any
+    /// saga, but ask the routes, with its reader's token.
+    ///
+    /// # Errors
+    /// As [`Service::serve`].
+    #[cfg(feature = "http")]
+    pub async fn serve_with_page(
+        self,
+        default_listen: &str,
+        routes: utoipa_axum::router::OpenApiRouter,
+        page: axum::Router,
+    ) -> Result<(), StartError> {
         let engine = Arc::clone(&self.engine);
         let (listener, address) = crate::http::listen(engine.settings.listen, default_listen).await?;
         let gate = crate::http::Gate::new(&engine.settings.auth, address)?;
         self.spawn(|stop| gate.clone().keep_up(stop));
         self.spawn(crate::http::keep_metrics);
         let running = self.begin()?;
-        let app = crate::http::app(&engine, Arc::clone(&running.health), gate, routes);
+        let app = crate::http::app(&engine, Arc::clone(&running.health), gate, routes, page);
         // Half of the time for open requests, so that the other half is there for what they began.
         crate::http::serve(listener, app, running.stop.clone(), running.limit / 2).await?;
         running.drain().await;

@@ -9,13 +9,14 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// What a customer may ask for; everything else takes another role.
-const FOR_CUSTOMERS: [&str; 15] = [
+const FOR_CUSTOMERS: [&str; 16] = [
     "get /choreography",
     "get /notifications",
     "get /orders",
     "get /orders/{id}",
     "get /orders/{id}/events",
     "get /orders/{id}/timeline",
+    "get /payment-methods",
     "get /payments/{order_id}",
     "get /products",
     "get /products/{sku}",

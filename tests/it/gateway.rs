@@ -103,6 +103,15 @@ async fn a_customer_and_an_operator_find_everything_behind_one_address() -> Outc
     let made = gateway.http.get(format!("{}/livez", gateway.url)).header("x-request-id", "bad id").send().await?;
     assert_eq!(made.headers()["x-request-id"].to_str()?.parse::<Uuid>().map(|_| ()), Ok(()), "a bad id is replaced");
 
+    // The page says nothing without a token, and asks all services at the same address.
+    for path in ["/", "/explorer/js/app.js"] {
+        assert_eq!(gateway.get(path, None).await?.0, 200, "{path}");
+    }
+    for path in ["/explorer/../orders", "/explorer/%2e%2e/orders", "/explorer/nothing.js", "/explorer//orders"] {
+        let status = gateway.http.get(format!("{}{path}", gateway.url)).send().await?.status();
+        assert!([401, 404].contains(&status.as_u16()), "{path}: {status}");
+    }
+
     // The operator's own command, with the gateway as its only address.
     let of = |name: &str| format!("{}/services/{name}", gateway.url);
     let endpoints = Endpoints {

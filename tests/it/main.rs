@@ -8,6 +8,7 @@ mod chaos;
 mod choreography;
 mod compensation;
 mod duplicates;
+mod explorer;
 mod external_money;
 mod gateway;
 mod happy_path;

@@ -3,6 +3,7 @@
 
 mod changes;
 mod stock;
+mod totals;
 
 use saga_common::Saga;
 use sqlx::PgPool;
@@ -24,5 +25,6 @@ pub(crate) fn routes(warehouse: Warehouse) -> OpenApiRouter {
         .routes(routes!(stock::movements))
         .routes(routes!(changes::adjust))
         .routes(routes!(changes::import))
+        .routes(routes!(totals::show))
         .with_state(warehouse)
 }

@@ -1,24 +1,33 @@
 //! HTTP of order-svc: one file a resource.
 
+mod audit;
 mod body;
 mod events;
+mod figures;
 mod fulfilment;
 #[cfg(test)]
 mod fuzz;
 mod import;
 mod orders;
+mod page;
+mod pass;
 mod place;
 mod products;
 mod recent;
 mod shared_reads;
 mod timeline;
+mod totals;
+
+pub(crate) use page::page;
 
 use crate::Config;
+use crate::figures::Reader;
 use crate::keys::Keys;
 use crate::maps::Maps;
 use crate::placement::Placements;
 use crate::prices::Prices;
 use crate::watch::Watch;
+use audit::LastAudit;
 use recent::Recent;
 use saga_common::Saga;
 use saga_common::config::SettingError;
@@ -43,6 +52,8 @@ pub(crate) struct Shop {
     recent: Recent,
     /// Services that know parts of an order's timeline, and what they expect of each other.
     maps: Maps,
+    figures: Reader,
+    audit: LastAudit,
 }
 
 impl Shop {
@@ -58,7 +69,8 @@ impl Shop {
         let (keys, required_answers) = (Keys::default(), Arc::new(config.participants.clone()));
         let oldest = Duration::from_millis(config.read_cache_ms);
         let recent = Recent::new(reads.clone(), oldest, SharedReads::of(config)?);
-        Ok(Self { reads, saga, prices, placements, watch, keys, required_answers, recent, maps })
+        let (figures, audit) = (Reader::default(), LastAudit::default());
+        Ok(Self { reads, saga, prices, placements, watch, keys, required_answers, recent, maps, figures, audit })
     }
 }
 
@@ -75,5 +87,9 @@ pub(crate) fn routes(shop: Shop) -> OpenApiRouter {
         .routes(routes!(products::list, products::add))
         .routes(routes!(products::show, products::put))
         .routes(routes!(import::import))
+        .routes(routes!(figures::show))
+        .routes(routes!(totals::show))
+        .routes(routes!(audit::show, audit::tell))
+        .merge(pass::routes().into())
         .with_state(Arc::new(shop))
 }

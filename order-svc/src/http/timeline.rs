@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use futures::future::{join, join_all, try_join_all};
 use saga_common::choreography::{Choreography, Expectation, Part, Story};
 use saga_common::http::{Caller, Problem, Reply};
-use saga_common::{SagaPart, SaidLine, StepLine};
+use saga_common::{CallLine, FaultLine, SagaPart, SaidLine, StepLine};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::iter;
@@ -41,6 +41,10 @@ pub(super) struct Timeline {
     parked: Vec<Held>,
     /// Messages of this saga that wait for another attempt, by service.
     waiting: Vec<Held>,
+    /// Calls outside that are to be made or under way.
+    calls: Vec<Call>,
+    /// Faults that this saga carries, and which have fired.
+    faults: Vec<Fault>,
 }
 
 /// One step of one service.
@@ -48,6 +52,9 @@ pub(super) struct Timeline {
 pub(super) struct Entry {
     /// When it was settled.
     at: DateTime<Utc>,
+    /// When it was begun: of a step that was undone since, when it had taken effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    begun_at: Option<DateTime<Utc>>,
     /// By whom.
     service: String,
     /// Which step.
@@ -98,6 +105,24 @@ pub(super) struct Held {
     due_at: DateTime<Utc>,
 }
 
+/// A call outside that has not ended.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Call {
+    /// Whose.
+    service: String,
+    #[serde(flatten)]
+    line: CallLine,
+}
+
+/// A fault directive of the saga, in one of the services that it names.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Fault {
+    /// Where.
+    service: String,
+    #[serde(flatten)]
+    line: FaultLine,
+}
+
 /// The story of an order.
 #[utoipa::path(get, path = "/orders/{id}/timeline", tag = "orders", params(("id" = Uuid, Path)),
     responses((status = 200, body = Timeline), (status = 404, body = Problem)))]
@@ -140,7 +165,21 @@ pub(super) async fn show(
     let (parked, waiting) = services.iter().flat_map(Told::held).partition(|(is_parked, _)| *is_parked);
     let held = |rows: Vec<(bool, Held)>| rows.into_iter().map(|(_, held)| held).collect();
     let (parked, waiting, terminal) = (held(parked), held(waiting), terminal.into_iter().collect());
-    Ok(Json(Timeline { saga_id: id, status, return_id, entries, expected, terminal, silent, parked, waiting }))
+    let calls = services.iter().flat_map(Told::calls).collect();
+    let faults = services.iter().flat_map(Told::faults).collect();
+    Ok(Json(Timeline {
+        saga_id: id,
+        status,
+        return_id,
+        entries,
+        expected,
+        terminal,
+        silent,
+        parked,
+        waiting,
+        calls,
+        faults,
+    }))
 }
 
 async fn ask(peers: &Peers, url: &str, sagas: &[Uuid]) -> Result<Vec<SagaPart>, Silent> {
@@ -170,6 +209,7 @@ impl Told<'_> {
         let part = self.parts.as_ref().and_then(|parts| parts.get(n));
         let entry = |step: &StepLine| Entry {
             at: step.at,
+            begun_at: step.begun_at,
             service: self.service.to_owned(),
             step: step.step.clone(),
             verdict: step.verdict.clone(),
@@ -181,6 +221,16 @@ impl Told<'_> {
             detail: step.detail.clone(),
         };
         part.map(|part| part.steps.iter().map(entry).collect()).unwrap_or_default()
+    }
+
+    fn calls(&self) -> impl Iterator<Item = Call> {
+        let lines = self.parts.iter().flatten().flat_map(|part| &part.calls);
+        lines.map(|line| Call { service: self.service.to_owned(), line: line.clone() })
+    }
+
+    fn faults(&self) -> impl Iterator<Item = Fault> {
+        let lines = self.parts.iter().flatten().flat_map(|part| &part.faults);
+        lines.map(|line| Fault { service: self.service.to_owned(), line: line.clone() })
     }
 
     /// The messages it has set aside, and whether they are parked.

@@ -48,6 +48,11 @@ use self::desk::Desk;
 pub use self::ledger::LedgerError;
 use crate::provider::ProviderKey;
 
+/// The payment methods that the sandbox knows, and what each does.
+pub(crate) fn methods() -> impl Iterator<Item = (String, &'static str)> {
+    intents::Method::ALL.into_iter().map(|method| (method.name(), method.means()))
+}
+
 /// The settings of the sandbox; each is a flag and an environment variable.
 #[derive(Debug, Clone, clap::Parser)]
 #[command(

@@ -60,6 +60,7 @@ pub(crate) fn app<App: Send + Sync + 'static>(
     health: Arc<Health>,
     gate: Gate,
     routes: OpenApiRouter,
+    page: Router,
 ) -> Router {
     let state = EngineState {
         service: engine.participant.name.clone(),
@@ -90,12 +91,18 @@ pub(crate) fn app<App: Send + Sync + 'static>(
     auth::describe(&mut api);
     let places = Arc::new(Semaphore::new(engine.settings.http_requests));
     document::complete(&mut api);
-    router
+    let guarded = router
         .route_layer(from_fn_with_state(gate, auth::authenticate))
         .route_layer(from_fn_with_state(places, limits::shed))
-        .route_layer(from_fn_with_state(engine.tracer().clone(), trace::record))
+        .route_layer(from_fn_with_state(engine.tracer().clone(), trace::record));
+    // Also under the address that the gateway gives it, so that a page that asks several services finds this one with or without.
+    let own_address = format!("/services/{}", state.service);
+    guarded
+        .clone()
+        .nest(&own_address, guarded.merge(Router::new().route("/readyz", get(state::readyz)).with_state(state.clone())))
         .merge(plain(state))
         .merge(documents(api))
+        .merge(page)
         .fallback(|| async { Problem::not_found("there is nothing at this address") })
         .method_not_allowed_fallback(|| async { Problem::new(405, "this address does not take that method") })
         .layer(DefaultBodyLimit::max(limits::REQUEST_BYTES))

@@ -35,7 +35,7 @@ pub(super) struct Parked {
     reason: String,
     /// Attempts made.
     attempts: i32,
-    /// `parked`, or `waiting` once redriven.
+    /// `parked`; `waiting` for another attempt, also once redriven; `suspect` of having ended the process.
     state: String,
     /// Can trying again help?
     redrivable: bool,
@@ -48,12 +48,16 @@ pub(super) struct Parked {
     body: Option<String>,
 }
 
-/// How many to list.
+/// Which to list.
 #[derive(Deserialize, IntoParams)]
 pub(super) struct Page {
     /// At most so many (1 to 1,000).
     #[param(default = 100)]
     limit: Option<i64>,
+    /// Also those that wait for another attempt, or are being tried again.
+    #[serde(default)]
+    #[param(default = false)]
+    waiting: bool,
 }
 
 /// What was set due.
@@ -65,18 +69,20 @@ pub(super) struct Redriven {
     redriven: u64,
 }
 
-/// Parked messages, oldest first.
+/// Parked messages, and if asked for those that wait for another attempt, oldest first.
 #[utoipa::path(get, path = "/parked", tag = "engine", params(Page), responses((status = 200, body = ParkedList)))]
 pub(super) async fn list(
     _: Operator,
     State(state): State<EngineState>,
     page: Result<Query<Page>, QueryRejection>,
 ) -> Reply<Json<ParkedList>> {
-    let limit = page?.limit.unwrap_or(100).clamp(1, 1_000);
+    let Query(page) = page?;
+    let limit = page.limit.unwrap_or(100).clamp(1, 1_000);
     let rows = sqlx::query!(
         "select message_id, step, saga_id, type as event_type, reason, attempts, state, redrivable, first_seen_at, due_at
-         from saga.waiting where state = 'parked' order by first_seen_at limit $1",
-        limit
+         from saga.waiting where state = 'parked' or $2 order by first_seen_at limit $1",
+        limit,
+        page.waiting
     )
     .fetch_all(&state.reads)
     .await?;

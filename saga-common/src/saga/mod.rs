@@ -2,7 +2,7 @@
 
 mod part;
 
-pub use part::{AnnouncedLine, SagaPart, SaidLine, StepLine, WaitingLine};
+pub use part::{AnnouncedLine, CallLine, FaultLine, SagaPart, SaidLine, StepLine, WaitingLine};
 
 use crate::acts;
 use crate::db::Db;
@@ -118,7 +118,7 @@ impl Saga {
 
     /// What this participant knows of a saga: what `GET /sagas/{saga_id}` shows. Of one it has never heard of, nothing.
     ///
-    /// Two statements on a connection for reads: a step that ends between them may be in one and not in the other.
+    /// Several statements on connections for reads: a step that ends between them may be in one and not in the other.
     ///
     /// # Errors
     /// When the database cannot be asked.

@@ -24,6 +24,12 @@ pub struct SagaPart {
     /// What is said again and again until it is answered.
     #[serde(default)]
     pub announced: Vec<AnnouncedLine>,
+    /// Calls outside that are to be made or under way here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<CallLine>,
+    /// Fault directives that the saga carries for this participant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultLine>,
 }
 
 impl SagaPart {
@@ -64,6 +70,9 @@ pub struct StepLine {
     pub detail: Option<String>,
     /// When it was settled, or begun.
     pub at: DateTime<Utc>,
+    /// When its guard row was made: of a step that was undone since, when it had taken effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun_at: Option<DateTime<Utc>>,
 }
 
 /// What a step said.
@@ -130,6 +139,39 @@ impl StepLine {
     }
 }
 
+/// One call outside that has not ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
+pub struct CallLine {
+    /// Whose call it is.
+    pub step: String,
+    /// `call`, or `undo` when it reverses one.
+    pub phase: String,
+    /// Attempts so far; leases in which nobody was asked do not count.
+    pub attempts: i32,
+    /// What the last one failed with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// When it is tried next.
+    pub due_at: DateTime<Utc>,
+}
+
+/// One fault directive of a saga.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
+pub struct FaultLine {
+    /// Such as `payment-svc/after-charge=crash`.
+    pub directive: String,
+    /// How often it may still fire here.
+    pub times_left: i32,
+    /// When it first fired here, if it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fired_at: Option<DateTime<Utc>>,
+    /// When somebody ended a hold for good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub released_at: Option<DateTime<Utc>>,
+}
+
 impl WaitingLine {
     /// Does it wait for a person? Else for its time.
     #[must_use]
@@ -142,7 +184,8 @@ pub(super) async fn read(reads: &PgPool, participant: &str, saga_id: SagaId) -> 
     let id = saga_id.as_uuid();
     let steps = sqlx::query!(
         r#"select k.step, k.verdict, k.message_id, k.causation_id, k.said_type, k.said_id, k.detail,
-                  s.bodies[array_position(s.ids, k.said_id)] as said_body, coalesce(k.settled_at, k.created_at) as "at!"
+                  s.bodies[array_position(s.ids, k.said_id)] as said_body, coalesce(k.settled_at, k.created_at) as "at!",
+                  k.created_at
            from saga.idempotency_keys k left join saga.said s on s.unit = k.said_unit
            where k.saga_id = $1 order by k.created_at, k.step"#,
         id
@@ -161,6 +204,23 @@ pub(super) async fn read(reads: &PgPool, participant: &str, saga_id: SagaId) -> 
     )
     .fetch_all(reads)
     .await?;
+    let calls = sqlx::query_as!(
+        CallLine,
+        r#"select step, phase, attempts - held as "attempts!", last_error, due_at from saga.jobs where saga_id = $1 order by step"#,
+        id
+    )
+    .fetch_all(reads)
+    .await?;
+    // Every participant is told of all directives of a saga; only its own can fire in it.
+    let faults = sqlx::query_as!(
+        FaultLine,
+        "select directive, times_left, fired_at, released_at from saga.faults
+         where saga_id = $1 and (directive like $2 or directive like '*/%') order by n",
+        id,
+        format!("{participant}-svc/%")
+    )
+    .fetch_all(reads)
+    .await?;
     let steps = steps.into_iter().map(|row| StepLine {
         step: row.step,
         verdict: row.verdict,
@@ -173,6 +233,7 @@ pub(super) async fn read(reads: &PgPool, participant: &str, saga_id: SagaId) -> 
         }),
         detail: row.detail,
         at: row.at,
+        begun_at: Some(row.created_at),
     });
     let waiting = waiting.into_iter().map(|row| WaitingLine {
         message_id: row.message_id.into(),
@@ -190,5 +251,5 @@ pub(super) async fn read(reads: &PgPool, participant: &str, saga_id: SagaId) -> 
     });
     let service = participant.to_owned();
     let (steps, waiting, announced) = (steps.collect(), waiting.collect(), announced.collect());
-    Ok(SagaPart { service, saga_id, steps, waiting, announced })
+    Ok(SagaPart { service, saga_id, steps, waiting, announced, calls, faults })
 }

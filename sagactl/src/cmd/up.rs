@@ -6,7 +6,8 @@ use comfy_table::{ColumnConstraint, presets};
 
 use super::launch::{Launch, StopSignal, refused, say, shut_down, tell_restarts};
 use super::show::fitted;
-use crate::stack::StackRecord;
+use crate::client::{Service, explorer};
+use crate::stack::{Stack, StackRecord};
 
 /// Flags of `sagactl up`.
 #[derive(Debug, clap::Args)]
@@ -35,6 +36,7 @@ impl Up {
         match started {
             Ok(stack) => {
                 say(&addresses(&stack.record().await));
+                say(&page(&stack));
                 say("Serving until Ctrl-C.");
                 tokio::select! {
                     () = stop.received() => {}
@@ -46,6 +48,12 @@ impl Up {
             Err(error) => refused(&error),
         }
     }
+}
+
+/// Where the whole of it can be watched, as an operator.
+pub fn page(stack: &Stack) -> String {
+    let order = stack.url(Service::Order).unwrap_or_default();
+    format!("Saga Explorer, for a day as an operator:\n\n{}\n", explorer(&order, stack.token()))
 }
 
 /// Where everything is, as a table for people.

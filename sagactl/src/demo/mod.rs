@@ -9,7 +9,7 @@ use clap::Parser;
 use crate::audit;
 use crate::client::Service;
 use crate::cmd::launch::{Launch, StopSignal, refused, say, shut_down, tell_restarts};
-use crate::cmd::up::addresses;
+use crate::cmd::up::{addresses, page};
 use crate::stack::{Stack, StackError, default_data};
 
 mod scenes;
@@ -89,6 +89,7 @@ async fn invite(stack: &Stack) {
         Ok(tokens) => say(&tokens),
         Err(error) => say(&error.to_string()),
     }
+    say(&page(stack));
     say(&format!("Serving until Ctrl-C. In another terminal, try `cargo sagactl {at}order list`."));
 }
 
@@ -122,6 +123,11 @@ async fn tour(stack: &Stack, begun: Instant) -> bool {
     }
     say("\nAuditing all databases and the payment provider's ledger ..");
     let report = audit::until_quiescent(&stack.audit_config(), RESTS_WITHIN).await;
+    if let Ok(report) = &report
+        && let Err(error) = client.tell_audit(report).await
+    {
+        say(&format!("order-svc does not show this verdict: {error}"));
+    }
     let clean = report.as_ref().is_ok_and(audit::AuditReport::is_clean);
     say(&summary::table(&outcomes));
     say(&match report {

@@ -34,6 +34,36 @@ pub(super) enum Method {
 }
 
 impl Method {
+    /// All of them, in the order in which they are shown.
+    pub(super) const ALL: [Self; 7] = [
+        Self::Visa,
+        Self::Declined,
+        Self::InsufficientFunds,
+        Self::AuthenticationRequired,
+        Self::Timeout,
+        Self::ErrorAfterCharge,
+        Self::Slow,
+    ];
+
+    /// Its name on the wire.
+    pub(super) fn name(self) -> String {
+        // A unit variant is written as its name.
+        serde_json::to_value(self).ok().and_then(|it| it.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
+    /// What it does, for people who choose one.
+    pub(super) fn means(self) -> &'static str {
+        match self {
+            Self::Visa => "a card that succeeds",
+            Self::Declined => "a card that is declined, without a particular reason",
+            Self::InsufficientFunds => "a card that is declined for want of money",
+            Self::AuthenticationRequired => "a card that asks for an action of the customer, which counts as declined",
+            Self::Timeout => "sandbox only: charges, and the answer never arrives",
+            Self::ErrorAfterCharge => "sandbox only: charges, and the answer is a 500",
+            Self::Slow => "sandbox only: charges after three seconds, unless it is cancelled meanwhile",
+        }
+    }
+
     /// The method of that name.
     pub(super) fn named(name: &str) -> Option<Self> {
         use serde::de::{IntoDeserializer, value::Error};

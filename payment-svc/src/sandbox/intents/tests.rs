@@ -99,7 +99,7 @@ fn refunds_never_exceed_the_charge() {
 
 #[test]
 fn methods_have_one_name_each() {
-    for name in [
+    let names = [
         "pm_card_visa",
         "pm_card_chargeDeclined",
         "pm_card_chargeDeclinedInsufficientFunds",
@@ -107,7 +107,9 @@ fn methods_have_one_name_each() {
         "pm_card_sandboxTimeout",
         "pm_card_sandboxErrorAfterCharge",
         "pm_card_sandboxSlow",
-    ] {
+    ];
+    assert_eq!(Method::ALL.map(Method::name), names);
+    for name in names {
         let method = Method::named(name).expect(name);
         assert_eq!(serde_json::to_value(method).expect("json"), name);
     }

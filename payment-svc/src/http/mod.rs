@@ -1,6 +1,9 @@
 //! Payments and wallets over HTTP. Reads are single statements, checked at compile time; the one write goes through the
 //! engine's transaction.
 
+mod methods;
+mod totals;
+
 use crate::store::{self, Movement, MovementKind};
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
@@ -65,7 +68,12 @@ const LONGEST_CUSTOMER: usize = 100;
 
 /// The routes of this service.
 pub(crate) fn routes(desk: Desk) -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(show_payment)).routes(routes!(show_wallet, put_wallet)).with_state(desk)
+    OpenApiRouter::new()
+        .routes(routes!(show_payment))
+        .routes(routes!(show_wallet, put_wallet))
+        .routes(routes!(methods::list))
+        .routes(routes!(totals::show))
+        .with_state(desk)
 }
 
 /// The payment of an order, once stock was reserved for it.
