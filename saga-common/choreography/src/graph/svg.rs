@@ -17,6 +17,8 @@ const STYLE: &str = "\
 .ahead{stroke:#6cb6ff}.back{stroke:#ff8a5c}}";
 
 const LEGEND: f64 = 26.0;
+/// Where failures go down.
+const TRUNK: f64 = LEFT - 18.0;
 
 impl Graph {
     /// As an SVG document.
@@ -39,6 +41,7 @@ impl Graph {
         for edge in &self.edges {
             arrow(&mut svg, self, &layout, edge);
         }
+        trunk(&mut svg, self, &layout);
         for (node, place) in self.nodes.iter().zip(&layout.places) {
             draw(&mut svg, node, place);
         }
@@ -98,10 +101,9 @@ fn arrow(svg: &mut String, graph: &Graph, layout: &Layout, edge: &Edge) {
     let middle = |place: &Place| place.y + place.height / 2.0;
     let kind = |n: usize| graph.nodes[n].kind;
     let path = if kind(edge.to) == NodeKind::Failures {
-        // Down the lane's bottom, and at the very left to the exchange.
-        let (side, bottom, left) = (from.y + from.height - 9.0, from.gutter - 7.0, LEFT - 18.0);
-        let beside = from.x - GAP / 3.0;
-        format!("M{} {side}H{beside}V{bottom}H{left}V{}H{into}", from.x, middle(&to))
+        let (side, beside) = (from.y + from.height - 9.0, from.x - GAP / 3.0);
+        let _ = writeln!(svg, "<path class='back' d='M{} {side}H{beside}V{}H{TRUNK}'/>", from.x, along(&from));
+        return;
     } else if kind(edge.from) == NodeKind::Failures {
         format!("M{out} {y}H{into}", y = middle(&to))
     } else if to.column == from.column + 1 {
@@ -113,6 +115,20 @@ fn arrow(svg: &mut String, graph: &Graph, layout: &Layout, edge: &Edge) {
     };
     let title = if edge.event.is_empty() { String::new() } else { format!("<title>{}</title>", escaped(&edge.event)) };
     let _ = writeln!(svg, "<path class='{class}' marker-end='url(#{tip})' d='{path}'>{title}</path>");
+}
+
+/// All failures go down one line at the very left, to the exchange.
+fn trunk(svg: &mut String, graph: &Graph, layout: &Layout) {
+    let is_bus = |edge: &&Edge| graph.nodes[edge.to].kind == NodeKind::Failures;
+    let top = graph.edges.iter().filter(is_bus).map(|edge| along(&layout.places[edge.from])).fold(f64::MAX, f64::min);
+    let Some(to) = graph.edges.iter().find(is_bus).map(|edge| layout.places[edge.to]) else { return };
+    let (y, into) = (to.y + to.height / 2.0, to.x - 2.0);
+    let _ = writeln!(svg, "<path class='back' marker-end='url(#b)' d='M{TRUNK} {top}V{y}H{into}'/>");
+}
+
+/// Where failures leave a lane: along its bottom.
+fn along(place: &Place) -> f64 {
+    place.gutter - 7.0
 }
 
 fn legend(svg: &mut String, y: f64) {
