@@ -176,6 +176,7 @@ async fn metrics_are_the_documented_ones_and_count_what_happened() -> Outcome {
         ("order", "saga_steps_total", "step=place-order,verdict=done", 5.0),
         ("order", "saga_steps_total", "step=place-order,verdict=undone", 3.0),
         ("order", "saga_publish_to_commit_seconds_count", "step=confirm-order", 2.0),
+        ("order", "saga_publish_to_commit_seconds_count", "step=compensate", 2.0),
         ("order", "saga_announcements_open", "", 0.0),
         ("inventory", "saga_steps_total", "step=reserve-stock,verdict=done", 4.0),
         ("inventory", "saga_steps_total", "step=reserve-stock,verdict=rejected", 1.0),

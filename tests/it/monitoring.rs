@@ -61,20 +61,18 @@ impl Prometheus {
         tokio::fs::create_dir_all(&folder).await?;
         let mut config = tokio::fs::read_to_string(deploy("prometheus/prometheus.yml")).await?.replace("5s", "1s");
         let broker = world.stack.servers().broker_metrics_url().ok_or("the broker is none of ours")?;
-        let services = Service::ALL.into_iter().zip([
-            "order-svc:8080",
-            "payment-svc:8081",
-            "inventory-svc:8082",
-            "notification-svc:8083",
-        ]);
-        let mut targets = vec![("rabbitmq:15692", broker)];
-        for (service, target) in services {
-            assert!(target.starts_with(service.name()));
-            targets.push((target, world.stack.url(service)?));
+        let mut targets = vec![("rabbitmq:15692".to_owned(), broker)];
+        for (service, port) in [
+            (Service::Order, 8080),
+            (Service::Payment, 8081),
+            (Service::Inventory, 8082),
+            (Service::Notification, 8083),
+        ] {
+            targets.push((format!("{}-svc:{port}", service.name()), world.stack.url(service)?));
         }
         for (target, url) in targets {
-            assert!(config.contains(target), "{target}");
-            config = config.replace(target, url.trim_start_matches("http://").trim_end_matches("/metrics"));
+            assert!(config.contains(&target), "{target}");
+            config = config.replace(&target, url.trim_start_matches("http://").trim_end_matches("/metrics"));
         }
         tokio::fs::write(folder.join("prometheus.yml"), config).await?;
         tokio::fs::write(folder.join("alerts.yml"), ALERTS).await?;

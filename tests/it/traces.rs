@@ -64,7 +64,7 @@ impl TraceService for Collector {
             let spans = of_service.scope_spans.into_iter().flat_map(|it| it.spans);
             kept.extend(spans.map(|span| Recorded { service: service.trim_end_matches("-svc").to_owned(), span }));
         }
-        Ok(Response::default())
+        Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
 

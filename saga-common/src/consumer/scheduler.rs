@@ -115,7 +115,8 @@ async fn run_counted<App: Send + Sync + 'static>(
         (false, Patience::Bounded) => engine.retry.attempts,
         (false, Patience::Endless) => u32::MAX,
     };
-    let inbound = Inbound { attempt: attempts, ..Inbound::new(row.envelope, Some(row.key)) };
+    // The one before it waited is in no row.
+    let inbound = Inbound { attempt: attempts.saturating_add(1), ..Inbound::new(row.envelope, Some(row.key)) };
     if attempts > most {
         let reason = format!("{most} attempts that did not end, or ended the service");
         return give_up(engine, row.queue, &inbound, attempts, reason).await;

@@ -95,7 +95,10 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     let (tx, mut ends) = unit.into_parts();
     let mut cx = Cx::new(tx, Arc::clone(&engine.participant.app));
     for (saga_id, Heard { envelope, attempt, .. }) in &failures {
-        let is_new = found.all || fences.iter().any(|fence| fence.key.0 == *saga_id && found.has(&fence.key));
+        // The owner's step has always run: there is something to do as long as that stands.
+        let stands = |key: &Key| met.get(key).is_some_and(|it| matches!(it.verdict, Verdict::Done | Verdict::Intent));
+        let mut its = fences.iter().map(|fence| &fence.key).filter(|key| key.0 == *saga_id);
+        let is_new = its.any(|key| found.has(key) || stands(key));
         if is_new {
             ends.tally.hop(COMPENSATE, envelope.published_ms);
         } else {
