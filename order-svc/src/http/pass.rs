@@ -6,7 +6,7 @@ use super::Shop;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, Method, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use saga_common::http::{Problem, Reply};
@@ -52,7 +52,7 @@ async fn pass(
     let answer = request.headers(chosen(&headers, &THERE)).send().await;
     let answer = answer.map_err(|error| unreachable(&name, &error))?;
     let (status, back) = (answer.status(), chosen(answer.headers(), &BACK));
-    Ok((StatusCode::from(status), back, all(&name, answer).await?).into_response())
+    Ok((status, back, all(&name, answer).await?).into_response())
 }
 
 /// Plain words between slashes, of what the page asks for and no more.

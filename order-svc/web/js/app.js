@@ -43,7 +43,7 @@ function route() {
 function offerViews() {
   const offered = VIEWS.filter((it) => !it.operator || isOperator());
   byId("views").replaceChildren(...offered.map(({ id, name }) => h("a", { href: `#/${id}`, "data-view": id }, name, h("b", { id: `${id}-count` }))));
-  byId("who").textContent = me.token ? `${me.subject}, ${me.roles.join(", ") || "no role"}` : "everybody is an operator here";
+  byId("who").textContent = me.token ? [...new Set([me.subject, ...me.roles])].join(", ") : "everybody is an operator here";
 }
 
 function askForToken(why) {

@@ -1,7 +1,7 @@
 // Messages that wait for another attempt, and those that wait for a person.
 
 import { ask } from "./api.js";
-import { h, byId, keep, repeat, announce } from "./dom.js";
+import { h, byId, keep, repeat } from "./dom.js";
 import { LANES, clock, eventName, plural, precise, shortId } from "./words.js";
 
 const OFTEN_MS = 2000;
@@ -16,6 +16,7 @@ export function showHeld(wanted) {
     h("div.panel", h("h2", "Held up"),
       h("p.note", "Parked messages wait for a person: redriven, they run through their step again. Waiting ones are tried again by themselves; whatever has been undone since changes nothing."),
       h("p.note", { id: "held-note", role: "status" }),
+      h("p", { id: "held-done", role: "status" }),
       h("ul.cards", { id: "held-list", "aria-label": "Waiting and parked messages" })));
   again = repeat(refresh, () => (wanted() ? OFTEN_MS : SELDOM_MS));
 }
@@ -43,7 +44,6 @@ async function refresh() {
 
 function card(it) {
   const parked = it.state === "parked";
-  const note = h("span.note", { role: "status" });
   const body = h("pre", { tabindex: 0, "aria-label": "Payload" }, bodies.get(it.message_id) ?? "…");
   const payload = h("details", { toggle: () => payload.open && showBody(it, body) }, h("summary", "Payload"), body);
   return h(`li.card.${parked ? "held" : "wait"}`, { "aria-label": `${it.state}: ${it.type || "a message"} at ${it.service}-svc` },
@@ -54,8 +54,8 @@ function card(it) {
       fact("attempts", it.attempts), fact("since", precise(it.first_seen_at)), !parked && fact("tried again", clock(it.due_at))),
     payload,
     h("p.buttons", it.redrivable
-      ? h("button", { type: "button", click: (event) => redrive(it, event.target, note) }, parked ? "Redrive" : "Try now")
-      : h("span.note", "It can never be handled here."), " ", note));
+      ? h("button", { type: "button", click: (event) => redrive(it, event.target) }, parked ? "Redrive" : "Try now")
+      : h("span.note", "It can never be handled here.")));
 }
 
 const fact = (name, value) => [h("dt", name), h("dd", value)];
@@ -72,15 +72,16 @@ async function showBody(it, into) {
   }
 }
 
-async function redrive(it, button, note) {
+/** What came of it stands above the cards: this one is drawn anew, or goes. */
+async function redrive(it, button) {
+  const name = eventName(it.type) || "The message";
   button.disabled = true;
   try {
     await ask(it.service, `/parked/${it.message_id}/redrive`, { method: "POST" });
-    note.textContent = "It is being tried again.";
-    announce(`${it.type || "The message"} is being tried again by ${it.service}-svc.`);
+    byId("held-done").textContent = `${name} is being tried again by ${it.service}-svc since ${clock(new Date())}.`;
     again();
   } catch (trouble) {
-    note.textContent = trouble.message;
+    byId("held-done").textContent = `${name} is not tried again: ${trouble.message}.`;
   }
   button.disabled = false;
 }

@@ -28,10 +28,12 @@ export function tell(timeline, begun) {
   rows.push(...held);
   rows.push(...(timeline.expected ?? []).filter((it) => !held.some((row) => row.step === it.step && row.lane === short(it.service))).map(ofExpected));
   rows.push(...(timeline.silent ?? []).map(ofSilent));
+  // The transaction that placed the order began before the order's own time.
+  const start = Math.min(begun, ...rows.map((row) => row.time ?? begun));
   rows.forEach((row, n) => {
     row.n = n;
     row.key = `${row.lane} ${row.kind} ${row.step} ${row.message ?? ""}`;
-    row.when = row.time === null ? "" : after(row.time - begun);
+    row.when = row.time === null ? "" : after(row.time - start);
     const before = rows[n - 1];
     row.gap = before && row.time !== null && before.time !== null && row.time - before.time >= 1000 ? row.time - before.time : 0;
   });

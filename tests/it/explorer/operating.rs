@@ -22,7 +22,7 @@ async fn a_parked_message_is_shown_with_its_payload_and_redriven() -> Outcome {
     browser.shows(r#""gift_wrapping": "blue""#).await?;
     browser.screenshot("held.png").await?;
     browser.click("button", "Redrive").await?;
-    browser.shows("It is being tried again.").await?;
+    browser.shows("order.placed is being tried again by inventory-svc since").await?;
     let acts = format!("{}/acts", world.stack.url(Service::Inventory)?);
     let acts: Value = world.stack.http().get(acts).send().await?.json().await?;
     assert_eq!(acts["acts"][0]["act"], "redrive");

@@ -121,6 +121,7 @@ async fn a_broker_or_a_service_that_is_away_is_named_and_the_page_goes_on_when_i
     browser.shows("No service is connected to the broker (RabbitMQ)").await?;
     let waits = browser.place("anna", "wallet").await?;
     browser.shows("…pending").await?;
+    browser.find("article", "order-svc, place-order, done").await?;
     browser.screenshot("broker-down.png").await?;
     world.stack.servers().start_broker().await?;
     browser.hides("No service is connected to the broker (RabbitMQ)").await?;
