@@ -88,7 +88,7 @@ impl Session {
     /// As [`Session::print`], with JSON on one line: for what prints again and again.
     pub(super) fn print_line<T: Serialize>(&self, value: &T, people: impl FnOnce(&T) -> String) -> Result<(), Failure> {
         let json = || serde_json::to_string(value).map_err(|error| Failure::Failed(error.to_string()));
-        show_line(&if self.json { json()? } else { people(value) });
+        show(&if self.json { json()? } else { people(value) });
         Ok(())
     }
 }
