@@ -52,6 +52,7 @@ fn owed(view: &SagaView) -> Vec<(&str, &str)> {
 #[test]
 fn causes_come_before_effects_even_when_clocks_disagree() {
     let stories = [
+        part(Service::Notification, Vec::new()),
         // Payment's clock is two seconds behind, order's one second ahead of inventory's.
         part(Service::Payment, vec![step("charge-payment", "done", -2000, 2, Some(("payment.charged.v1", 3)))]),
         part(Service::Inventory, vec![step("reserve-stock", "done", 10, 1, Some(("stock.reserved.v1", 2)))]),
