@@ -86,7 +86,7 @@ pub(super) async fn place(
     let (order_id, new) = match prepare(&shop, customer_id, &order, key, trace).await? {
         Prepared::New(placement) => {
             plant_faults(&shop, placement.order_id.0.into(), &headers).await?;
-            commit(&shop, placement, taken).await?
+            commit(&shop, *placement, taken).await?
         }
         Prepared::Before(order_id) => {
             drop(taken);
@@ -170,7 +170,7 @@ async fn answer(shop: &Shop, order_id: OrderId, new: Option<Order>, wait: Option
 
 /// A request that may be carried out.
 enum Prepared {
-    New(Placement),
+    New(Box<Placement>),
     /// It was carried out before.
     Before(OrderId),
 }
@@ -204,7 +204,7 @@ async fn prepare(
         currency: Currency::try_from(order.currency.clone()).map_err(|e| Problem::invalid(vec![e.to_string()]))?,
         payment_method: PaymentMethod(order.payment_method.clone()),
     };
-    Ok(Prepared::New(Placement {
+    Ok(Prepared::New(Box::new(Placement {
         order_id: OrderId(SagaId::new().as_uuid()),
         customer_id: wanted.customer_id,
         currency: wanted.currency,
@@ -214,7 +214,7 @@ async fn prepare(
         key,
         body_hash,
         trace,
-    }))
+    })))
 }
 
 /// What the request placed when it came before.
