@@ -211,7 +211,14 @@ mod tests {
     }
 
     fn event(event_type: &str, body: &[u8]) -> Outgoing {
-        Outgoing::new(SagaId::new(), Route::Direct, event_type, Some(MessageId::new()), Default::default(), body.to_vec())
+        Outgoing::new(
+            SagaId::new(),
+            Route::Direct,
+            event_type,
+            Some(MessageId::new()),
+            Default::default(),
+            body.to_vec(),
+        )
     }
 
     fn opened(parcel: &Parcel<'_>) -> Vec<Envelope> {

@@ -89,7 +89,16 @@ pages! {
 }
 
 /// Pages that tell and show nothing to type here; what they say to type takes hours, other machines, or accounts.
-const TOLD: &[&str] = &["explorer.md", "faults.md", "guarantees.md", "metrics.md", "performance.md", "rules.md", "stripe.md", "traces.md"];
+const TOLD: &[&str] = &[
+    "explorer.md",
+    "faults.md",
+    "guarantees.md",
+    "metrics.md",
+    "performance.md",
+    "rules.md",
+    "stripe.md",
+    "traces.md",
+];
 
 #[test]
 fn every_page_is_played_or_is_known_to_have_nothing_to_type_here() -> Outcome {

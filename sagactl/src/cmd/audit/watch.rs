@@ -190,9 +190,12 @@ fn people(round: &Round) -> String {
 mod tests {
     use super::*;
     use crate::client::{Service, WaitingMessage};
+    use saga_choreography::{Expectation, ExpectedState};
 
     fn view() -> SagaView {
-        SagaView { saga_id: Uuid::nil(), lines: vec![], expected: vec![], waiting: vec![], silent: vec![] }
+        let nothing = (vec![], vec![], vec![], vec![], vec![]);
+        let (lines, expected, terminal, waiting, silent) = nothing;
+        SagaView { saga_id: Uuid::nil(), lines, expected, terminal, waiting, silent }
     }
 
     #[test]
@@ -209,13 +212,16 @@ mod tests {
         let stuck = explain(Uuid::nil(), "pending", Ok(waiting));
         assert_eq!(stuck.waits_for, "reserve-stock at inventory, parked for 12 attempts: no such shelf");
         assert_eq!(stuck.command, format!("sagactl parked redrive {}", Uuid::max()));
-        let expected = saga::Expected {
-            service: Service::Payment,
+        let expected = Expectation {
+            service: "payment-svc".to_owned(),
             step: "charge-payment".to_owned(),
             reacts_to: "stock.reserved.v1".to_owned(),
+            message_id: Uuid::nil(),
+            said_at: Utc::now(),
+            state: ExpectedState::Late,
         };
         let stuck = explain(Uuid::nil(), "pending", Ok(SagaView { expected: vec![expected], ..view() }));
-        assert_eq!(stuck.waits_for, "charge-payment at payment to react to stock.reserved.v1");
+        assert_eq!(stuck.waits_for, "charge-payment at payment-svc to react to stock.reserved.v1");
         assert!(stuck.command.starts_with("sagactl saga show"));
     }
 }
