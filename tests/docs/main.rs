@@ -93,6 +93,7 @@ const TOLD: &[&str] = &[
     "explorer.md",
     "faults.md",
     "guarantees.md",
+    "management-ui.md",
     "metrics.md",
     "performance.md",
     "rules.md",

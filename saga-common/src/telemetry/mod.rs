@@ -1,6 +1,6 @@
 //! Logs and metrics. The same field names everywhere: `saga.id`, `message.id`, `step`, `attempt`.
 //!
-//! Every metric of the engine is named and described in `names.rs`, and recorded through [`Meters`]; `docs/metrics.md` is the
+//! Every metric of the engine is named and described in `names.rs`, and recorded through `Meters`; `docs/metrics.md` is the
 //! list for people, held against what is served by a test.
 
 mod gauges;

@@ -3,6 +3,7 @@
 
 mod access;
 mod browser;
+mod management;
 mod operating;
 mod stories;
 

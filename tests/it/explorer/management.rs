@@ -1,0 +1,65 @@
+//! RabbitMQ's own management UI, as an operator finds it: names that speak, and messages that can be read.
+
+use super::browser::Browser;
+use crate::world::{Fallible, LIMIT, MUG, Outcome, World, order};
+use sagactl::stack::StackOptions;
+
+/// Logged in, on servers that nobody else uses, so that the lists are this stack's.
+async fn management_of(world: &World) -> Fallible<Browser> {
+    let management = world.stack.servers().management().clone();
+    let browser = Browser::open().await?;
+    browser.go(&management.url).await?;
+    browser.shows("Username").await?;
+    browser.run(&fill("username", &management.user)).await?;
+    browser.run(&fill("password", &management.password)).await?;
+    browser.run("document.querySelector('input[type=submit]').click()").await?;
+    browser.shows("Log out").await.or(browser.shows("Overview").await)?;
+    Ok(browser)
+}
+
+fn fill(field: &str, value: &str) -> String {
+    format!("document.querySelector('input[name={field}]').value = {value:?}")
+}
+
+#[tokio::test]
+async fn the_management_ui_shows_queues_connections_and_messages_by_names_that_speak() -> Outcome {
+    let world = World::alone(StackOptions::unique().env_all("TAP", "true")).await?;
+    for customer in ["anna", "poor-paula"] {
+        let id = world.place(&order(customer, MUG, 1, "wallet")).await?.id;
+        world.client.wait_closed(id, LIMIT).await.or(world.client.wait_terminal(id, LIMIT).await)?;
+    }
+    let browser = management_of(&world).await?;
+    let url = &world.stack.servers().management().url;
+    let vhost = world.stack.vhost();
+
+    browser.go(&format!("{url}/#/queues")).await?;
+    for queue in ["order.events", "order.failures", "inventory.events", "payment.failures", "notification.events", "saga.tap"] {
+        browser.shows(queue).await?;
+    }
+    browser.screenshot("management-queues.png").await?;
+
+    browser.go(&format!("{url}/#/connections")).await?;
+    for connection in ["order/consumer@", "order/publisher@", "inventory/consumer@", "payment/publisher@"] {
+        browser.shows(connection).await?;
+    }
+    browser.screenshot("management-connections.png").await?;
+
+    browser.go(&format!("{url}/#/exchanges/{vhost}/saga.failures")).await?;
+    for bound in ["fanout", "order.failures", "inventory.failures", "payment.failures"] {
+        browser.shows(bound).await?;
+    }
+    browser.screenshot("management-failures.png").await?;
+
+    browser.go(&format!("{url}/#/queues/{vhost}/saga.tap")).await?;
+    browser.shows("Get messages").await?;
+    browser
+        .run("const form = document.querySelector('form[action=\"#/queues/get\"]'); form.querySelector('[name=count]').value = 20; \
+             form.closest('.hider')?.previousElementSibling.click(); form.querySelector('input[type=submit]').click()")
+        .await?;
+    for property in ["order.placed.v1", "payment.declined.v1", "correlation_id", "message_id", "application/json"] {
+        browser.shows(property).await?;
+    }
+    browser.run("document.querySelector('#msg-wrapper').scrollIntoView()").await?;
+    browser.screenshot("management-messages.png").await?;
+    world.assert_consistent().await
+}
