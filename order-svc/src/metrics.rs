@@ -15,6 +15,7 @@ const CONFIRMED: &str = "order_confirmed_total";
 const CANCELLED: &str = "order_cancelled_total";
 const DURATION: &str = "order_duration_seconds";
 const READS: &str = "order_reads_total";
+const SHARED_READS: &str = "order_shared_reads_total";
 const IN_FLIGHT: &str = "order_in_flight";
 const OLDEST: &str = "order_in_flight_oldest_seconds";
 const OVERDUE: &str = "order_in_flight_overdue_seconds";
@@ -26,6 +27,7 @@ const ALL: &[Metric] = &[
     Metric::counter(CANCELLED, "Orders cancelled, everything undone, by what ended them.").labelled(),
     Metric::histogram(DURATION, "From the request to the commit of the order's end.").labelled(),
     Metric::counter(READS, "Orders read from the database to be shown."),
+    Metric::counter(SHARED_READS, "Questions to the Redis that replicas share, by what came of them.").labelled(),
     Metric::gauge(IN_FLIGHT, "Orders that are neither confirmed nor cancelled.").labelled(),
     Metric::gauge(OLDEST, "Age of the oldest of them."),
     Metric::gauge(OVERDUE, "How long the one that is overdue longest is past its deadline; 0 if none is."),
@@ -53,6 +55,14 @@ pub(crate) fn begin() {
     for outcome in ["confirmed", "cancelled"] {
         drop(duration(outcome));
     }
+    for outcome in ["hit", "miss", "silent"] {
+        drop(shared_read(outcome));
+    }
+}
+
+/// A question to the Redis that replicas share: `hit`, `miss` or `silent`.
+pub(crate) fn shared_read(outcome: &'static str) -> Counter {
+    counter!(SHARED_READS, "outcome" => outcome)
 }
 
 fn duration(outcome: &'static str) -> Histogram {

@@ -7,6 +7,7 @@
 
 use crate::broker::{BrokerError, Link};
 use crate::error::chain;
+use crate::telemetry::meters;
 use crate::topology::Topology;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -50,7 +51,7 @@ impl Drift {
                     let missing = missing.join(", ");
                     tracing::warn!(%missing, "was missing on the broker, and is declared again");
                     found.healed = Some((Instant::now(), missing));
-                    metrics::counter!("saga_topology_healed_total").increment(1);
+                    meters::topology_healed().increment(1);
                 }
             }
             Err(error @ BrokerError::Different { .. }) => {
@@ -60,7 +61,7 @@ impl Drift {
             // The connection's own trouble is told by who uses it.
             Err(error) => tracing::warn!(error = %chain(&error), "exchanges, queues and bindings cannot be looked at"),
         }
-        metrics::gauge!("saga_topology_differs").set(f64::from(u8::from(found.wrong.is_some())));
+        meters::topology_differs(found.wrong.is_some());
     }
 
     fn found(&self) -> MutexGuard<'_, Found> {
@@ -71,6 +72,7 @@ impl Drift {
 
 /// Looks now and then until stopped.
 pub(crate) async fn watch(drift: Arc<Drift>, link: Arc<Link>, topology: Topology, stop: CancellationToken) {
+    meters::topology_differs(false);
     loop {
         tokio::select! { () = tokio::time::sleep(LOOK_EVERY) => {}, () = stop.cancelled() => return }
         drift.note(look(&link, &topology).await);

@@ -4,6 +4,7 @@
 use super::body::Order;
 use super::recent::Read;
 use crate::Config;
+use crate::metrics::shared_read;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{AsyncCommands, Client, RedisError};
 use saga_common::config::SettingError;
@@ -44,7 +45,7 @@ impl SharedReads {
         both.get(self.key(id)).pttl(self.key(id));
         let (text, left_ms): (Option<Vec<u8>>, i64) = self.answer(both.query_async(&mut redis)).await?;
         let read = text.and_then(|text| self.read(id, &text, left_ms, asked));
-        count(if read.is_some() { "hit" } else { "miss" });
+        shared_read(if read.is_some() { "hit" } else { "miss" }).increment(1);
         read
     }
 
@@ -88,7 +89,7 @@ impl SharedReads {
         };
         tracing::debug!(why, "the shared cache is not there: orders are read from the database");
         *self.silent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        count("silent");
+        shared_read("silent").increment(1);
         None
     }
 
@@ -96,8 +97,4 @@ impl SharedReads {
         // One value: it cannot be left half-changed.
         *self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn count(outcome: &'static str) {
-    metrics::counter!("order_shared_reads_total", "outcome" => outcome).increment(1);
 }

@@ -169,6 +169,16 @@ pub(crate) fn spans(outcome: &'static str) -> Counter {
     counter!(name::SPANS, "outcome" => outcome)
 }
 
+/// Looks that found something gone from the broker, and declared it again.
+pub(crate) fn topology_healed() -> Counter {
+    counter!(name::TOPOLOGY_HEALED)
+}
+
+/// Has the broker something else than was declared?
+pub(crate) fn topology_differs(differs: bool) {
+    metrics::gauge!(name::TOPOLOGY_DIFFERS).set(f64::from(u8::from(differs)));
+}
+
 /// Requests that were turned away.
 #[cfg(feature = "http")]
 pub(crate) fn shed() -> Counter {

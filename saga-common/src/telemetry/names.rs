@@ -40,6 +40,8 @@ pub(super) const BROKER_CONNECTED: &str = "saga_broker_connected";
 pub(super) const BROKER_BLOCKED: &str = "saga_broker_blocked";
 pub(super) const CONSUMERS: &str = "saga_consumers_subscribed";
 pub(super) const CONSUMERS_WANTED: &str = "saga_consumers_wanted";
+pub(super) const TOPOLOGY_HEALED: &str = "saga_topology_healed_total";
+pub(super) const TOPOLOGY_DIFFERS: &str = "saga_topology_differs";
 pub(super) const SPANS: &str = "saga_spans_total";
 pub(super) const PARTITIONS: &str = "saga_partition_days_ahead";
 #[cfg(feature = "http")]
@@ -93,6 +95,8 @@ pub(crate) const ENGINE: &[Metric] = &[
     Metric::gauge(BROKER_BLOCKED, "1 while the broker takes nothing (memory or disk alarm)."),
     Metric::gauge(CONSUMERS, "Queues that this process consumes."),
     Metric::gauge(CONSUMERS_WANTED, "Queues that it should consume."),
+    Metric::counter(TOPOLOGY_HEALED, "Looks that found exchanges or queues gone from the broker, and declared them again."),
+    Metric::gauge(TOPOLOGY_DIFFERS, "1 while the broker has something else than was declared, which makes the service unready."),
     Metric::counter(SPANS, "Spans of traces, by what became of them.").labelled(),
     Metric::gauge(PARTITIONS, "For how many days there are partitions of the guard rows."),
     #[cfg(feature = "http")]

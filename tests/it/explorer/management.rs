@@ -33,7 +33,9 @@ async fn the_management_ui_shows_queues_connections_and_messages_by_names_that_s
     let vhost = world.stack.vhost();
 
     browser.go(&format!("{url}/#/queues")).await?;
-    for queue in ["order.events", "order.failures", "inventory.events", "payment.failures", "notification.events", "saga.tap"] {
+    for queue in
+        ["order.events", "order.failures", "inventory.events", "payment.failures", "notification.events", "saga.tap"]
+    {
         browser.shows(queue).await?;
     }
     browser.screenshot("management-queues.png").await?;
