@@ -139,7 +139,7 @@ fn next(expected: &Expectation, now: DateTime<Utc>) -> String {
     match state {
         ExpectedState::Expected => format!("expects next: {what}"),
         ExpectedState::Late => format!(
-            "late: {what}; look whether the queue {} has a consumer and runs empty, and at the metric saga_outbox_rows of who said it",
+            "late: {what}; look whether the queue {} has a consumer and runs empty, and at the metric saga_outbox_messages of who said it",
             queue()
         ),
         ExpectedState::Waiting => format!("waits for another attempt: {what}; its reason is below"),
