@@ -19,7 +19,7 @@ use crate::outbox::{self, Outbox, Outgoing};
 use crate::said::Recorded;
 use crate::step::{Cx, Retry};
 use crate::telemetry::Tally;
-use crate::telemetry::trace::{Cause, Origin, Span, Trace, span};
+use crate::telemetry::trace::{Cause, Origin, Span, Trace, TraceContext, span};
 use crate::topology::Route;
 use crate::waiting::{self, WaitingKey};
 use std::iter;
@@ -348,7 +348,8 @@ impl Outgoing {
     /// The same message once more: a recorded answer under its recorded id.
     pub(crate) fn repeated(saga_id: SagaId, said: &Recorded, asked: &Envelope) -> Self {
         // Where it was made is not recorded for so long: who asks for it goes on.
-        let origin = Origin { traceparent: asked.traceparent.clone(), made_by: None };
+        let context = asked.traceparent.as_deref().and_then(|text| text.parse::<TraceContext>().ok());
+        let origin = Origin { traceparent: context.map(|context| context.to_string()), made_by: None };
         let cause = Some(asked.message_id);
         let mut message = Self::new(saga_id, Route::Direct, &said.event_type, cause, origin, said.body.clone());
         message.id = said.id;

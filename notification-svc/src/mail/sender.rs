@@ -5,6 +5,7 @@ use super::post::Unsent;
 use super::{Mail, Post};
 use crate::store;
 use futures::StreamExt;
+use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use saga_common::retry::{Decision, Patience, RetryPolicy};
 use saga_common::telemetry::{Metric, describe};
@@ -68,9 +69,8 @@ async fn send_all(pool: &PgPool, post: &Post, mails: &[Mail]) {
             let sent: Vec<_> = sent.iter().map(|(mail, _)| mail.message_id).collect();
             noted("sent", &sent, store::sent(pool, &sent).await);
         }
-        for (mail, why) in unsent.into_iter().filter_map(|(mail, ended)| Some((mail, ended.err()?))) {
-            note_unsent(pool, mail, why).await;
-        }
+        let unsent = unsent.into_iter().filter_map(|(mail, ended)| Some((mail, ended.err()?)));
+        join_all(unsent.map(|(mail, why)| note_unsent(pool, mail, why))).await;
     }
 }
 

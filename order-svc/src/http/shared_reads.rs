@@ -8,9 +8,10 @@ use crate::metrics::shared_read;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{AsyncCommands, Client, RedisError};
 use saga_common::config::SettingError;
+use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use uuid::Uuid;
 
 /// For how long a Redis that did not answer is not asked again, so that it slows down one read a second at most.
@@ -22,6 +23,13 @@ pub(super) struct SharedReads {
     answer_within: Duration,
     oldest: Duration,
     silent: Mutex<Option<Instant>>,
+}
+
+/// An order with the time at which the database was asked for it, by the clock of whoever asked.
+#[derive(Serialize, Deserialize)]
+struct Kept<T> {
+    asked_at: SystemTime,
+    order: T,
 }
 
 impl SharedReads {
@@ -42,7 +50,7 @@ impl SharedReads {
         let asked = Instant::now();
         let mut redis = self.redis.clone();
         let mut both = redis::pipe();
-        both.get(self.key(id)).pttl(self.key(id));
+        both.atomic().get(self.key(id)).pttl(self.key(id));
         let (text, left_ms): (Option<Vec<u8>>, i64) = self.answer(both.query_async(&mut redis)).await?;
         let read = text.and_then(|text| self.read(id, &text, left_ms, asked));
         shared_read(if read.is_some() { "hit" } else { "miss" }).increment(1);
@@ -52,7 +60,8 @@ impl SharedReads {
     /// Tells the others. It is forgotten when it is too old to be shown.
     pub(super) async fn put(&self, read: &Read) {
         let left_ms = u64::try_from(self.oldest.saturating_sub(read.at.elapsed()).as_millis()).unwrap_or(u64::MAX);
-        let Ok(text) = serde_json::to_vec(&read.order) else { return };
+        let Some(asked_at) = SystemTime::now().checked_sub(read.at.elapsed()) else { return };
+        let Ok(text) = serde_json::to_vec(&Kept { asked_at, order: &read.order }) else { return };
         if left_ms > 0 {
             let mut redis = self.redis.clone();
             let _: Option<()> = self.answer(redis.pset_ex(self.key(read.order.id), text, left_ms)).await;
@@ -68,9 +77,12 @@ impl SharedReads {
     /// What a newer or an older release wrote may not be readable: then it is not there.
     fn read(&self, id: Uuid, text: &[u8], left_ms: i64, asked: Instant) -> Option<Arc<Read>> {
         let left = Duration::from_millis(u64::try_from(left_ms).ok()?);
-        let order: Order = serde_json::from_slice(text).ok()?;
-        let at = asked.checked_sub(self.oldest.checked_sub(left)?)?;
-        (order.id == id).then(|| Arc::new(Read::new(order, at)))
+        let Kept { asked_at, order } = serde_json::from_slice::<Kept<Order>>(text).ok()?;
+        // By Redis's clock it is as old as it has been there; but it may have been long on its way there, as the writer's clock tells.
+        let by_redis = self.oldest.checked_sub(left)?;
+        let by_clocks = SystemTime::now().duration_since(asked_at).unwrap_or_default();
+        let at = asked.checked_sub(by_redis.max(by_clocks))?;
+        (order.id == id && at.elapsed() < self.oldest).then(|| Arc::new(Read::new(order, at)))
     }
 
     /// The age of an entry follows from the time it has left: replicas that keep orders for different times do not share them.

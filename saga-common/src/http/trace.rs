@@ -10,6 +10,9 @@ use axum::response::Response;
 use std::convert::Infallible;
 use std::time::SystemTime;
 
+/// What is kept of a path: spans wait in memory until they are sent.
+const LONGEST_PATH: usize = 256;
+
 fn traceparent(headers: &HeaderMap) -> Option<&str> {
     headers.get(TRACEPARENT)?.to_str().ok()
 }
@@ -26,7 +29,7 @@ pub(super) async fn record(State(tracer): State<Tracer>, mut request: Request, n
     let began = SystemTime::now();
     let method = request.method().as_str().to_owned();
     let route = request.extensions().get::<MatchedPath>().map_or_else(String::new, |path| path.as_str().to_owned());
-    let path = request.uri().path().to_owned();
+    let path = request.uri().path().chars().take(LONGEST_PATH).collect();
     let parent = caller.unwrap_or_default();
     request.extensions_mut().insert(Trace(Cause::Recorded(Reaction { context, parent })));
     let answer = next.run(request).await;

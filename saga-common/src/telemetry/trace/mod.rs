@@ -13,6 +13,7 @@ pub(crate) mod span;
 mod tracer;
 
 pub(crate) use cause::{Cause, Origin, Reaction};
+pub(crate) use context::TraceContext;
 pub(crate) use span::Span;
 pub(crate) use tracer::{Request, Tracer};
 

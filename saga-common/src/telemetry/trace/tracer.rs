@@ -31,7 +31,8 @@ impl Tracer {
         let Some(text) = traceparent else { return Cause::Untraced };
         match text.parse::<TraceContext>() {
             Ok(context) if context.sampled && self.0.is_some() => Cause::Recorded(Reaction::to(&context)),
-            Ok(_) => Cause::PassedOn(text.to_owned()),
+            // Written anew: what others put behind what we know may be of any length, and would travel with every message.
+            Ok(context) => Cause::PassedOn(context.to_string()),
             Err(_) => Cause::Untraced,
         }
     }
@@ -86,4 +87,17 @@ pub(crate) enum Request {
     /// With its own span, and that of the caller.
     Recorded(TraceContext, Option<u64>),
     Other(Cause),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_passed_on_is_short_whatever_a_caller_has_put_behind_it() {
+        let known = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+        let long = format!("01-{known}-{}", "x".repeat(200_000));
+        let passed_on = Tracer::default().cause(Some(&long)).traceparent();
+        assert_eq!(passed_on, Some(format!("00-{known}")));
+    }
 }
