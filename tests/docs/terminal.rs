@@ -91,10 +91,10 @@ impl Terminal {
         Ok(())
     }
 
-    /// As Ctrl-C would: what runs in it ends in order.
+    /// What runs in it ends in order. (Not by SIGINT, which is ignored below whoever was started in the background.)
     pub(crate) async fn close(mut self) -> Result<(), String> {
         let Some(shell) = self.shell.id() else { return Ok(()) };
-        let signal = format!("kill -INT -{shell}");
+        let signal = format!("kill -TERM -{shell}");
         let sent = tokio::process::Command::new("sh").args(["-c", &signal]).status().await;
         sent.map_err(|error| error.to_string())?;
         drop(self.typed);
