@@ -17,6 +17,11 @@ async fn management_of(world: &World) -> Fallible<Browser> {
     Ok(browser)
 }
 
+/// Sections are folded until somebody clicks on their headings.
+fn unfold(heading: &str) -> String {
+    format!("[...document.querySelectorAll('h2')].find((it) => it.textContent.trim().startsWith({heading:?})).click()")
+}
+
 fn fill(field: &str, value: &str) -> String {
     format!("document.querySelector('input[name={field}]').value = {value:?}")
 }
@@ -47,6 +52,8 @@ async fn the_management_ui_shows_queues_connections_and_messages_by_names_that_s
     browser.screenshot("management-connections.png").await?;
 
     browser.go(&format!("{url}/#/exchanges/{vhost}/saga.failures")).await?;
+    browser.shows("Bindings").await?;
+    browser.run(&unfold("Bindings")).await?;
     for bound in ["fanout", "order.failures", "inventory.failures", "payment.failures"] {
         browser.shows(bound).await?;
     }
@@ -54,10 +61,10 @@ async fn the_management_ui_shows_queues_connections_and_messages_by_names_that_s
 
     browser.go(&format!("{url}/#/queues/{vhost}/saga.tap")).await?;
     browser.shows("Get messages").await?;
-    browser
-        .run("const form = document.querySelector('form[action=\"#/queues/get\"]'); form.querySelector('[name=count]').value = 20; \
-             form.closest('.hider')?.previousElementSibling.click(); form.querySelector('input[type=submit]').click()")
-        .await?;
+    browser.run(&unfold("Get messages")).await?;
+    let get = "const form = document.querySelector('form[action=\"#/queues/get\"]'); form.querySelector('[name=count]').value = 20; \
+               form.querySelector('input[type=submit]').click()";
+    browser.run(get).await?;
     for property in ["order.placed.v1", "payment.declined.v1", "correlation_id", "message_id", "application/json"] {
         browser.shows(property).await?;
     }
