@@ -1,5 +1,5 @@
-//! Counters and latencies of the last minutes, read off the database: for all replicas together, and at no cost for orders. Slots in which
-//! everything has ended change no more and are kept, so each look reads the last few only, by the order of ids.
+//! Counters and latencies of the last minutes, read off the database: for all replicas together, and at no cost for orders. Slots to which
+//! no order comes any more are kept, so each look reads the last few only, by the order of ids; those with unfinished orders less often.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -14,6 +14,8 @@ const SLOT_SECONDS: i64 = 5;
 const SLOTS: i64 = 120;
 /// However many look, the database is asked no more often.
 const AT_MOST_EVERY: Duration = Duration::from_secs(2);
+/// What is unfinished for longer than that is looked at this often: with it everything that came after is read again.
+const LOOK_BACK_EVERY: Duration = Duration::from_secs(20);
 /// An order may become visible this long after its slot has passed.
 const COMMITTED_WITHIN: TimeDelta = TimeDelta::seconds(30);
 /// By how much the clock that an id was made by may differ from the database's.
@@ -57,8 +59,10 @@ pub(crate) struct Reader(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    /// Slots that change no more, by their beginning.
-    ended: BTreeMap<i64, Slot>,
+    /// Slots to which no order comes any more, by their beginning.
+    settled: BTreeMap<i64, Slot>,
+    /// When those of them in which something was under way were read last.
+    looked_back: Option<Instant>,
     last: Option<(Instant, Figures)>,
 }
 
@@ -81,18 +85,22 @@ impl Kept {
     async fn read_anew(&mut self, reads: &PgPool, now: DateTime<Utc>) -> Result<Figures, sqlx::Error> {
         let newest = now.timestamp().div_euclid(SLOT_SECONDS);
         let window = newest - SLOTS + 1..=newest;
-        self.ended.retain(|slot, _| window.contains(slot));
-        let from = window.clone().find(|slot| !self.ended.contains_key(slot)).unwrap_or(newest);
+        self.settled.retain(|slot, _| window.contains(slot));
+        let look_back = self.looked_back.is_none_or(|at| at.elapsed() >= LOOK_BACK_EVERY);
+        let changes = |slot: &i64| self.settled.get(slot).is_none_or(|it| look_back && it.under_way > 0);
+        let from = window.clone().find(changes).unwrap_or(newest);
         let mut slots = since(reads, begin(from)).await?;
-        let settled = |slot: &i64| begin(*slot + 1) + COMMITTED_WITHIN < now;
+        if look_back {
+            self.looked_back = Some(Instant::now());
+        }
         let mut all = Vec::new();
         for slot in window {
-            let read = match self.ended.get(&slot) {
-                Some(ended) => ended.clone(),
-                None => slots.remove(&slot).unwrap_or(Slot { at: begin(slot), ..Slot::default() }),
+            let read = match self.settled.get(&slot) {
+                Some(settled) if slot < from => settled.clone(),
+                _ => slots.remove(&slot).unwrap_or(Slot { at: begin(slot), ..Slot::default() }),
             };
-            if read.under_way == 0 && settled(&slot) {
-                self.ended.insert(slot, read.clone());
+            if begin(slot + 1) + COMMITTED_WITHIN < now {
+                self.settled.insert(slot, read.clone());
             }
             all.push(read);
         }

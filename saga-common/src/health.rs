@@ -6,7 +6,11 @@ use crate::drift::Drift;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
+
+/// Who asks for readiness is told within this.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a service has to say of what it needs beside database and broker; nothing if all is well.
 pub(crate) type Note = Arc<dyn Fn() -> Option<String> + Send + Sync>;
@@ -14,6 +18,8 @@ pub(crate) type Note = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 /// What a running participant needs, looked at when somebody asks.
 pub(crate) struct Health {
     pub(crate) db: Db,
+    /// Held by who asks the database whether it answers.
+    pub(crate) asking: Arc<Mutex<()>>,
     pub(crate) consuming: Arc<Link>,
     pub(crate) publishing: Arc<Link>,
     /// Consumers that are subscribed now, of so many.
@@ -41,8 +47,7 @@ impl Health {
         if self.stopping.is_cancelled() {
             return Some("draining");
         }
-        let asked = tokio::time::timeout(Duration::from_secs(2), self.db.query("select 1", &[])).await;
-        if !matches!(asked, Ok(Ok(_))) {
+        if !tokio::time::timeout(PATIENCE, self.database_answers()).await.unwrap_or(false) {
             return Some("the database does not answer");
         }
         if !self.consuming.is_connected() || self.subscribed.load(Ordering::Relaxed) < self.consumers {
@@ -53,6 +58,19 @@ impl Health {
             return Some("no connection to publish on");
         }
         None
+    }
+
+    /// Asks it, one question at a time however many want to know. A question goes on when nobody waits for it any more: ended
+    /// half-way it would give back a connection on which an answer is still to come.
+    async fn database_answers(&self) -> bool {
+        let one_at_a_time = Arc::clone(&self.asking).lock_owned().await;
+        let db = self.db.clone();
+        let asked = tokio::spawn(async move {
+            let answered = db.query("select 1", &[]).await.is_ok();
+            drop(one_at_a_time);
+            answered
+        });
+        asked.await.unwrap_or(false)
     }
 
     /// What there is to say of a service that is ready.

@@ -200,6 +200,7 @@ impl<App: Send + Sync + 'static> Service<App> {
 
         let health = Arc::new(Health {
             db,
+            asking: Arc::default(),
             consuming,
             publishing,
             subscribed,

@@ -3,6 +3,7 @@
 use crate::world::{Fallible, LIMIT, MUG, Outcome, POOR, TEAPOT, World, order};
 use sagactl::client::{NewOrder, OrderStatus, Service, Timeline};
 use sagactl::stack::{StackOptions, eventually};
+use serde_json::{Value, json};
 use tokio::process::Command;
 use uuid::Uuid;
 
@@ -86,6 +87,15 @@ async fn a_message_that_waits_and_a_service_that_is_silent_are_told_apart() -> O
     let charge = |state: &str| format!("payment-svc/charge-payment (stock.reserved.v1) {state}");
     let timeline = world.expects(id, &[&charge("waiting")]).await?;
     assert_eq!(timeline.waiting.len(), 1);
+    assert!(timeline.waiting[0].reason.contains("injected"), "{timeline:?}");
+    // Whose order it is is told that it waits, not what of.
+    let url = format!("{}/orders/{id}/timeline", world.stack.url(Service::Order)?);
+    let told = async |token: &str| -> Fallible<Value> {
+        Ok(reqwest::Client::new().get(&url).bearer_auth(token).send().await?.json().await?)
+    };
+    let hers = told(&world.stack.token_of("anna").await?).await?;
+    assert_eq!((&hers["waiting"][0]["reason"], &hers["faults"]), (&json!("is tried again"), &json!([])));
+    assert_eq!(told(world.stack.token()).await?["faults"].as_array().map(Vec::len), Some(1));
     world.stack.pause(Service::Payment)?;
     let timeline = world.expects(id, &[&charge("unknown")]).await?;
     assert_eq!(timeline.silent, ["payment-svc"]);

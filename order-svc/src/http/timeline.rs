@@ -43,8 +43,19 @@ pub(super) struct Timeline {
     waiting: Vec<Held>,
     /// Calls outside that are to be made or under way.
     calls: Vec<Call>,
-    /// Faults that this saga carries, and which have fired.
+    /// Faults that this saga carries, and which have fired; told to operators.
     faults: Vec<Fault>,
+}
+
+impl Timeline {
+    /// A customer is told where the order is, and not what only operators can do something about: experiments, and the words in
+    /// which a database, the broker or the provider refused.
+    fn keep_to_the_order(&mut self) {
+        self.faults.clear();
+        self.calls.iter_mut().for_each(|call| call.line.last_error = None);
+        self.parked.iter_mut().for_each(|held| held.reason = "an operator looks at it".to_owned());
+        self.waiting.iter_mut().for_each(|held| held.reason = "is tried again".to_owned());
+    }
 }
 
 /// One step of one service.
@@ -101,6 +112,7 @@ pub(super) struct Held {
     message_id: Uuid,
     step: String,
     attempts: i32,
+    /// Why; in its own words to operators only.
     reason: String,
     due_at: DateTime<Utc>,
 }
@@ -167,7 +179,7 @@ pub(super) async fn show(
     let (parked, waiting, terminal) = (held(parked), held(waiting), terminal.into_iter().collect());
     let calls = services.iter().flat_map(Told::calls).collect();
     let faults = services.iter().flat_map(Told::faults).collect();
-    Ok(Json(Timeline {
+    let mut timeline = Timeline {
         saga_id: id,
         status,
         return_id,
@@ -179,7 +191,11 @@ pub(super) async fn show(
         waiting,
         calls,
         faults,
-    }))
+    };
+    if !caller.is_operator() {
+        timeline.keep_to_the_order();
+    }
+    Ok(Json(timeline))
 }
 
 async fn ask(peers: &Peers, url: &str, sagas: &[Uuid]) -> Result<Vec<SagaPart>, Silent> {

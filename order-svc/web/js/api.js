@@ -39,7 +39,11 @@ function decode(base64url) {
 export function findToken() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
   if (given !== null) history.replaceState(null, "", location.pathname);
-  const token = given ?? sessionStorage.getItem(KEY);
+  const kept = sessionStorage.getItem(KEY);
+  // A link from somebody else must not silently make this tab speak for somebody else.
+  const ours = given !== null && kept !== null && given !== kept
+    && !confirm("This link brings a token of its own. Use it instead of the one that this tab has?");
+  const token = ours ? kept : given ?? kept;
   if (token) useToken(token);
 }
 

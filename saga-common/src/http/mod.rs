@@ -92,9 +92,10 @@ pub(crate) fn app<App: Send + Sync + 'static>(
     let places = Arc::new(Semaphore::new(engine.settings.http_requests));
     document::complete(&mut api);
     let guarded = router
+        // What was turned away is in no trace: whoever may not come in cannot fill the queue of spans either.
+        .route_layer(from_fn_with_state(engine.tracer().clone(), trace::record))
         .route_layer(from_fn_with_state(gate, auth::authenticate))
-        .route_layer(from_fn_with_state(places, limits::shed))
-        .route_layer(from_fn_with_state(engine.tracer().clone(), trace::record));
+        .route_layer(from_fn_with_state(places, limits::shed));
     // Also under the address that the gateway gives it, so that a page that asks several services finds this one with or without.
     let own_address = format!("/services/{}", state.service);
     guarded

@@ -44,6 +44,9 @@ impl From<u32> for Value {
     }
 }
 
+/// What is kept of an error, in characters.
+const LONGEST_ERROR: usize = 512;
+
 /// Something that was done, from when to when, and because of what.
 #[derive(Debug, Clone)]
 pub(crate) struct Span {
@@ -81,8 +84,9 @@ impl Span {
         self
     }
 
+    /// Spans wait in memory until they are sent: of a long story its beginning is kept.
     pub(crate) fn failed(mut self, why: Option<String>) -> Self {
-        self.error = why;
+        self.error = why.map(|why| why.chars().take(LONGEST_ERROR).collect());
         self
     }
 
