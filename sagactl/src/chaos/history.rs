@@ -45,6 +45,13 @@ pub enum What {
         /// The order's status, if one was named.
         state: Option<String>,
     },
+    /// An order was read.
+    Seen {
+        /// The order.
+        order: Uuid,
+        /// Its status.
+        state: String,
+    },
     /// A cancellation is about to be asked for.
     AskedToCancel {
         /// The order.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::dice::Dice;
 use super::history::{History, What};
 use super::mix::{self, Wish};
-use crate::client::{Client, ClientError, Wallet};
+use crate::client::{Client, ClientError, OrderStatus, Wallet};
 
 /// Not more requests at once: more than that only measures the queue in front of order-svc.
 const AT_ONCE: usize = 400;
@@ -140,6 +140,8 @@ impl Load {
         if let Some(after_ms) = wish.cancel_after_ms {
             sleep(Duration::from_millis(after_ms)).await;
             self.cancel(order).await;
+        } else if wish.comes_back {
+            self.take_back(order, Dice::new(self.seed, n.wrapping_add(2_000))).await;
         }
     }
 
@@ -195,6 +197,25 @@ impl Load {
                 return;
             }
             sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Has an order delivered and asks for its return, if it is ever confirmed. What came of a request is seen in the order.
+    async fn take_back(&self, order: Uuid, mut dice: Dice) {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            sleep(Duration::from_millis(dice.between(50, 500))).await;
+            let Ok(found) = self.client.order(order).await else { continue };
+            if self.note(What::Seen { order, state: found.status.to_string() }).await.is_err() {
+                return;
+            }
+            let _ = match found.status {
+                OrderStatus::Pending => continue,
+                OrderStatus::Confirmed => self.client.set_order_status(order, &OrderStatus::Shipped).await,
+                OrderStatus::Shipped => self.client.set_order_status(order, &OrderStatus::Delivered).await,
+                OrderStatus::Delivered => self.client.return_order(order).await,
+                _ => return,
+            };
         }
     }
 

@@ -33,6 +33,8 @@ pub struct Wish {
     pub wait_seconds: Option<u32>,
     /// When the customer changes their mind, in milliseconds after being told that it is placed.
     pub cancel_after_ms: Option<u64>,
+    /// Does it come back once it is delivered?
+    pub comes_back: bool,
 }
 
 /// Everybody who can pay from a wallet.
@@ -64,7 +66,8 @@ pub fn wish(seed: u64, n: u64) -> Wish {
     }
     let cancel_after_ms = dice.percent(8).then(|| dice.between(0, 400));
     let wait_seconds = dice.percent(5).then_some(2);
-    Wish { n, key: format!("chaos-{seed}-{n}"), order, wait_seconds, cancel_after_ms }
+    let comes_back = dice.percent(8);
+    Wish { n, key: format!("chaos-{seed}-{n}"), order, wait_seconds, cancel_after_ms, comes_back }
 }
 
 /// One to four articles, each once.
@@ -95,6 +98,8 @@ mod tests {
         assert!(wishes.iter().any(|it| it.order.customer_id == POOR));
         assert!(wishes.iter().any(|it| it.order.items.iter().any(|item| item.sku == OUT_OF_STOCK)));
         assert!(wishes.iter().any(|it| it.cancel_after_ms.is_some()));
+        assert!(wishes.iter().any(|it| it.comes_back && it.order.payment_method == "wallet"));
+        assert!(wishes.iter().any(|it| it.comes_back && it.order.payment_method == "pm_card_visa"));
         assert_eq!(wishes.iter().map(|it| &it.key).collect::<BTreeSet<_>>().len(), 2_000);
     }
 }

@@ -62,6 +62,9 @@ pub struct Unreachable {
     pub why: &'static str,
 }
 
+/// What order-svc says first in a saga, because somebody asked for it.
+const BEGINNINGS: [&str; 2] = ["order.placed", "return.requested"];
+
 /// Every reachable cell with these actions (those that a point takes), and what cannot be reached.
 #[must_use]
 pub fn cells(participants: &[Participant], actions: &[&str]) -> (Vec<Cell>, Vec<Unreachable>) {
@@ -82,7 +85,7 @@ pub fn cells(participants: &[Participant], actions: &[&str]) -> (Vec<Cell>, Vec<
                 };
                 let meant = |action: &&&str| {
                     takes(point, action)
-                        && !(is_placement(point, &event) && ["duplicate", "hold"].iter().any(|it| names(action, it)))
+                        && !(is_a_beginning(point, &event) && ["duplicate", "hold"].iter().any(|it| names(action, it)))
                 };
                 cells.extend(actions.iter().filter(meant).map(|action| Cell {
                     service: participant.service,
@@ -106,9 +109,11 @@ fn names(action: &str, name: &str) -> bool {
     action.split(['(', '*', '%']).next() == Some(name)
 }
 
-/// A placement is no message: nobody would handle it again, or knows its id while it is held.
-fn is_placement(point: &FaultPoint, event: &str) -> bool {
-    point.point.starts_with("order-svc/") && event == "order.placed" && !matches!(&*point.place, "publish" | "sweep")
+/// What begins a saga is no message: nobody would handle it again, or knows its id while it is held.
+fn is_a_beginning(point: &FaultPoint, event: &str) -> bool {
+    point.point.starts_with("order-svc/")
+        && BEGINNINGS.contains(&event)
+        && !matches!(&*point.place, "publish" | "sweep")
 }
 
 /// Points that no single order reaches.
@@ -149,18 +154,18 @@ impl Participant {
             return published;
         }
         if point.ends_with("-announce") {
-            return ["order.confirmed", "order.cancelling"].map(str::to_owned).into();
+            return ["order.confirmed", "order.cancelling", "return.requested"].map(str::to_owned).into();
         }
         if place == "call" || point == "before-settle" {
-            return ["stock.reserved", "saga.compensated"].map(str::to_owned).into();
+            return ["stock.reserved", "saga.compensated", "return.requested"].map(str::to_owned).into();
         }
         let mut handled: BTreeSet<String> = self.named(|step| &step.reacts_to).into_iter().collect();
         if self.map.steps.iter().any(|step| step.undo) {
             handled.extend(failures.iter().cloned());
         }
-        // Units that no message begins: the placement. (The user's cancellation passes as `order.cancelling`.)
+        // Units that no message begins. (The user's cancellation passes as `order.cancelling`.)
         if self.service == Service::Order && matches!(point, "before-commit" | "after-commit") {
-            handled.insert("order.placed".to_owned());
+            handled.extend(BEGINNINGS.map(str::to_owned));
         }
         handled
     }
@@ -174,6 +179,7 @@ fn scenario(service: Service, point: &str, place: &str, event: &str) -> Option<S
     if point.ends_with("-announce") {
         return Some(match event {
             "order.confirmed" => Scenario::PaidAndAnnouncedAgain,
+            "return.requested" => Scenario::ReturnedAndAnnouncedAgain,
             _ => Scenario::DeclinedAndAnnouncedAgain,
         });
     }
@@ -188,16 +194,24 @@ fn scenario(service: Service, point: &str, place: &str, event: &str) -> Option<S
         // Where the reservation is there and the money is not: the one that most undos have to cope with.
         "order.cancelling" if service == Service::Payment => Some(Scenario::CancelledAfterCharge),
         "order.cancelling" => Some(Scenario::CancelledBeforeCharge),
+        "return.requested" | "return.restocked" | "return.refunded" | "order.status-changed" => {
+            Some(Scenario::Returned)
+        }
         _ => None,
     }
 }
 
 fn call_scenario(point: &str, event: &str) -> Option<Scenario> {
-    let undo = event == "saga.compensated";
+    let (undo, is_return) = (event == "saga.compensated", event == "return.requested");
     match point {
-        "before-create" | "after-create" | "after-store" | "after-charge" | "before-retrieve" if undo => None,
+        "before-void" | "after-void" if is_return => None,
+        "before-refund" | "after-refund" if is_return => Some(Scenario::ReturnedByCard),
+        "before-create" | "after-create" | "after-store" | "after-charge" | "before-retrieve" if undo || is_return => {
+            None
+        }
         "before-void" | "after-void" | "before-refund" | "after-refund" if !undo => None,
         _ if undo => Some(Scenario::CancelledAfterCardCharge),
+        _ if is_return => Some(Scenario::ReturnedByCard),
         _ => Some(Scenario::PaidByCard),
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::edges::Tried;
 use super::{Cell, Edge, Hold, MatrixError, Participant, Scenario, Until};
-use crate::client::{Client, ClientError, Order, Service};
+use crate::client::{Client, ClientError, Order, OrderStatus, Service};
 use crate::stack::{Stack, database_says, session};
 
 /// No order takes longer, whatever has gone wrong for it.
@@ -77,13 +77,23 @@ impl<'a> Stage<'a> {
 
     async fn play(&self, scenario: Scenario, directives: &str, fault: &Fault) -> Result<Order, String> {
         let customer = format!("matrix-{}", Uuid::now_v7().simple());
-        let order_id = self.place(scenario, &customer, directives, fault).await?;
+        let (order_id, saga_id) = if scenario.comes_back() {
+            self.take_back(scenario, &customer, directives, fault).await?
+        } else {
+            let order_id = self.place(scenario, &customer, Some(directives), fault).await?;
+            (order_id, order_id)
+        };
         if let Some(hold) = scenario.hold() {
-            let meanwhile = self.meanwhile(order_id, &hold, fault).await;
+            let meanwhile = self.meanwhile(saga_id, &hold, fault).await;
             // Also if that went wrong: others would be held as well.
-            self.release(order_id, &hold).await.and(meanwhile)?;
+            self.release(saga_id, &hold).await.and(meanwhile)?;
         }
-        let order = self.client.wait_closed(order_id, LIMIT).await.map_err(|e| format!("order {order_id}: {e}"))?;
+        let wrong = |error| format!("order {order_id}: {error}");
+        let order = if scenario.comes_back() {
+            self.client.wait_returned(order_id, LIMIT).await.map_err(wrong)?
+        } else {
+            self.client.wait_closed(order_id, LIMIT).await.map_err(wrong)?
+        };
         if order.status != scenario.ends() {
             let reason = order.reason.unwrap_or_default();
             return Err(format!("order {order_id} ended {} ({reason}), not {}", order.status, scenario.ends()));
@@ -99,18 +109,59 @@ impl<'a> Stage<'a> {
     }
 
     /// Places the order; after an unclear answer again under the same key, without directives if the fault has fired: the
-    /// order would meet it again, under another id.
-    async fn place(&self, scenario: Scenario, customer: &str, directives: &str, fault: &Fault) -> Result<Uuid, String> {
+    /// saga would meet it again, under another id.
+    async fn place(
+        &self,
+        scenario: Scenario,
+        customer: &str,
+        directives: Option<&str>,
+        fault: &Fault,
+    ) -> Result<Uuid, String> {
         let (order, key) = (scenario.order(customer), Uuid::now_v7().to_string());
-        let mut client = self.client.clone().with_faults(Some(directives.to_owned()));
+        let ask = async |client: &Client| client.place_order(&order, Some(&key), None).await;
+        let placed = self.until_clear("order.placed", directives, fault, ask).await;
+        placed.map(|placed| placed.order.id).map_err(|error| format!("the order was not placed: {error}"))
+    }
+
+    /// Places an order, lets it be delivered, and asks for its return with these directives; its id and its return's.
+    async fn take_back(
+        &self,
+        scenario: Scenario,
+        customer: &str,
+        directives: &str,
+        fault: &Fault,
+    ) -> Result<(Uuid, Uuid), String> {
+        let id = self.place(scenario, customer, None, fault).await?;
+        self.client.wait_closed(id, LIMIT).await.map_err(|error| format!("order {id}: {error}"))?;
+        for status in [OrderStatus::Shipped, OrderStatus::Delivered] {
+            let ask = async |client: &Client| client.set_order_status(id, &status).await;
+            let moved = self.until_clear("order.status-changed", None, fault, ask).await;
+            moved.map_err(|error| format!("order {id} was not {status}: {error}"))?;
+        }
+        let ask = async |client: &Client| client.return_order(id).await;
+        let asked = self.until_clear("return.requested", Some(directives), fault, ask).await;
+        let asked = asked.map_err(|error| format!("order {id} was not taken back: {error}"))?;
+        let return_id = asked.taken_back.map(|it| it.id).ok_or_else(|| format!("order {id} has no return"))?;
+        Ok((id, return_id))
+    }
+
+    /// Asks with these directives until there is a clear answer; without them once a fault that what it asks for meets has fired.
+    async fn until_clear<T>(
+        &self,
+        begins_with: &str,
+        directives: Option<&str>,
+        (service, fault): &Fault,
+        ask: impl AsyncFn(&Client) -> Result<T, ClientError>,
+    ) -> Result<T, String> {
+        let mut client = self.client.clone().with_faults(directives.map(str::to_owned));
         let begun = Instant::now();
         loop {
-            match client.place_order(&order, Some(&key), None).await {
-                Ok(placed) => return Ok(placed.order.id),
+            match ask(&client).await {
+                Ok(answer) => return Ok(answer),
                 Err(error) if may_pass(&error) && begun.elapsed() < LIMIT => {}
-                Err(error) => return Err(format!("the order was not placed: {error}")),
+                Err(error) => return Err(error.to_string()),
             }
-            if fault.1.contains("@order.placed=") && self.fired(fault.0, None, &fault.1).await? {
+            if fault.contains(&format!("@{begins_with}=")) && self.fired(*service, None, fault).await? {
                 client = self.client.clone();
             }
             tokio::time::sleep(PAUSE).await;

@@ -42,6 +42,12 @@ pub enum Scenario {
     PaidAndAnnouncedAgain,
     /// Declined, with the announcement of the cancellation repeated, because an answer is late.
     DeclinedAndAnnouncedAgain,
+    /// Paid from a wallet, delivered, and taken back: the return, which is a saga of its own, meets the fault.
+    Returned,
+    /// Paid by card, delivered, and taken back.
+    ReturnedByCard,
+    /// Taken back, with the announcement of the return repeated, because its stock is late.
+    ReturnedAndAnnouncedAgain,
 }
 
 /// Where something is held, and until when.
@@ -71,9 +77,10 @@ impl Scenario {
         let (customer, sku, method) = match self {
             Self::Declined | Self::CancelledAndDeclined | Self::DeclinedAndAnnouncedAgain => (POOR, TEA, WALLET),
             Self::Rejected | Self::CancelledAndRejected => (customer, TEAPOT, WALLET),
-            Self::PaidByCard | Self::CancelledBeforeCardCharge | Self::CancelledAfterCardCharge => {
-                (customer, TEA, CARD)
-            }
+            Self::PaidByCard
+            | Self::CancelledBeforeCardCharge
+            | Self::CancelledAfterCardCharge
+            | Self::ReturnedByCard => (customer, TEA, CARD),
             _ => (customer, TEA, WALLET),
         };
         NewOrder {
@@ -89,8 +96,15 @@ impl Scenario {
     pub fn ends(self) -> OrderStatus {
         match self {
             Self::Paid | Self::PaidByCard | Self::PaidAndAnnouncedAgain => OrderStatus::Confirmed,
+            _ if self.comes_back() => OrderStatus::Returned,
             _ => OrderStatus::Cancelled,
         }
+    }
+
+    /// Is it delivered first, and then taken back?
+    #[must_use]
+    pub fn comes_back(self) -> bool {
+        matches!(self, Self::Returned | Self::ReturnedByCard | Self::ReturnedAndAnnouncedAgain)
     }
 
     /// What is held on the way, if anything.
@@ -111,7 +125,10 @@ impl Scenario {
             // An answer that is late: the announcement is repeated.
             Self::PaidAndAnnouncedAgain => at(Service::Inventory, "before-publish@stock.committed", Fired),
             Self::DeclinedAndAnnouncedAgain => at(Service::Inventory, "before-publish@saga.compensated", Fired),
-            Self::Paid | Self::PaidByCard | Self::Declined | Self::Rejected => None,
+            Self::ReturnedAndAnnouncedAgain => at(Service::Inventory, "before-publish@return.restocked", Fired),
+            Self::Paid | Self::PaidByCard | Self::Declined | Self::Rejected | Self::Returned | Self::ReturnedByCard => {
+                None
+            }
         }
     }
 
