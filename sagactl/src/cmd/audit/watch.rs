@@ -210,7 +210,7 @@ mod tests {
         };
         let waiting = SagaView { waiting: vec![saga::Waiting { service: Service::Inventory, message }], ..view() };
         let stuck = explain(Uuid::nil(), "pending", Ok(waiting));
-        assert_eq!(stuck.waits_for, "reserve-stock at inventory, parked for 12 attempts: no such shelf");
+        assert_eq!(stuck.waits_for, "reserve-stock at inventory-svc, parked for 12 attempts: no such shelf");
         assert_eq!(stuck.command, format!("sagactl parked redrive {}", Uuid::max()));
         let expected = Expectation {
             service: "payment-svc".to_owned(),
