@@ -87,7 +87,8 @@ async fn a_message_that_waits_and_a_service_that_is_silent_are_told_apart() -> O
     let charge = |state: &str| format!("payment-svc/charge-payment (stock.reserved.v1) {state}");
     let timeline = world.expects(id, &[&charge("waiting")]).await?;
     assert_eq!(timeline.waiting.len(), 1);
-    assert!(timeline.waiting[0].reason.contains("injected"), "{timeline:?}");
+    let reason = timeline.waiting[0].reason.as_deref().unwrap_or_default();
+    assert!(reason.contains("injected"), "{timeline:?}");
     // Whose order it is is told that it waits, not what of.
     let url = format!("{}/orders/{id}/timeline", world.stack.url(Service::Order)?);
     let told = async |token: &str| -> Fallible<Value> {
