@@ -3,6 +3,7 @@
 use super::Mail;
 use super::letter::{self, Unwritable};
 use crate::config::MailSettings;
+use futures::future::join_all;
 use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::{AsyncSmtpTransportBuilder, PoolConfig};
@@ -81,16 +82,34 @@ impl Post {
         Ok(Self { from, domain, by })
     }
 
-    /// Sends one. Done again, it is the same e-mail once more: a file is replaced, a mail server may see that it has it.
-    pub(super) async fn send(&self, mail: &Mail) -> Result<(), Unsent> {
+    /// How many are under way at the same time.
+    pub(super) fn at_once(&self) -> usize {
+        match self.by {
+            // Taken from the server one after another by each connection, well within the lease of the last.
+            Way::Smtp(_) => 32,
+            Way::Files(_) => 256,
+        }
+    }
+
+    /// How many one call of [`send`](Self::send) is for.
+    pub(super) fn in_one_call(&self) -> usize {
+        match self.by {
+            Way::Smtp(_) => 1,
+            Way::Files(_) => 256,
+        }
+    }
+
+    /// Sends them; says of each what became of it. Done again, it is the same e-mail once more: a file is replaced, a mail server
+    /// may see that it has it.
+    pub(super) async fn send(&self, mails: &[Mail]) -> Vec<Result<(), Unsent>> {
         // What cannot be written today may be by the next version of this program.
-        let message =
-            letter::write(mail, &self.from, &self.domain).map_err(|e: Unwritable| Unsent::NotNow(e.to_string()))?;
+        let unwritable = |error: Unwritable| Unsent::NotNow(error.to_string());
+        let written = mails.iter().map(|mail| letter::write(mail, &self.from, &self.domain).map_err(unwritable));
         match &self.by {
-            Way::Smtp(smtp) => hand_over(smtp, message).await,
+            Way::Smtp(smtp) => join_all(written.map(async |message| hand_over(smtp, message?).await)).await,
             Way::Files(folder) => {
-                let kept = keep(folder, mail, message.formatted()).await;
-                kept.map_err(|error| Unsent::NotNow(format!("the file cannot be written: {error}")))
+                let files = written.zip(mails).map(|(message, mail)| message.map(|it| File::of(mail, folder, &it)));
+                keep(files.collect()).await
             }
         }
     }
@@ -134,12 +153,35 @@ fn is_about_the_recipient(said: &str) -> bool {
     }
 }
 
-/// Nobody sees half a file.
-async fn keep(folder: &Path, mail: &Mail, text: Vec<u8>) -> std::io::Result<()> {
-    let begun = folder.join(format!("{}.{}.begun", mail.message_id, mail.attempt));
-    let kept = folder.join(format!("{}.eml", mail.message_id));
-    let written = move || std::fs::write(&begun, text).and_then(|()| std::fs::rename(&begun, kept));
-    tokio::task::spawn_blocking(written).await?
+/// An e-mail in a file.
+struct File {
+    begun: PathBuf,
+    kept: PathBuf,
+    text: Vec<u8>,
+}
+
+impl File {
+    fn of(mail: &Mail, folder: &Path, message: &Message) -> Self {
+        Self {
+            begun: folder.join(format!("{}.{}.begun", mail.message_id, mail.attempt)),
+            kept: folder.join(format!("{}.eml", mail.message_id)),
+            text: message.formatted(),
+        }
+    }
+
+    /// Nobody sees half a file.
+    fn write(self) -> Result<(), Unsent> {
+        let written = std::fs::write(&self.begun, self.text).and_then(|()| std::fs::rename(&self.begun, &self.kept));
+        written.map_err(|error| Unsent::NotNow(format!("the file cannot be written: {error}")))
+    }
+}
+
+/// Writes all of them on one of the threads that may wait for a disk.
+async fn keep(files: Vec<Result<File, Unsent>>) -> Vec<Result<(), Unsent>> {
+    let many = files.len();
+    let written = move || files.into_iter().map(|file| file.and_then(File::write)).collect();
+    let written = tokio::task::spawn_blocking(written).await;
+    written.unwrap_or_else(|_| (0..many).map(|_| Err(Unsent::NotNow("writing the files ended".to_owned()))).collect())
 }
 
 #[cfg(test)]

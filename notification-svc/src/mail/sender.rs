@@ -27,7 +27,8 @@ const METRICS: &[Metric] = &[
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const OBSERVE_EVERY: Duration = Duration::from_secs(5);
-const AT_ONCE: usize = 32;
+/// What ends within this time is noted together: a commit for each e-mail would cost the database more than an order does.
+const TOGETHER: Duration = Duration::from_millis(50);
 /// Everything about one e-mail, and clearly less than the lease.
 const SEND_LIMIT: Duration = Duration::from_secs(20);
 const LEASE: Duration = Duration::from_secs(30);
@@ -46,37 +47,53 @@ const PATIENCE: RetryPolicy = RetryPolicy {
 /// Sends until stopped.
 pub(crate) async fn deliver(pool: PgPool, post: Post, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        let leased = store::lease(&pool, AT_ONCE as i64, LEASE).await;
+        let leased = store::lease(&pool, post.at_once() as i64, LEASE).await;
         let mails = leased.unwrap_or_else(|error| {
             tracing::warn!(%error, "e-mails cannot be looked for");
             Vec::new()
         });
         send_all(&pool, &post, &mails).await;
-        if mails.len() < AT_ONCE {
+        if mails.len() < post.at_once() {
             tokio::select! { () = tokio::time::sleep(LOOK_EVERY) => {}, () = stop.cancelled() => {} }
         }
     }
 }
 
-/// Sends them at the same time, and notes what became of each as soon as it is known, together with what is known by then of the
-/// others: a commit for each e-mail would cost the database more than an order does.
+/// Sends them at the same time, and notes what became of each as soon as it is known, and of others by then.
 async fn send_all(pool: &PgPool, post: &Post, mails: &[Mail]) {
-    let sending: FuturesUnordered<_> = mails.iter().map(async |mail| (mail, send_one(post, mail).await)).collect();
-    let mut ended = sending.ready_chunks(AT_ONCE);
-    while let Some(ended) = ended.next().await {
-        let (sent, unsent): (Vec<_>, Vec<_>) = ended.into_iter().partition(|(_, ended)| ended.is_ok());
-        if !sent.is_empty() {
-            let sent: Vec<_> = sent.iter().map(|(mail, _)| mail.message_id).collect();
-            noted("sent", &sent, store::sent(pool, &sent).await);
+    let mut sending: FuturesUnordered<_> = mails.chunks(post.in_one_call()).map(|mails| send(post, mails)).collect();
+    while let Some(mut ended) = sending.next().await {
+        let time_is_up = tokio::time::sleep(TOGETHER);
+        tokio::pin!(time_is_up);
+        while let Some(more) = tokio::select! {
+            biased;
+            more = sending.next() => more,
+            () = &mut time_is_up => None,
+        } {
+            ended.extend(more);
         }
-        let unsent = unsent.into_iter().filter_map(|(mail, ended)| Some((mail, ended.err()?)));
-        join_all(unsent.map(|(mail, why)| note_unsent(pool, mail, why))).await;
+        note(pool, ended).await;
     }
 }
 
-async fn send_one(post: &Post, mail: &Mail) -> Result<(), Unsent> {
-    let too_long = |_| Err(Unsent::NotNow(format!("it took longer than {} s", SEND_LIMIT.as_secs())));
-    tokio::time::timeout(SEND_LIMIT, post.send(mail)).await.unwrap_or_else(too_long)
+/// An e-mail, and what became of it.
+type Ended<'a> = (&'a Mail, Result<(), Unsent>);
+
+async fn send<'a>(post: &Post, mails: &'a [Mail]) -> Vec<Ended<'a>> {
+    let sent = tokio::time::timeout(SEND_LIMIT, post.send(mails)).await;
+    let too_long = || Err(Unsent::NotNow(format!("it took longer than {} s", SEND_LIMIT.as_secs())));
+    let sent = sent.unwrap_or_else(|_| mails.iter().map(|_| too_long()).collect());
+    mails.iter().zip(sent).collect()
+}
+
+async fn note(pool: &PgPool, ended: Vec<Ended<'_>>) {
+    let (sent, unsent): (Vec<_>, Vec<_>) = ended.into_iter().partition(|(_, ended)| ended.is_ok());
+    if !sent.is_empty() {
+        let sent: Vec<_> = sent.iter().map(|(mail, _)| mail.message_id).collect();
+        noted("sent", &sent, store::sent(pool, &sent).await);
+    }
+    let unsent = unsent.into_iter().filter_map(|(mail, ended)| Some((mail, ended.err()?)));
+    join_all(unsent.map(|(mail, why)| note_unsent(pool, mail, why))).await;
 }
 
 async fn note_unsent(pool: &PgPool, mail: &Mail, why: Unsent) {
