@@ -7,6 +7,7 @@ mod catalogue;
 mod chaos;
 mod choreography;
 mod compensation;
+mod crashes;
 mod duplicates;
 mod explorer;
 mod external_money;

@@ -16,7 +16,7 @@ use crate::stack::{Stack, database_says, session};
 /// No order takes longer, whatever has gone wrong for it.
 const LIMIT: Duration = Duration::from_secs(90);
 /// What follows an order's end is done by then.
-const LISTENER_LIMIT: Duration = Duration::from_secs(20);
+const LISTENER_LIMIT: Duration = Duration::from_secs(60);
 const NOT_FIRED: &str = "the order never came there: the fault did not fire";
 const PAUSE: Duration = Duration::from_millis(50);
 
