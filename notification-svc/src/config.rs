@@ -40,7 +40,7 @@ pub struct MailSettings {
     #[arg(long, env = "SMTP_PASSWORD_FILE")]
     smtp_password_file: Option<PathBuf>,
 
-    /// Without a mail server: folder for e-mails as .eml files; made when it is missing.
+    /// Without a mail server: folder for e-mails, an mbox file a day; made when it is missing.
     #[arg(long, env = "MAIL_DIR", default_value = ".data/mail")]
     pub mail_dir: PathBuf,
 

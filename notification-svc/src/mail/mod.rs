@@ -3,6 +3,7 @@
 
 mod address;
 mod letter;
+mod mbox;
 mod post;
 mod sender;
 

@@ -1,7 +1,8 @@
-//! Where e-mails go: to a mail server, or into files.
+//! Where e-mails go: to a mail server, or into a file.
 
 use super::Mail;
 use super::letter::{self, Unwritable};
+use super::mbox;
 use crate::config::MailSettings;
 use futures::future::join_all;
 use lettre::message::Mailbox;
@@ -99,8 +100,8 @@ impl Post {
         }
     }
 
-    /// Sends them; says of each what became of it. Done again, it is the same e-mail once more: a file is replaced, a mail server
-    /// may see that it has it.
+    /// Sends them; says of each what became of it. Done again, it is the same e-mail once more, under the same Message-ID, by which
+    /// a mail server or reader may see that it has it.
     pub(super) async fn send(&self, mails: &[Mail]) -> Vec<Result<(), Unsent>> {
         // What cannot be written today may be by the next version of this program.
         let unwritable = |error: Unwritable| Unsent::NotNow(error.to_string());
@@ -108,8 +109,10 @@ impl Post {
         match &self.by {
             Way::Smtp(smtp) => join_all(written.map(async |message| hand_over(smtp, message?).await)).await,
             Way::Files(folder) => {
-                let files = written.zip(mails).map(|(message, mail)| message.map(|it| File::of(mail, folder, &it)));
-                keep(files.collect()).await
+                let entry = |(message, mail): (Result<Message, _>, &Mail)| {
+                    Ok(mbox::entry(self.from.email.as_ref(), mail.created_at, &message?.formatted()))
+                };
+                keep(folder, written.zip(mails).map(entry).collect()).await
             }
         }
     }
@@ -153,35 +156,16 @@ fn is_about_the_recipient(said: &str) -> bool {
     }
 }
 
-/// An e-mail in a file.
-struct File {
-    begun: PathBuf,
-    kept: PathBuf,
-    text: Vec<u8>,
-}
-
-impl File {
-    fn of(mail: &Mail, folder: &Path, message: &Message) -> Self {
-        Self {
-            begun: folder.join(format!("{}.{}.begun", mail.message_id, mail.attempt)),
-            kept: folder.join(format!("{}.eml", mail.message_id)),
-            text: message.formatted(),
-        }
-    }
-
-    /// Nobody sees half a file.
-    fn write(self) -> Result<(), Unsent> {
-        let written = std::fs::write(&self.begun, self.text).and_then(|()| std::fs::rename(&self.begun, &self.kept));
-        written.map_err(|error| Unsent::NotNow(format!("the file cannot be written: {error}")))
-    }
-}
-
-/// Writes all of them on one of the threads that may wait for a disk.
-async fn keep(files: Vec<Result<File, Unsent>>) -> Vec<Result<(), Unsent>> {
-    let many = files.len();
-    let written = move || files.into_iter().map(|file| file.and_then(File::write)).collect();
-    let written = tokio::task::spawn_blocking(written).await;
-    written.unwrap_or_else(|_| (0..many).map(|_| Err(Unsent::NotNow("writing the files ended".to_owned()))).collect())
+/// Appends what could be written, on one of the threads that may wait for a disk.
+async fn keep(folder: &Path, entries: Vec<Result<String, Unsent>>) -> Vec<Result<(), Unsent>> {
+    let (folder, texts) = (folder.to_owned(), entries.iter().flatten().cloned().collect::<Vec<_>>());
+    let appended = tokio::task::spawn_blocking(move || mbox::append(&folder, &texts)).await;
+    let trouble = appended.unwrap_or_else(|panic| Err(panic.into())).err();
+    let kept = |_| match &trouble {
+        Some(error) => Err(Unsent::NotNow(format!("the file cannot be written: {error}"))),
+        None => Ok(()),
+    };
+    entries.into_iter().map(|entry| entry.and_then(kept)).collect()
 }
 
 #[cfg(test)]
