@@ -41,6 +41,10 @@ pub struct Config {
     #[arg(long, env = "SERVICE_TOKEN_FILE", global = true)]
     pub service_token_file: Option<PathBuf>,
 
+    /// File that always holds a token with the role `operator`, for an auditor that watches.
+    #[arg(long, env = "OPERATOR_TOKEN_FILE", global = true)]
+    pub operator_token_file: Option<PathBuf>,
+
     /// Folder that always has the two newest public keys as `current.pem` and `previous.pem`, for a gateway that reads files.
     #[arg(long, env = "PUBLIC_KEYS_DIR", global = true)]
     pub public_keys_dir: Option<PathBuf>,

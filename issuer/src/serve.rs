@@ -15,9 +15,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 const LOOK_AFTER_KEYS: Duration = Duration::from_secs(60);
-/// The service token lives for an hour and is renewed each minute: a service never finds one that is about to expire.
-const SERVICE_MINUTES: u32 = 60;
-/// The group may read it: the services that use it need not be the issuer's user.
+/// Tokens in files live for an hour and are renewed each minute: nobody finds one that is about to expire.
+const FILE_MINUTES: u32 = 60;
+/// The group may read them: the programs that use them need not be the issuer's user.
 const OWNER_AND_GROUP: u32 = 0o640;
 const ALL: u32 = 0o644;
 
@@ -30,7 +30,7 @@ pub enum IssuerError {
     /// Tokens would outlive two keys.
     #[error("TOKEN_HOURS must not be more than ROTATE_HOURS")]
     Hours,
-    /// The network, signals or the file of the service token.
+    /// The network, signals or a file that others read.
     #[error("{what}")]
     Io {
         /// What was being done.
@@ -43,7 +43,7 @@ pub enum IssuerError {
 /// Prints a token, or publishes keys until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When keys cannot be read or made, or the address or the file of the service token cannot be used.
+/// When keys cannot be read or made, or the address or a file that others read cannot be used.
 pub async fn run(config: Config) -> Result<(), IssuerError> {
     // Else there would be tokens of a third key, which a gateway that knows two refuses.
     if config.token_hours > config.rotate_hours {
@@ -93,11 +93,15 @@ async fn look_after_keys(desk: Desk) {
     }
 }
 
-/// Writes what others read from files: a new service token, and the newest public keys.
+/// Writes what others read from files: new tokens, and the newest public keys.
 pub(crate) fn publish(desk: &Desk) -> Result<(), IssuerError> {
-    if let Some(path) = &desk.config.service_token_file {
-        let (subject, roles) = ("services".to_owned(), vec![Role::Service]);
-        let grant = Grant { subject, roles, minutes: Some(SERVICE_MINUTES) };
+    let files = [
+        (&desk.config.service_token_file, "services", Role::Service),
+        (&desk.config.operator_token_file, "auditor", Role::Operator),
+    ];
+    for (path, subject, role) in files {
+        let Some(path) = path else { continue };
+        let grant = Grant { subject: subject.to_owned(), roles: vec![role], minutes: Some(FILE_MINUTES) };
         let token = desk.with_keys(|keys| grant.token(&desk.config, keys))?;
         replace(path, &token, OWNER_AND_GROUP)?;
     }

@@ -21,7 +21,7 @@ pub struct Config {
     pub mail: MailSettings,
 }
 
-/// Where e-mails go: to a mail server if there is a URL, else into files.
+/// Where e-mails go: to a mail server if there is a URL, else into a file a day.
 #[derive(Debug, Clone, clap::Args)]
 pub struct MailSettings {
     /// The mail server: smtp://host:25, smtp://host:587?tls=required or smtps://host (TLS needs a build with it).

@@ -62,15 +62,27 @@ pub(crate) async fn refused(pool: &PgPool, message_id: Uuid, why: &str) -> Resul
     refused.execute(pool).await.map(|_| ())
 }
 
-/// It did not work this time. Says nothing if somebody else has taken it since.
-pub(crate) async fn postpone(pool: &PgPool, mail: &Mail, why: &str, wait: Duration) -> Result<(), sqlx::Error> {
+/// An e-mail that is tried again, after how long, and why.
+pub(crate) struct Postponed<'a> {
+    pub(crate) mail: &'a Mail,
+    pub(crate) why: String,
+    pub(crate) wait: Duration,
+}
+
+/// It did not work this time. Says nothing of those that somebody else has taken since.
+pub(crate) async fn postpone(pool: &PgPool, later: &[Postponed<'_>]) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = later.iter().map(|it| it.mail.message_id).collect();
+    let attempts: Vec<i32> = later.iter().map(|it| it.mail.attempt).collect();
+    let whys: Vec<String> = later.iter().map(|it| it.why.clone()).collect();
+    let waits_ms: Vec<f64> = later.iter().map(|it| it.wait.as_secs_f64() * 1_000.0).collect();
     let postponed = sqlx::query!(
-        "update mails set last_error = $3, due_at = clock_timestamp() + $4::float8 * interval '1 ms'
-         where message_id = $1 and attempts = $2 and state = 'pending'",
-        mail.message_id,
-        mail.attempt,
-        why,
-        wait.as_secs_f64() * 1_000.0
+        "update mails m set last_error = it.why, due_at = clock_timestamp() + it.wait_ms * interval '1 ms'
+         from unnest($1::uuid[], $2::int[], $3::text[], $4::float8[]) it (message_id, attempts, why, wait_ms)
+         where m.message_id = it.message_id and m.attempts = it.attempts and m.state = 'pending'",
+        &ids,
+        &attempts,
+        &whys,
+        &waits_ms
     );
     postponed.execute(pool).await.map(|_| ())
 }

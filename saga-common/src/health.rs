@@ -3,10 +3,11 @@
 use crate::broker::Link;
 use crate::db::Db;
 use crate::drift::Drift;
-use std::sync::Arc;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
-use tokio::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Who asks for readiness is told within this.
@@ -15,11 +16,14 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// What a service has to say of what it needs beside database and broker; nothing if all is well.
 pub(crate) type Note = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
+/// An answer that several wait for.
+pub(crate) type Answer = Shared<BoxFuture<'static, bool>>;
+
 /// What a running participant needs, looked at when somebody asks.
 pub(crate) struct Health {
     pub(crate) db: Db,
-    /// Held by who asks the database whether it answers.
-    pub(crate) asking: Arc<Mutex<()>>,
+    /// Whether the database answers: who asked last, and when.
+    pub(crate) asked: Mutex<Option<(Instant, Answer)>>,
     pub(crate) consuming: Arc<Link>,
     pub(crate) publishing: Arc<Link>,
     /// Consumers that are subscribed now, of so many.
@@ -60,17 +64,22 @@ impl Health {
         None
     }
 
-    /// Asks it, one question at a time however many want to know. A question goes on when nobody waits for it any more: ended
-    /// half-way it would give back a connection on which an answer is still to come.
-    async fn database_answers(&self) -> bool {
-        let one_at_a_time = Arc::clone(&self.asking).lock_owned().await;
+    /// Asks it. Who comes while a question is under way gets its answer, unless it has taken too long already: then only that connection may
+    /// be dead. A question goes on when nobody waits for it any more: ended half-way it would give back a connection on which an answer is
+    /// still to come.
+    fn database_answers(&self) -> Answer {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((since, answer)) = &*asked
+            && answer.peek().is_none()
+            && since.elapsed() < PATIENCE
+        {
+            return answer.clone();
+        }
         let db = self.db.clone();
-        let asked = tokio::spawn(async move {
-            let answered = db.query("select 1", &[]).await.is_ok();
-            drop(one_at_a_time);
-            answered
-        });
-        asked.await.unwrap_or(false)
+        let asking = tokio::spawn(async move { db.query("select 1", &[]).await.is_ok() });
+        let answer = asking.map(|answer| answer.unwrap_or(false)).boxed().shared();
+        *asked = Some((Instant::now(), answer.clone()));
+        answer
     }
 
     /// What there is to say of a service that is ready.

@@ -200,7 +200,7 @@ impl<App: Send + Sync + 'static> Service<App> {
 
         let health = Arc::new(Health {
             db,
-            asking: Arc::default(),
+            asked: std::sync::Mutex::default(),
             consuming,
             publishing,
             subscribed,

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::Output;
-use tokio::process::Command;
 use uuid::Uuid;
 
 const HEADER: &str = "sku,name,unit_price_minor,currency,available\n";
@@ -35,15 +34,7 @@ impl Drop for File {
 
 /// Runs the command against this stack.
 async fn sagactl(world: &World, arguments: &[&str]) -> Result<Output, Box<dyn std::error::Error>> {
-    let test = std::env::current_exe()?;
-    let folder = test.ancestors().nth(2).ok_or("the test is in target/debug/deps")?;
-    let mut command = Command::new(folder.join("sagactl"));
-    command.args(arguments).env_remove("ORDERSAGA_DATA");
-    command.env("ORDERSAGA_TOKEN", world.stack.token());
-    for (variable, service) in [("ORDER_URL", Service::Order), ("INVENTORY_URL", Service::Inventory)] {
-        command.env(variable, world.stack.url(service)?);
-    }
-    Ok(command.output().await?)
+    Ok(world.sagactl()?.args(arguments).output().await?)
 }
 
 /// Its report, if it succeeded.

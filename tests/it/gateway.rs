@@ -11,6 +11,7 @@ use std::process::Stdio;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// Ends the gateway when its standard input does: also if this process is killed.
@@ -68,7 +69,7 @@ impl Gateway {
         let request = format!("GET {path} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n");
         connection.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
-        connection.read_to_end(&mut answer).await?;
+        timeout(LIMIT, connection.read_to_end(&mut answer)).await??;
         let answer = String::from_utf8_lossy(&answer);
         Ok(answer.split(' ').nth(1).ok_or("no status")?.parse()?)
     }
@@ -121,10 +122,10 @@ async fn a_customer_and_an_operator_find_everything_behind_one_address() -> Outc
         assert_eq!(gateway.get(path, None).await?.0, 200, "{path}");
     }
     let around = [
-        "/explorer/../orders",
-        "/explorer/%2e%2e/orders",
+        "/explorer/../metrics",
+        "/explorer/%2e%2e/metrics",
         "/explorer/nothing.js",
-        "/explorer//orders",
+        "/explorer//metrics",
         "/docs/../orders",
         "/docs/../metrics",
         "/livez/../metrics",

@@ -33,4 +33,5 @@ mod timeline;
 mod topology;
 mod traces;
 mod validation;
+mod watching;
 mod world;

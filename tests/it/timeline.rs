@@ -1,10 +1,9 @@
 //! What a timeline says comes next: the steps that the choreography expects, why they do not come, and nothing when all is over.
 
 use crate::world::{Fallible, LIMIT, MUG, Outcome, POOR, TEAPOT, World, order};
-use sagactl::client::{NewOrder, OrderStatus, Service, Timeline};
+use sagactl::client::{OrderStatus, Service, Timeline};
 use sagactl::stack::{StackOptions, eventually};
 use serde_json::{Value, json};
-use tokio::process::Command;
 use uuid::Uuid;
 
 /// `service/step (event) state` of everything that is expected.
@@ -16,15 +15,6 @@ fn expected(timeline: &Timeline) -> Vec<String> {
 }
 
 impl World {
-    async fn faulty() -> Fallible<Self> {
-        Self::with(StackOptions::unique().env_all("FAULTS", "on")).await
-    }
-
-    async fn place_with(&self, wanted: &NewOrder, faults: &str) -> Fallible<Uuid> {
-        let client = self.client.clone().with_faults(Some(faults.to_owned()));
-        Ok(client.place_order(wanted, None, None).await?.order.id)
-    }
-
     /// Waits until the timeline expects exactly this.
     async fn expects(&self, id: Uuid, wanted: &[&str]) -> Fallible<Timeline> {
         eventually(&format!("order {id} to expect {wanted:?}"), || async {
@@ -43,15 +33,7 @@ impl World {
 
     /// What `sagactl saga show` prints.
     async fn saga_show(&self, id: Uuid) -> Fallible<String> {
-        let test = std::env::current_exe()?;
-        let folder = test.ancestors().nth(2).ok_or("the test is in target/debug/deps")?;
-        let mut command = Command::new(folder.join("sagactl"));
-        command.args(["saga", "show", &id.to_string()]).env_remove("ORDERSAGA_DATA");
-        command.env("ORDERSAGA_TOKEN", self.stack.token());
-        for service in Service::ALL {
-            command.env(format!("{}_URL", service.name().to_uppercase()), self.stack.url(service)?);
-        }
-        let shown = command.output().await?;
+        let shown = self.sagactl()?.args(["saga", "show", &id.to_string()]).output().await?;
         Ok(String::from_utf8(shown.stdout)? + &String::from_utf8(shown.stderr)?)
     }
 }

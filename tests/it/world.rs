@@ -2,10 +2,11 @@
 
 use saga_common::choreography::{Expectation, ExpectedState};
 use sagactl::audit::{self, ExpectedParked};
-use sagactl::client::{Client, ClientError, Item, NewOrder, Order, OrderFilter, OrderStatus};
+use sagactl::client::{Client, ClientError, Item, NewOrder, Order, OrderFilter, OrderStatus, Service};
 use sagactl::stack::{ServerSettings, Servers, Stack, StackOptions, session};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::process::Command;
 use uuid::Uuid;
 
 pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -44,6 +45,11 @@ impl World {
         Self::on(Arc::new(servers), options).await
     }
 
+    /// One whose services do as fault directives say.
+    pub(crate) async fn faulty() -> Fallible<Self> {
+        Self::with(StackOptions::unique().env_all("FAULTS", "on")).await
+    }
+
     async fn on(servers: Arc<Servers>, options: StackOptions) -> Fallible<Self> {
         let stack = Stack::up_on(servers, options).await?;
         let client = stack.client();
@@ -52,6 +58,12 @@ impl World {
 
     pub(crate) async fn place(&self, order: &NewOrder) -> Fallible<Order> {
         Ok(self.client.place_order(order, None, None).await?.order)
+    }
+
+    /// Places an order with fault directives, for a stack that is [`faulty`](Self::faulty).
+    pub(crate) async fn place_with(&self, wanted: &NewOrder, faults: &str) -> Fallible<Uuid> {
+        let client = self.client.clone().with_faults(Some(faults.to_owned()));
+        Ok(client.place_order(wanted, None, None).await?.order.id)
     }
 
     /// Waits until the order is terminal, and it must be in this status.
@@ -111,8 +123,20 @@ impl World {
         Ok(())
     }
 
+    /// The command, which speaks to this stack and looks at nothing else.
+    pub(crate) fn sagactl(&self) -> Fallible<Command> {
+        let test = std::env::current_exe()?;
+        let folder = test.ancestors().nth(2).ok_or("the test is in target/debug/deps")?;
+        let mut command = Command::new(folder.join("sagactl"));
+        command.env_remove("ORDERSAGA_DATA").env("ORDERSAGA_TOKEN", self.stack.token()).kill_on_drop(true);
+        for service in Service::ALL {
+            command.env(format!("{}_URL", service.name().to_uppercase()), self.stack.url(service)?);
+        }
+        Ok(command)
+    }
+
     /// A connection to one service's database.
-    pub(crate) async fn database(&self, service: sagactl::client::Service) -> Fallible<tokio_postgres::Client> {
+    pub(crate) async fn database(&self, service: Service) -> Fallible<tokio_postgres::Client> {
         Ok(session(self.stack.database_url(service)).await?)
     }
 }

@@ -2,8 +2,9 @@
 //! would cost a file system more than the order costs the databases.
 
 use chrono::{DateTime, Utc};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 /// An e-mail as it stands in the file: behind a line that nothing in it can be taken for.
@@ -21,14 +22,29 @@ pub(super) fn entry(sender: &str, sent_at: DateTime<Utc>, message: &[u8]) -> Str
     entry
 }
 
-/// Appends entries to today's file. Replicas share the folder: what is written at once stays together. After an error, or a
-/// crash, some of them may be there, the last one in part, and are there again when it is done again.
+/// Appends entries to today's file, under a lock: replicas share the folder. When it returns they are on disk; after an error none of
+/// them is there. A process that is killed may leave the last one in part, and then all of them once more when it is done again.
 pub(super) fn append(folder: &Path, entries: &[String]) -> io::Result<()> {
     let path = folder.join(format!("{}.mbox", Utc::now().format("%Y-%m-%d")));
-    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
-    // Ends what somebody has left in the middle of a line.
-    let begin = if file.metadata()?.len() > 0 { "\n" } else { "" };
-    file.write_all([begin, &entries.concat()].concat().as_bytes())
+    // Customers' addresses and orders: for nobody else on the machine.
+    let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+    file.lock()?;
+    let before = file.metadata()?.len();
+    let begin = if ends_with_an_entry(&file, before)? { "" } else { "\n\n" };
+    let written = file.write_all([begin, &entries.concat()].concat().as_bytes()).and_then(|()| file.sync_data());
+    if written.is_err() {
+        file.set_len(before)?;
+    }
+    written
+}
+
+/// Else somebody has ended in the middle of one; the next begins behind an empty line all the same.
+fn ends_with_an_entry(file: &File, length: u64) -> io::Result<bool> {
+    let mut end = [0; 2];
+    if length >= 2 {
+        file.read_exact_at(&mut end, length - 2)?;
+    }
+    Ok(length == 0 || &end == b"\n\n")
 }
 
 #[cfg(test)]
@@ -50,8 +66,9 @@ mod tests {
         std::fs::create_dir(&folder)?;
         append(&folder, &["From a\nhalf a li".to_owned()])?;
         append(&folder, &["From b\n\n".to_owned(), "From c\n\n".to_owned()])?;
+        append(&folder, &["From d\n\n".to_owned()])?;
         let path = std::fs::read_dir(&folder)?.next().ok_or_else(|| io::Error::other("no file"))??.path();
-        assert_eq!(std::fs::read_to_string(path)?, "From a\nhalf a li\nFrom b\n\nFrom c\n\n");
+        assert_eq!(std::fs::read_to_string(path)?, "From a\nhalf a li\n\nFrom b\n\nFrom c\n\nFrom d\n\n");
         std::fs::remove_dir_all(folder)
     }
 }

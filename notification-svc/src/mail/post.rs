@@ -6,16 +6,21 @@ use super::mbox;
 use crate::config::MailSettings;
 use futures::future::join_all;
 use lettre::message::Mailbox;
+use lettre::transport::smtp::AsyncSmtpTransportBuilder;
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::{AsyncSmtpTransportBuilder, PoolConfig};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 
-/// Connections to the mail server.
-const CONNECTIONS: u32 = 4;
-/// One answer of the mail server; a whole e-mail takes several.
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// E-mails that are handed to the mail server at the same time, each over a connection of its own, which nobody uses again: what was
+/// given up half-way still gets answers, and who came next would take them for its own.
+const CONNECTIONS: usize = 8;
+/// Entries that are written at the same time.
+const ENTRIES: usize = 256;
+/// Reaching the mail server.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// The settings of e-mail cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +60,13 @@ pub(crate) struct Post {
 
 enum Way {
     Smtp(AsyncSmtpTransport<Tokio1Executor>),
-    Files(PathBuf),
+    Files(Folder),
+}
+
+/// Where the files are. One write at a time: a disk that hangs holds up one thread, not one more for each attempt.
+struct Folder {
+    path: PathBuf,
+    writing: Arc<Mutex<()>>,
 }
 
 impl Post {
@@ -65,10 +76,7 @@ impl Post {
         Address::new("anybody", &domain).map_err(PostError::Domain)?;
         let by = match settings.smtp_url() {
             Some(url) => {
-                let smtp = server(url)
-                    .ok_or(PostError::Url)?
-                    .timeout(Some(ANSWER_LIMIT))
-                    .pool_config(PoolConfig::new().max_size(CONNECTIONS));
+                let smtp = server(url).ok_or(PostError::Url)?.timeout(Some(CONNECT_LIMIT));
                 let smtp = match settings.credentials()? {
                     Some((user, password)) => smtp.credentials(Credentials::new(user, password)),
                     None => smtp,
@@ -77,7 +85,7 @@ impl Post {
             }
             None => {
                 std::fs::create_dir_all(&settings.mail_dir).map_err(PostError::Folder)?;
-                Way::Files(settings.mail_dir.clone())
+                Way::Files(Folder { path: settings.mail_dir.clone(), writing: Arc::default() })
             }
         };
         Ok(Self { from, domain, by })
@@ -86,17 +94,16 @@ impl Post {
     /// How many are under way at the same time.
     pub(super) fn at_once(&self) -> usize {
         match self.by {
-            // Taken from the server one after another by each connection, well within the lease of the last.
-            Way::Smtp(_) => 32,
-            Way::Files(_) => 256,
+            Way::Smtp(_) => CONNECTIONS,
+            Way::Files(_) => ENTRIES,
         }
     }
 
-    /// How many one call of [`send`](Self::send) is for.
+    /// How many one call of [`send`](Self::send) is for at most.
     pub(super) fn in_one_call(&self) -> usize {
         match self.by {
             Way::Smtp(_) => 1,
-            Way::Files(_) => 256,
+            Way::Files(_) => ENTRIES,
         }
     }
 
@@ -112,7 +119,7 @@ impl Post {
                 let entry = |(message, mail): (Result<Message, _>, &Mail)| {
                     Ok(mbox::entry(self.from.email.as_ref(), mail.created_at, &message?.formatted()))
                 };
-                keep(folder, written.zip(mails).map(entry).collect()).await
+                folder.keep(written.zip(mails).map(entry).collect()).await
             }
         }
     }
@@ -156,16 +163,23 @@ fn is_about_the_recipient(said: &str) -> bool {
     }
 }
 
-/// Appends what could be written, on one of the threads that may wait for a disk.
-async fn keep(folder: &Path, entries: Vec<Result<String, Unsent>>) -> Vec<Result<(), Unsent>> {
-    let (folder, texts) = (folder.to_owned(), entries.iter().flatten().cloned().collect::<Vec<_>>());
-    let appended = tokio::task::spawn_blocking(move || mbox::append(&folder, &texts)).await;
-    let trouble = appended.unwrap_or_else(|panic| Err(panic.into())).err();
-    let kept = |_| match &trouble {
-        Some(error) => Err(Unsent::NotNow(format!("the file cannot be written: {error}"))),
-        None => Ok(()),
-    };
-    entries.into_iter().map(|entry| entry.and_then(kept)).collect()
+impl Folder {
+    /// Appends what could be written, on one of the threads that may wait for a disk.
+    async fn keep(&self, entries: Vec<Result<String, Unsent>>) -> Vec<Result<(), Unsent>> {
+        let mut texts = Vec::with_capacity(entries.len());
+        let kept = entries.into_iter().map(|entry| entry.map(|text| texts.push(text))).collect::<Vec<_>>();
+        if texts.is_empty() {
+            return kept;
+        }
+        let (path, alone) = (self.path.clone(), Arc::clone(&self.writing).lock_owned().await);
+        let appending = tokio::task::spawn_blocking(move || {
+            let _alone = alone;
+            mbox::append(&path, &texts)
+        });
+        let Some(error) = appending.await.unwrap_or_else(|panic| Err(panic.into())).err() else { return kept };
+        let why = format!("the file cannot be written: {error}");
+        kept.into_iter().map(|kept| kept.and_then(|()| Err(Unsent::NotNow(why.clone())))).collect()
+    }
 }
 
 #[cfg(test)]

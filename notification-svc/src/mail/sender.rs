@@ -1,11 +1,10 @@
-//! The task that sends: takes what is due, a few at once, says what became of each. Replicas share the work; a crash between
-//! the mail server's yes and the mark here sends an e-mail once more.
+//! The task that sends: takes what is due, says what became of each. Replicas share the work; a crash between the mail server's yes, or
+//! the file's, and the mark here sends what was under way once more: eight e-mails at most, or 256 into the file.
 
 use super::post::Unsent;
 use super::{Mail, Post};
-use crate::store;
+use crate::store::{self, Postponed};
 use futures::StreamExt;
-use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use saga_common::retry::{Decision, Patience, RetryPolicy};
 use saga_common::telemetry::{Metric, describe};
@@ -29,7 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const OBSERVE_EVERY: Duration = Duration::from_secs(5);
 /// What ends within this time is noted together: a commit for each e-mail would cost the database more than an order does.
 const TOGETHER: Duration = Duration::from_millis(50);
-/// Everything about one e-mail, and clearly less than the lease.
+/// All about one e-mail, or about those that go into the file together; clearly less than the lease.
 const SEND_LIMIT: Duration = Duration::from_secs(20);
 const LEASE: Duration = Duration::from_secs(30);
 /// What is kept of an error.
@@ -52,15 +51,16 @@ pub(crate) async fn deliver(pool: PgPool, post: Post, stop: CancellationToken) {
             tracing::warn!(%error, "e-mails cannot be looked for");
             Vec::new()
         });
-        send_all(&pool, &post, &mails).await;
-        if mails.len() < post.at_once() {
+        let sent = send_all(&pool, &post, &mails).await;
+        if mails.len() < post.at_once() || sent == 0 {
             tokio::select! { () = tokio::time::sleep(LOOK_EVERY) => {}, () = stop.cancelled() => {} }
         }
     }
 }
 
-/// Sends them at the same time, and notes what became of each as soon as it is known, and of others by then.
-async fn send_all(pool: &PgPool, post: &Post, mails: &[Mail]) {
+/// Sends them at the same time, and notes what became of each as soon as it is known, and of others by then. Returns how many were sent.
+async fn send_all(pool: &PgPool, post: &Post, mails: &[Mail]) -> usize {
+    let mut sent = 0;
     let mut sending: FuturesUnordered<_> = mails.chunks(post.in_one_call()).map(|mails| send(post, mails)).collect();
     while let Some(mut ended) = sending.next().await {
         let time_is_up = tokio::time::sleep(TOGETHER);
@@ -72,8 +72,10 @@ async fn send_all(pool: &PgPool, post: &Post, mails: &[Mail]) {
         } {
             ended.extend(more);
         }
+        sent += ended.iter().filter(|(_, ended)| ended.is_ok()).count();
         note(pool, ended).await;
     }
+    sent
 }
 
 /// An e-mail, and what became of it.
@@ -87,26 +89,26 @@ async fn send<'a>(post: &Post, mails: &'a [Mail]) -> Vec<Ended<'a>> {
 }
 
 async fn note(pool: &PgPool, ended: Vec<Ended<'_>>) {
-    let (sent, unsent): (Vec<_>, Vec<_>) = ended.into_iter().partition(|(_, ended)| ended.is_ok());
+    let (mut sent, mut later) = (Vec::new(), Vec::new());
+    for (mail, ended) in ended {
+        match ended {
+            Ok(()) => sent.push(mail.message_id),
+            Err(Unsent::Refused(why)) => {
+                tracing::warn!(message.id = %mail.message_id, why, "an e-mail is refused");
+                noted("refused", &[mail.message_id], store::refused(pool, mail.message_id, &kept(&why)).await);
+            }
+            Err(Unsent::NotNow(why)) => {
+                tracing::debug!(message.id = %mail.message_id, attempt = mail.attempt, why, "an e-mail waits");
+                later.push(Postponed { mail, why: kept(&why), wait: wait(mail.attempt) });
+            }
+        }
+    }
     if !sent.is_empty() {
-        let sent: Vec<_> = sent.iter().map(|(mail, _)| mail.message_id).collect();
         noted("sent", &sent, store::sent(pool, &sent).await);
     }
-    let unsent = unsent.into_iter().filter_map(|(mail, ended)| Some((mail, ended.err()?)));
-    join_all(unsent.map(|(mail, why)| note_unsent(pool, mail, why))).await;
-}
-
-async fn note_unsent(pool: &PgPool, mail: &Mail, why: Unsent) {
-    let ids = [mail.message_id];
-    match why {
-        Unsent::Refused(why) => {
-            tracing::warn!(message.id = %mail.message_id, why, "an e-mail is refused");
-            noted("refused", &ids, store::refused(pool, mail.message_id, &kept(&why)).await);
-        }
-        Unsent::NotNow(why) => {
-            tracing::debug!(message.id = %mail.message_id, attempt = mail.attempt, why, "an e-mail waits");
-            noted("failed", &ids, store::postpone(pool, mail, &kept(&why), wait(mail.attempt)).await);
-        }
+    if !later.is_empty() {
+        let ids: Vec<_> = later.iter().map(|it| it.mail.message_id).collect();
+        noted("failed", &ids, store::postpone(pool, &later).await);
     }
 }
 

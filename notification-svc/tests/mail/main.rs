@@ -10,7 +10,9 @@ use sagactl::stack::{Stack, StackOptions, eventually};
 use serde_json::Value;
 use server::{Arrived, MailServer};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::fs::DirEntry;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
@@ -102,6 +104,8 @@ async fn every_event_is_one_e_mail() -> Outcome {
     let ids: BTreeSet<String> = arrived.iter().map(|mail| id_of(mail).to_owned()).collect();
     let expected: BTreeSet<String> = said.iter().map(|id| format!("<{id}@shop.example>")).collect();
     assert_eq!((arrived.len(), ids), (5, expected));
+    // What is given up half-way still gets answers: no other e-mail may wait for its own there.
+    assert_eq!(server.connections(), 5, "each over a connection of its own");
     let of = |subject: &str| arrived.iter().find(|mail| mail.header("Subject") == Some(subject)).expect(subject);
     assert_eq!(of("Your order is confirmed").to, ["anna@customers.example"]);
     assert_eq!(of("Your order is on its way").from, "orders@shop.example");
@@ -207,17 +211,64 @@ async fn a_killed_service_sends_what_it_had_not() -> Outcome {
     Ok(())
 }
 
+/// What the files of a folder say: one, or two around midnight.
+fn written(folder: &Path) -> Outcome<String> {
+    let mut files = std::fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+    files.sort_by_key(DirEntry::file_name);
+    let mut text = String::new();
+    for file in files {
+        assert_eq!(file.metadata()?.permissions().mode() & 0o777, 0o600, "for nobody else");
+        text += &std::fs::read_to_string(file.path())?;
+    }
+    Ok(text)
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mail-{}", Uuid::now_v7()))
+}
+
 #[tokio::test]
-async fn without_a_mail_server_e_mails_are_in_a_file() -> Outcome {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mail-{}", Uuid::now_v7()));
+async fn without_a_mail_server_e_mails_are_in_a_file_that_replicas_share() -> Outcome {
+    let folder = folder();
+    let stage = Stage::up(|options| {
+        options.env(Service::Notification, "MAIL_DIR", folder.display()).replicas(Service::Notification, 2)
+    })
+    .await?;
+    let mut said = vec![stage.confirm("anna\r\nBcc: all@example.org").await?];
+    for n in 1..80 {
+        said.push(stage.confirm(&format!("customer-{n}")).await?);
+    }
+    stage.until_settled(said.len()).await?;
+    let text = written(&folder)?;
+    let lines: Vec<&str> = text.lines().collect();
+    let begins: Vec<usize> = (0..lines.len()).filter(|&n| lines[n].starts_with("From orders@shop.example ")).collect();
+    assert_eq!((begins.len(), begins[0]), (80, 0));
+    assert!(begins[1..].iter().all(|&n| lines[n - 1].is_empty()), "each begins behind an empty line");
+    for id in said {
+        assert_eq!(text.matches(&format!("Message-ID: <{id}@shop.example>")).count(), 1, "{id}");
+    }
+    assert!(!text.contains("\nBcc"), "{text}");
+    std::fs::remove_dir_all(folder)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_keeps_e_mails_waiting() -> Outcome {
+    let folder = folder();
     let stage = Stage::up(|options| options.env(Service::Notification, "MAIL_DIR", folder.display())).await?;
-    let said = stage.confirm("anna\r\nBcc: all@example.org").await?;
+    std::fs::remove_dir(&folder)?;
+    std::fs::write(&folder, "in its way")?;
+    let said = stage.confirm("anna").await?;
+    eventually("an attempt that failed", || async {
+        let note = stage.until(said, "pending").await?;
+        let error = note["last_error"].as_str().unwrap_or_default();
+        Ok(error.starts_with("the file cannot be written: ").then_some(()))
+    })
+    .await?;
+    std::fs::remove_file(&folder)?;
+    std::fs::create_dir(&folder)?;
     stage.until(said, "sent").await?;
-    let files: Vec<_> = std::fs::read_dir(&folder)?.collect::<Result<_, _>>()?;
-    let [file] = &files[..] else { return Err(format!("{files:?}").into()) };
-    let text = std::fs::read_to_string(file.path())?;
-    assert!(text.starts_with("From orders@shop.example "), "{text}");
-    assert!(text.contains(&format!("Message-ID: <{said}@shop.example>")) && !text.contains("\nBcc"), "{text}");
+    assert!(written(&folder)?.contains(&said.to_string()));
     std::fs::remove_dir_all(folder)?;
     Ok(())
 }

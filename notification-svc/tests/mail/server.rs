@@ -29,6 +29,7 @@ impl Arrived {
 #[derive(Debug, Default)]
 struct Conduct {
     arrived: Vec<Arrived>,
+    connections: usize,
     /// Takes nothing for names that begin so.
     refuses: Option<&'static str>,
     /// Keeps so many more e-mails, and then ends the connection instead of saying so.
@@ -62,6 +63,7 @@ impl MailServer {
         let conduct = Arc::clone(&self.conduct);
         let serving = tokio::spawn(async move {
             while let Ok((stream, peer)) = listener.accept().await {
+                conduct.lock().expect("nobody panicked").connections += 1;
                 tokio::spawn(serve(stream, peer.ip(), Arc::clone(&conduct)));
             }
         });
@@ -83,6 +85,10 @@ impl MailServer {
 
     pub(crate) fn arrived(&self) -> Vec<Arrived> {
         self.conduct.lock().expect("nobody panicked").arrived.clone()
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.conduct.lock().expect("nobody panicked").connections
     }
 }
 

@@ -33,6 +33,16 @@ pub(super) struct Global {
     /// Bearer token to send to the services [default: an operator's, from the private stack's issuer]
     #[arg(long, global = true, env = "ORDERSAGA_TOKEN", hide_env_values = true, help_heading = "Services")]
     token: Option<String>,
+    /// File with the bearer token, which somebody renews
+    #[arg(
+        long,
+        global = true,
+        env = "ORDERSAGA_TOKEN_FILE",
+        value_name = "FILE",
+        conflicts_with = "token",
+        help_heading = "Services"
+    )]
+    token_file: Option<PathBuf>,
 }
 
 impl Global {
@@ -49,7 +59,29 @@ pub struct Session {
     pub client: Client,
     /// The private stack that was found, if any.
     pub stack: Option<StackRecord>,
+    token: TokenSource,
     json: bool,
+}
+
+/// Where tokens come from, the first as well as those after it has expired.
+#[derive(Debug)]
+enum TokenSource {
+    Given(Option<String>),
+    File(PathBuf),
+    Issuer(String),
+}
+
+impl TokenSource {
+    async fn token(&self) -> Result<Option<String>, Failure> {
+        match self {
+            Self::Given(token) => Ok(token.clone()),
+            Self::File(path) => match std::fs::read_to_string(path) {
+                Ok(token) => Ok(Some(token.trim().to_owned())),
+                Err(error) => Err(Failure::Failed(format!("the token in {} cannot be read: {error}", path.display()))),
+            },
+            Self::Issuer(url) => Ok(Some(TokenRequest::operator().ask(url).await?.access_token)),
+        }
+    }
 }
 
 impl Session {
@@ -64,12 +96,18 @@ impl Session {
             inventory: global.inventory_url.unwrap_or(found.inventory),
             notification: global.notification_url.unwrap_or(found.notification),
         };
-        let token = match (global.token, stack.as_ref().and_then(StackRecord::issuer_url)) {
-            (None, Some(issuer)) => Some(TokenRequest::operator().ask(issuer).await?.access_token),
-            (token, _) => token,
+        let token = match (global.token, global.token_file, stack.as_ref().and_then(StackRecord::issuer_url)) {
+            (None, Some(file), _) => TokenSource::File(file),
+            (None, None, Some(issuer)) => TokenSource::Issuer(issuer.to_owned()),
+            (token, ..) => TokenSource::Given(token),
         };
-        let client = Client::new(endpoints).with_token(token);
-        Ok(Self { client, stack, json: global.json })
+        let client = Client::new(endpoints).with_token(token.token().await?);
+        Ok(Self { client, stack, token, json: global.json })
+    }
+
+    /// The client with a token that is new, where tokens are to be had: they last for minutes, some verbs for days.
+    pub(super) async fn renewed_client(&self) -> Result<Client, Failure> {
+        Ok(self.client.clone().with_token(self.token.token().await?))
     }
 
     /// Prints `value` as JSON, or what `people` makes of it.

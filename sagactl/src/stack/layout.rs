@@ -71,6 +71,11 @@ impl Stack {
         self.keys().join("public")
     }
 
+    /// What always holds an operator's token that is good for an hour.
+    pub fn operator_token_file(&self) -> PathBuf {
+        self.keys().join("operator.jwt")
+    }
+
     /// What a process is told. The stack's options have the last word.
     fn environment(&self, instance: Instance, ports: &BTreeMap<Instance, u16>) -> Result<Environment, StackError> {
         let address = |of: Instance| format!("127.0.0.1:{}", ports.get(&of).copied().unwrap_or_default());
@@ -93,6 +98,7 @@ impl Stack {
                 set("KEYS_DIR", keys.display().to_string());
                 set("PUBLIC_KEYS_DIR", self.public_keys().display().to_string());
                 set("SERVICE_TOKEN_FILE", service_token);
+                set("OPERATOR_TOKEN_FILE", self.operator_token_file().display().to_string());
                 set("DEMO_TOKENS", "true".to_owned());
             }
             Program::OrderSvc => {

@@ -3,9 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::Router;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
 use chrono::Utc;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 /// The verdict of the last audit; none before the first.
 #[derive(Debug, Clone, Default)]
@@ -24,16 +28,12 @@ impl Verdict {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
     }
 
-    /// Serves from now on, whatever is asked for.
+    /// Serves `/metrics`, and `/livez`, from now on until the process ends.
     pub(super) async fn serve(&self, address: SocketAddr) -> std::io::Result<()> {
         let listener = TcpListener::bind(address).await?;
-        let verdict = self.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let text = verdict.text();
-                tokio::spawn(async move { drop(answer(stream, &text).await) });
-            }
-        });
+        let alive = || async { "alive\n" };
+        let routes = Router::new().route("/metrics", get(metrics)).route("/livez", get(alive)).with_state(self.clone());
+        tokio::spawn(axum::serve(listener, routes).into_future());
         Ok(())
     }
 
@@ -55,21 +55,6 @@ impl Verdict {
     }
 }
 
-/// One answer a connection: who asks now and then needs no more.
-async fn answer(mut stream: TcpStream, text: &str) -> std::io::Result<()> {
-    let mut asked = Vec::new();
-    let mut chunk = [0; 1_024];
-    while !asked.windows(4).any(|end| end == b"\r\n\r\n") && asked.len() < 16_384 {
-        match stream.read(&mut chunk).await? {
-            0 => return Ok(()),
-            read => asked.extend_from_slice(&chunk[..read]),
-        }
-    }
-    let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-        text.len()
-    );
-    stream.write_all(head.as_bytes()).await?;
-    stream.write_all(text.as_bytes()).await?;
-    stream.shutdown().await
+async fn metrics(State(verdict): State<Verdict>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], verdict.text())
 }

@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use super::served::Verdict;
 use crate::audit::{self, AuditConfig, AuditReport};
-use crate::client::{Client, ClientError, OrderFilter, TokenRequest};
+use crate::client::{Client, ClientError, OrderFilter};
+use crate::cmd::launch::StopSignal;
 use crate::cmd::saga::{self, SagaView};
 use crate::cmd::{Failure, Session};
-use crate::stack::StackRecord;
 
 /// Flags of `--watch`.
 #[derive(Debug, Default, clap::Args)]
@@ -28,7 +28,7 @@ pub(super) struct Watch {
     /// From which age on an order that has not ended is named, with what it waits for
     #[arg(long, default_value_t = 120, value_name = "SECONDS", requires = "watch")]
     stuck_after_seconds: u64,
-    /// Serve `/metrics` here: violations, stuck sagas, and when the last audit was
+    /// Serve `/metrics` and `/livez` here: violations, stuck sagas, and when the last audit was
     #[arg(long, value_name = "ADDRESS", requires = "watch")]
     metrics_listen: Option<SocketAddr>,
 }
@@ -56,6 +56,8 @@ struct Round {
 impl Watch {
     pub(super) async fn run(&self, config: &AuditConfig, session: &Session) -> Result<ExitCode, Failure> {
         let verdict = Verdict::default();
+        let mut stop =
+            StopSignal::listen().map_err(|error| Failure::Failed(format!("listening for signals: {error}")))?;
         if let Some(address) = self.metrics_listen {
             verdict
                 .serve(address)
@@ -63,19 +65,22 @@ impl Watch {
                 .map_err(|error| Failure::Usage(format!("--metrics-listen {address}: {error}")))?;
         }
         let mut known = BTreeSet::new();
-        loop {
-            match self.round(config, session, &mut known).await {
-                Ok(round) => {
-                    verdict.note(round.violations, round.stuck.len());
-                    session.print_line(&round, people)?;
+        let again = async {
+            loop {
+                match self.round(config, session, &mut known).await {
+                    Ok(round) => {
+                        verdict.note(round.violations, round.stuck.len());
+                        session.print_line(&round, people)?;
+                    }
+                    // It may be starting again. The time of the last audit tells how long it has not been made.
+                    Err(failure) => eprintln!("{}  {failure}", now()),
                 }
-                // It may be starting again. The time of the last audit tells how long it has not been made.
-                Err(failure) => eprintln!("{}  {failure}", now()),
+                tokio::time::sleep(Duration::from_secs(self.interval_seconds)).await;
             }
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_secs(self.interval_seconds)) => {}
-                _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
-            }
+        };
+        tokio::select! {
+            failed = again => failed,
+            () = stop.received() => Ok(ExitCode::SUCCESS),
         }
     }
 
@@ -89,7 +94,10 @@ impl Watch {
         let found = findings(&report);
         let new = found.difference(known).cloned().collect();
         *known = found;
-        let client = renewed(&session.client, session.stack.as_ref()).await?;
+        let client = session.renewed_client().await?;
+        if let Err(error) = client.tell_audit(&report).await {
+            eprintln!("{}  note: order-svc does not show this verdict: {error}", now());
+        }
         let stuck = stuck(&client, Duration::from_secs(self.stuck_after_seconds)).await?;
         let violations = report.failed().map(|check| check.violations).sum();
         Ok(Round { at: now(), checks: report.checks.len(), violations, new, stuck })
@@ -98,14 +106,6 @@ impl Watch {
 
 fn now() -> String {
     Utc::now().format("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-/// Tokens of the private stack's issuer last for minutes; a watch lasts longer.
-async fn renewed(client: &Client, stack: Option<&StackRecord>) -> Result<Client, Failure> {
-    Ok(match stack.and_then(StackRecord::issuer_url) {
-        Some(issuer) => client.clone().with_token(Some(TokenRequest::operator().ask(issuer).await?.access_token)),
-        None => client.clone(),
-    })
 }
 
 fn findings(report: &AuditReport) -> BTreeSet<String> {
