@@ -21,18 +21,22 @@ async fn cancel(saga: &Saga, order_id: OrderId, trace: &Trace) -> Result<bool, E
     let mut unit = saga.begin().await?;
     unit.lock(PLACE_ORDER, &[saga_id]).await?;
     let reason = BY_CUSTOMER.to_owned();
-    match store::cancel(unit.tx(), order_id, BY_CUSTOMER).await? {
+    let placed_in = match store::cancel(unit.tx(), order_id, BY_CUSTOMER).await? {
         Cancelled::TooLate => {
             unit.rollback().await;
             return Ok(false);
         }
-        Cancelled::Soon => unit.fail(PLACE_ORDER, saga_id, &OrderCancelling { order_id, reason })?,
-        Cancelled::Now { customer_id, reason } => {
+        Cancelled::Soon { traceparent } => {
+            unit.fail(PLACE_ORDER, saga_id, &OrderCancelling { order_id, reason })?;
+            traceparent
+        }
+        Cancelled::Now { customer_id, reason, traceparent } => {
             unit.after_commit(move || metrics::cancelled(order_id, BY_CUSTOMER));
             unit.end(PLACE_ORDER, saga_id, &OrderCancelled { order_id, customer_id, reason })?;
+            traceparent
         }
-    }
-    unit.caused_by("cancel", saga_id, trace);
+    };
+    unit.caused_by("cancel", saga_id, &trace.after(placed_in.as_deref()));
     saga.commit(unit).await?;
     Ok(true)
 }

@@ -26,12 +26,12 @@ pub(crate) async fn fulfil(
         let Some(mut unit) = saga.once(step, SagaId::from(order_id.0), event).await? else {
             return Ok(false);
         };
-        if !store::move_on(unit.tx(), order_id, wanted.change()).await? {
+        let Some(moved) = store::move_on(unit.tx(), order_id, wanted.change()).await? else {
             unit.rollback().await;
             return Ok(false);
-        }
+        };
         acts::note(unit.tx(), &by, step, &order_id.to_string())?;
-        unit.caused_by(step, SagaId::from(order_id.0), &trace);
+        unit.caused_by(step, SagaId::from(order_id.0), &trace.after(moved.traceparent.as_deref()));
         saga.commit(unit).await?;
         Ok(true)
     })
@@ -43,12 +43,12 @@ pub(crate) async fn begin_return(saga: Saga, event: ReturnRequested, trace: Trac
     to_its_end(async move {
         let ReturnRequested { return_id, order_id, .. } = event;
         let mut unit = saga.start(BEGIN_RETURN, &[(return_saga(return_id), event)]).await?;
-        if !store::move_on(unit.tx(), order_id, (Status::Delivered, Status::Returning)).await? {
+        let Some(moved) = store::move_on(unit.tx(), order_id, (Status::Delivered, Status::Returning)).await? else {
             unit.rollback().await;
             return Ok(false);
-        }
+        };
         store::insert_return(unit.tx(), return_id, order_id).await?;
-        unit.caused_by(BEGIN_RETURN, return_saga(return_id), &trace);
+        unit.caused_by(BEGIN_RETURN, return_saga(return_id), &trace.after(moved.traceparent.as_deref()));
         saga.commit(unit).await?;
         Ok(true)
     })

@@ -240,7 +240,8 @@ impl Unit {
     pub fn caused_by(&mut self, step: &str, saga_id: SagaId, trace: &Trace) {
         let cause = trace.cause();
         if let Some(reaction) = cause.recorded() {
-            self.ends.tally.spans.push(span::step(reaction, saga_id, step, SystemTime::now()));
+            let span = span::step(reaction, saga_id, step, SystemTime::now());
+            self.ends.tally.spans.push(Span { links: trace.links(), ..span });
         }
         if matches!(cause, Cause::Untraced) {
             return;

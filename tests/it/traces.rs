@@ -1,142 +1,15 @@
 //! One order is one trace: from the request through every service and message to the end, whatever happens on the way. The collector
 //! is the test's own.
 
+mod collector;
+
 use crate::world::{Fallible, LIMIT, MUG, Outcome, POOR, World, order};
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::trace::v1::Span;
+use collector::{Collector, Recorded};
 use saga_common::testkit::Wire;
 use sagactl::client::{OrderStatus, Service};
-use sagactl::stack::{Servers, StackOptions, eventually};
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use sagactl::stack::{StackOptions, eventually};
 use std::time::{Duration, Instant};
-use tonic::{Request, Response, Status};
 use uuid::Uuid;
-
-/// A span and the service that recorded it.
-#[derive(Clone, Debug)]
-struct Recorded {
-    service: String,
-    span: Span,
-}
-
-impl Recorded {
-    fn attribute(&self, name: &str) -> Option<String> {
-        text(self.span.attributes.iter().find(|it| it.key == name)?.value.as_ref()?.value.as_ref()?)
-    }
-
-    /// What it is, for a person: `order: POST /orders`.
-    fn title(&self) -> String {
-        format!("{}: {}", self.service, self.span.name)
-    }
-
-    fn failed(&self) -> bool {
-        self.span.status.as_ref().is_some_and(|status| status.code == 2)
-    }
-}
-
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::StringValue(text) => Some(text.clone()),
-        Value::IntValue(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
-/// Keeps what it is sent.
-#[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<Recorded>>>);
-
-#[tonic::async_trait]
-impl TraceService for Collector {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let mut kept = self.0.lock().map_err(|_| Status::internal("a test has panicked"))?;
-        for of_service in request.into_inner().resource_spans {
-            let attributes = of_service.resource.map(|it| it.attributes).unwrap_or_default();
-            let name = attributes.iter().find(|it| it.key == "service.name");
-            let service = name.and_then(|it| text(it.value.as_ref()?.value.as_ref()?)).unwrap_or_default();
-            let spans = of_service.scope_spans.into_iter().flat_map(|it| it.spans);
-            kept.extend(spans.map(|span| Recorded { service: service.trim_end_matches("-svc").to_owned(), span }));
-        }
-        Ok(Response::new(ExportTraceServiceResponse::default()))
-    }
-}
-
-impl Collector {
-    /// Serves until the test ends; returns where.
-    async fn start() -> Fallible<(Self, String)> {
-        let collector = Self::default();
-        let port = Servers::shared().await?.take_port()?;
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let serving = tonic::transport::Server::builder().add_service(TraceServiceServer::new(collector.clone()));
-        tokio::spawn(serving.serve(address));
-        Ok((collector, format!("http://{address}")))
-    }
-
-    fn all(&self) -> Vec<Recorded> {
-        self.0.lock().map(|kept| kept.clone()).unwrap_or_default()
-    }
-
-    /// The trace of an order: that in which its first message was made.
-    fn of_order(&self, id: Uuid) -> Vec<Recorded> {
-        let all = self.all();
-        let made = |it: &&Recorded| {
-            it.span.name == "create saga.events:order.placed"
-                && it.attribute("messaging.message.conversation_id") == Some(id.to_string())
-        };
-        let Some(trace) = all.iter().find(made).map(|it| it.span.trace_id.clone()) else { return Vec::new() };
-        all.into_iter().filter(|it| it.span.trace_id == trace).collect()
-    }
-
-    /// Waits for these spans in the trace of an order, and tells all of it: one tree, in causal order, with all of the saga in it.
-    async fn tree(&self, id: Uuid, expected: &[&str]) -> Fallible<Vec<Recorded>> {
-        let whole = |trace: &[Recorded]| {
-            let titles: BTreeSet<String> = trace.iter().map(Recorded::title).collect();
-            let missing: Vec<&str> = expected.iter().filter(|title| !titles.contains(**title)).copied().collect();
-            let ids: BTreeSet<&[u8]> = trace.iter().map(|it| it.span.span_id.as_slice()).collect();
-            let lost =
-                |it: &&Recorded| !it.span.parent_span_id.is_empty() && !ids.contains(it.span.parent_span_id.as_slice());
-            let orphans: Vec<String> = trace.iter().filter(lost).map(Recorded::title).collect();
-            (missing.is_empty() && orphans.is_empty())
-                .then_some(())
-                .ok_or(format!("missing {missing:?}, orphans {orphans:?}, of {titles:#?}"))
-        };
-        let come = eventually("the trace", || async { Ok(whole(&self.of_order(id)).is_ok().then_some(())) }).await;
-        let trace = self.of_order(id);
-        come.map_err(|error| format!("{error}: {}", whole(&trace).err().unwrap_or_default()))?;
-        let by_id: BTreeMap<&[u8], &Recorded> = trace.iter().map(|it| (it.span.span_id.as_slice(), it)).collect();
-        assert_eq!(by_id.len(), trace.len(), "each span has an id of its own");
-        let roots: Vec<String> =
-            trace.iter().filter(|it| it.span.parent_span_id.is_empty()).map(Recorded::title).collect();
-        assert_eq!(roots, ["order: POST /orders"], "one root");
-        for it in &trace {
-            let Some(parent) = by_id.get(it.span.parent_span_id.as_slice()) else { continue };
-            // Two threads look at the clock.
-            let slack = 5_000_000;
-            assert!(
-                it.span.start_time_unix_nano + slack >= parent.span.start_time_unix_nano,
-                "{} begins before {}",
-                it.title(),
-                parent.title()
-            );
-            assert!(it.span.end_time_unix_nano >= it.span.start_time_unix_nano, "{}", it.title());
-        }
-        let of_saga = |it: &Recorded| it.attribute("saga.id") == Some(id.to_string());
-        let elsewhere = self.all().into_iter().filter(|it| of_saga(it) && it.span.trace_id != trace[0].span.trace_id);
-        assert_eq!(
-            elsewhere.map(|it| it.title()).collect::<Vec<_>>(),
-            Vec::<String>::new(),
-            "all of the saga is in it"
-        );
-        Ok(trace)
-    }
-}
 
 fn traced(endpoint: &str) -> StackOptions {
     let options = StackOptions::unique().env_all("TAP", true).env_all("FAULTS", "on");
@@ -253,6 +126,36 @@ async fn what_a_deadline_undoes_is_in_the_trace_of_the_order() -> Outcome {
         "order: create saga.events:order.cancelled",
     ];
     collector.tree(id, &expected).await?;
+    world.assert_consistent().await
+}
+
+#[tokio::test]
+async fn what_is_asked_about_an_order_later_is_linked_to_its_trace() -> Outcome {
+    let (collector, endpoint) = Collector::start().await?;
+    let world = World::with(traced(&endpoint)).await?;
+    let kept = world.place(&order("anna", MUG, 1, "wallet")).await?.id;
+    world.ends(kept, OrderStatus::Confirmed).await?;
+    world.client.wait_closed(kept, LIMIT).await?;
+    for status in [OrderStatus::Shipped, OrderStatus::Delivered] {
+        world.client.set_order_status(kept, &status).await?;
+    }
+    world.client.return_order(kept).await?;
+    world.client.wait_returned(kept, LIMIT).await?;
+    let late = world.client.clone().with_faults(Some("payment-svc/before-begin@stock.reserved=hold".to_owned()));
+    let cancelled = late.place_order(&order("berta", MUG, 1, "wallet"), None, None).await?.order.id;
+    world.client.cancel(cancelled).await?;
+    world.client.release(Service::Payment, cancelled).await?;
+    world.ends(cancelled, OrderStatus::Cancelled).await?;
+
+    for (order, step) in [(kept, "ship"), (kept, "deliver"), (kept, "begin-return"), (cancelled, "cancel")] {
+        let placed =
+            eventually("the order's trace", || async { Ok(collector.of_order(order).into_iter().next()) }).await?;
+        let span =
+            eventually(step, || async { Ok(collector.all().into_iter().find(|it| it.span.name == step)) }).await?;
+        let linked: Vec<_> = span.span.links.iter().map(|link| &link.trace_id).collect();
+        assert_eq!(linked, [&placed.span.trace_id], "{step}");
+        assert_ne!(span.span.trace_id, placed.span.trace_id, "{step} is a request of its own");
+    }
     world.assert_consistent().await
 }
 

@@ -16,13 +16,13 @@ pub(crate) async fn withdraw(cx: &mut Cx<App>) -> UndoResult<OrderCancelled> {
     let order_id = OrderId(cx.saga_id().as_uuid());
     let reason = cx.failure().map_or_else(|| "failed".to_owned(), reason_of);
     match store::cancel(cx.tx(), order_id, &reason).await? {
-        Cancelled::Now { customer_id, reason } => {
+        Cancelled::Now { customer_id, reason, .. } => {
             cx.withdraw_announcement(cx.saga_id());
             let ended_by = reason.clone();
             cx.after_commit(move || metrics::cancelled(order_id, &ended_by));
             Ok(Undo::Say(OrderCancelled { order_id, customer_id, reason }))
         }
-        Cancelled::Soon => {
+        Cancelled::Soon { .. } => {
             // The failure's fanout may have missed a queue that was gone: ask again until everybody has answered.
             cx.announce_until_withdrawn(&OrderCancelling { order_id, reason })?;
             Ok(Undo::Done)

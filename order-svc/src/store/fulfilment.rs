@@ -6,16 +6,26 @@ use saga_common::{DbError, SagaId, Tx};
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// `from -> to` of an order whose stock has left the shelf: one compare-and-set. Says whether this call did it.
-pub(crate) async fn move_on(tx: &Tx, order_id: OrderId, (from, to): (Status, Status)) -> Result<bool, DbError> {
+/// An order that has been moved on by this call.
+pub(crate) struct Moved {
+    /// The trace of its placement.
+    pub(crate) traceparent: Option<String>,
+}
+
+/// `from -> to` of an order whose stock has left the shelf: one compare-and-set. None if this call did not do it.
+pub(crate) async fn move_on(
+    tx: &Tx,
+    order_id: OrderId,
+    (from, to): (Status, Status),
+) -> Result<Option<Moved>, DbError> {
     let moved = tx
-        .execute(
+        .query_opt(
             "update orders set status = $3, updated_at = clock_timestamp()
-             where id = $1 and status is not distinct from $2 and closed_at is not null",
+             where id = $1 and status is not distinct from $2 and closed_at is not null returning traceparent",
             &[&order_id.0, &from.as_str(), &to.as_str()],
         )
         .await?;
-    Ok(moved == 1)
+    Ok(moved.map(|row| Moved { traceparent: row.get(0) }))
 }
 
 /// Writes down that an order is coming back.

@@ -19,12 +19,12 @@ use std::collections::{HashMap, HashSet};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-/// What a cancellation came to.
+/// What a cancellation came to, and what the order's own trace is.
 pub(crate) enum Cancelled {
     /// Everybody had answered already.
-    Now { customer_id: CustomerId, reason: String },
+    Now { customer_id: CustomerId, reason: String, traceparent: Option<String> },
     /// The order is cancelling.
-    Soon,
+    Soon { traceparent: Option<String> },
     /// It is not pending any more.
     TooLate,
 }
@@ -36,16 +36,16 @@ pub(crate) async fn cancel(tx: &Tx, order_id: OrderId, reason: &str) -> Result<C
             "update orders
              set status = case when answers = (1 << cardinality(required_answers)) - 1 then 'cancelled' else 'cancelling' end,
                  reason = $2, updated_at = clock_timestamp()
-             where id = $1 and status is not distinct from 'pending' returning status, customer_id",
+             where id = $1 and status is not distinct from 'pending' returning status, customer_id, traceparent",
             &[&order_id.0, &reason],
         )
         .await?;
     Ok(match row {
         None => Cancelled::TooLate,
         Some(row) if row.get::<_, &str>(0) == "cancelled" => {
-            Cancelled::Now { customer_id: CustomerId(row.get(1)), reason: reason.to_owned() }
+            Cancelled::Now { customer_id: CustomerId(row.get(1)), reason: reason.to_owned(), traceparent: row.get(2) }
         }
-        Some(_) => Cancelled::Soon,
+        Some(row) => Cancelled::Soon { traceparent: row.get(2) },
     })
 }
 

@@ -22,7 +22,7 @@ pub(super) async fn record(State(tracer): State<Tracer>, mut request: Request, n
     let (context, caller) = match tracer.request(traceparent(request.headers())) {
         Traced::Recorded(context, caller) => (context, caller),
         Traced::Other(cause) => {
-            request.extensions_mut().insert(Trace(cause));
+            request.extensions_mut().insert(Trace::from(cause));
             return next.run(request).await;
         }
     };
@@ -31,7 +31,7 @@ pub(super) async fn record(State(tracer): State<Tracer>, mut request: Request, n
     let route = request.extensions().get::<MatchedPath>().map_or_else(String::new, |path| path.as_str().to_owned());
     let path = request.uri().path().chars().take(LONGEST_PATH).collect();
     let parent = caller.unwrap_or_default();
-    request.extensions_mut().insert(Trace(Cause::Recorded(Reaction { context, parent })));
+    request.extensions_mut().insert(Trace::from(Cause::Recorded(Reaction { context, parent })));
     let answer = next.run(request).await;
     let span = span::request((context, caller), (method, route, path), answer.status().as_u16(), began);
     tracer.record(Span { ended: SystemTime::now(), ..span });

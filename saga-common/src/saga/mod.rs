@@ -85,7 +85,7 @@ impl Saga {
     /// The trace that something is a part of which was kept with it ([`Trace::traceparent`]).
     #[must_use]
     pub fn trace(&self, traceparent: Option<&str>) -> Trace {
-        Trace(self.outbox.tracer().resume(traceparent))
+        Trace::from(self.outbox.tracer().resume(traceparent))
     }
 
     /// Lets the messages of a saga that is about to start carry fault directives: `text` is what a request's `Saga-Fault`

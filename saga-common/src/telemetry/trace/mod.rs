@@ -19,18 +19,39 @@ pub(crate) use tracer::{Request, Tracer};
 
 /// What a request is a part of, for [`Unit::caused_by`](crate::Unit::caused_by). A handler takes it as an argument.
 #[derive(Debug, Clone, Default)]
-pub struct Trace(pub(crate) Cause);
+pub struct Trace {
+    cause: Cause,
+    /// Another trace, which this one goes on from.
+    after: Option<TraceContext>,
+}
+
+impl From<Cause> for Trace {
+    fn from(cause: Cause) -> Self {
+        Self { cause, after: None }
+    }
+}
 
 impl Trace {
     /// What can be kept, for work on a later occasion ([`Saga::trace`](crate::Saga::trace)).
     #[must_use]
     pub fn traceparent(&self) -> Option<String> {
-        self.0.traceparent()
+        self.cause.traceparent()
+    }
+
+    /// The same, with a link to the trace of what it goes on from: a request of its own about something that began in another one. `None`, or what
+    /// is no context, links to nothing.
+    #[must_use]
+    pub fn after(&self, traceparent: Option<&str>) -> Self {
+        Self { cause: self.cause.clone(), after: traceparent.and_then(|text| text.parse().ok()) }
+    }
+
+    pub(crate) fn links(&self) -> Vec<TraceContext> {
+        self.after.into_iter().collect()
     }
 
     /// What is done for the request is a span of its own within it.
     pub(crate) fn cause(&self) -> Cause {
-        match &self.0 {
+        match &self.cause {
             Cause::Recorded(request) => Cause::Recorded(Reaction::to(&request.context)),
             other => other.clone(),
         }
