@@ -33,6 +33,10 @@ pub struct Config {
     #[arg(long, env = "NOTIFICATION_URL", default_value = "http://127.0.0.1:8083")]
     pub notification_url: String,
 
+    /// Further participants, `name=URL`, where the name is what `PARTICIPANTS` says: asked for their part of timelines, too.
+    #[arg(long, env = "PEERS", value_delimiter = ',', value_parser = peer, value_name = "NAME=URL")]
+    pub peers: Vec<(String, String)>,
+
     /// Milliseconds for which an order that was read is answered from memory, to whoever has not seen a newer version; 0 reads the
     /// database each time.
     #[arg(long, env = "READ_CACHE_MS", default_value_t = 1_000)]
@@ -68,4 +72,13 @@ impl Config {
         }
         secret("REDIS_URL", given, self.redis_url_file.as_ref()).map(Some)
     }
+}
+
+fn peer(text: &str) -> Result<(String, String), String> {
+    let (name, url) = text.split_once('=').ok_or("it takes a name, `=`, and a URL")?;
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || !name.chars().all(plain) || !url.starts_with("http") {
+        return Err(format!("`{name}` is no name of a participant, or `{url}` no URL"));
+    }
+    Ok((name.to_owned(), url.trim_end_matches('/').to_owned()))
 }

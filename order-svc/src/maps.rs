@@ -20,7 +20,7 @@ const LOOK_NOW_AND_THEN: Duration = Duration::from_secs(300);
 pub(crate) struct Maps {
     peers: Peers,
     own: Arc<Choreography>,
-    known: Arc<Mutex<BTreeMap<&'static str, Arc<Choreography>>>>,
+    known: Arc<Mutex<BTreeMap<String, Arc<Choreography>>>>,
 }
 
 impl Maps {
@@ -39,9 +39,9 @@ impl Maps {
     }
 
     /// The maps of the other services, by name. Who is not known yet is asked, and left out if they do not answer.
-    pub(crate) async fn of_peers(&self) -> BTreeMap<&'static str, Arc<Choreography>> {
+    pub(crate) async fn of_peers(&self) -> BTreeMap<String, Arc<Choreography>> {
         let known = self.known().clone();
-        let missing = self.peers.services().filter(|(service, _)| !known.contains_key(service));
+        let missing = self.peers.services().filter(|(service, _)| !known.contains_key(*service));
         let asked = join_all(missing.map(|(service, url)| self.ask(service, url))).await;
         match asked.is_empty() {
             true => known,
@@ -55,13 +55,13 @@ impl Maps {
         join_all(asked).await.into_iter().collect()
     }
 
-    async fn ask(&self, service: &'static str, url: &str) -> Result<(), Silent> {
+    async fn ask(&self, service: &str, url: &str) -> Result<(), Silent> {
         let map: Choreography = self.peers.get(url, "/choreography").await?;
-        self.known().insert(service, Arc::new(map));
+        self.known().insert(service.to_owned(), Arc::new(map));
         Ok(())
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<&'static str, Arc<Choreography>>> {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Choreography>>> {
         // A panic while it was held cannot leave the list half-changed.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -12,7 +12,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(crate) struct Peers {
     client: reqwest::Client,
-    services: Vec<(&'static str, String)>,
+    services: Vec<(String, String)>,
     token: Option<String>,
     token_file: Option<PathBuf>,
 }
@@ -29,18 +29,20 @@ pub(crate) enum Silent {
 impl Peers {
     pub(crate) fn new(config: &Config) -> Self {
         let client = reqwest::Client::builder().timeout(ANSWER_WITHIN).build().unwrap_or_default();
-        let services = vec![
-            ("inventory-svc", config.inventory_url.clone()),
-            ("payment-svc", config.payment_url.clone()),
-            ("notification-svc", config.notification_url.clone()),
+        let own = [
+            ("inventory", &config.inventory_url),
+            ("payment", &config.payment_url),
+            ("notification", &config.notification_url),
         ];
+        let further = config.peers.iter().map(|(name, url)| (name.as_str(), url));
+        let services = own.into_iter().chain(further).map(|(name, url)| (format!("{name}-svc"), url.clone())).collect();
         let (token, token_file) = (config.peer_token.clone(), config.peer_token_file.clone());
         Self { client, services, token, token_file }
     }
 
     /// Their names, and where they are.
-    pub(crate) fn services(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.services.iter().map(|(name, url)| (*name, url.as_str()))
+    pub(crate) fn services(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.services.iter().map(|(name, url)| (name.as_str(), url.as_str()))
     }
 
     /// What the service at `url` answers.

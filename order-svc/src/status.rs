@@ -112,6 +112,12 @@ pub(crate) fn may_return(now: Status) -> Result<bool, String> {
     }
 }
 
+/// Why an order with this status cannot be cancelled any more.
+pub(crate) fn not_cancelled(now: &str) -> String {
+    let prospects = now.parse().map_or("it stays so", Status::prospects);
+    format!("the order is {now}, so it cannot be cancelled any more: {prospects}")
+}
+
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -166,6 +172,10 @@ mod tests {
         assert_eq!(
             may_return(Status::Shipped).expect_err("refused"),
             "the order is shipped, so it cannot be returned: it can become delivered"
+        );
+        assert_eq!(
+            not_cancelled("shipped"),
+            "the order is shipped, so it cannot be cancelled any more: it can become delivered"
         );
     }
 

@@ -101,7 +101,9 @@ pub(super) async fn list(
 }
 
 pub(super) fn unknown() -> Problem {
-    Problem::not_found("there is no such article")
+    Problem::not_found(
+        "there is no stock of this article: count it first, by PUT /stock/{sku} or `available` in an import",
+    )
 }
 
 /// The stock of one article.

@@ -88,6 +88,15 @@ pub(super) struct Answers {
 }
 
 impl Order {
+    /// Will it be something else in a moment, without anybody asking for it?
+    pub(super) fn is_under_way(&self) -> bool {
+        match self.status.as_str() {
+            "pending" | "cancelling" | "returning" => true,
+            "confirmed" => self.closed_at.is_none(),
+            _ => false,
+        }
+    }
+
     /// A placement that has been committed, without reading it back.
     pub(super) fn placed(placement: &Placement, times: Times, required: &[String]) -> Self {
         let items = placement.lines.iter().map(|line| Item {

@@ -4,7 +4,7 @@ use super::Shop;
 use super::body::{self, Order};
 use super::recent::{Has, etag};
 use crate::cancel;
-use crate::status::Status;
+use crate::status::{Status, not_cancelled};
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -130,8 +130,6 @@ pub(super) async fn cancel(
     let order = body::load(&shop.reads, id).await?;
     match order.status.as_str() {
         "cancelling" | "cancelled" => Ok((StatusCode::ACCEPTED, Json(order))),
-        status => {
-            Err(Problem::conflict(format!("the order is {status}: it can be returned, but not cancelled any more")))
-        }
+        status => Err(Problem::conflict(not_cancelled(status))),
     }
 }

@@ -15,6 +15,8 @@ use uuid::Uuid;
 
 /// Orders that are kept at most.
 const KEPT: u64 = 10_000;
+/// How old an answer may be about an order that will be something else in a moment.
+const UNDER_WAY: Duration = Duration::from_millis(100);
 
 /// Recently read orders.
 pub(super) struct Recent {
@@ -42,12 +44,14 @@ impl Read {
     }
 }
 
-/// Kept until it is too old, from when it was asked for: the next who ask then share one answer again.
+/// Kept until it is too old, from when it was asked for: the next who ask then share one answer again. Of an order that is under way
+/// people want to know how it goes on.
 struct UntilTooOld(Duration);
 
 impl Expiry<Uuid, Arc<Read>> for UntilTooOld {
     fn expire_after_create(&self, _: &Uuid, read: &Arc<Read>, _: Instant) -> Option<Duration> {
-        Some(self.0.saturating_sub(read.at.elapsed()))
+        let oldest = if read.order.is_under_way() { self.0.min(UNDER_WAY) } else { self.0 };
+        Some(oldest.saturating_sub(read.at.elapsed()))
     }
 
     fn expire_after_update(&self, id: &Uuid, read: &Arc<Read>, at: Instant, _: Option<Duration>) -> Option<Duration> {
@@ -112,7 +116,9 @@ impl Recent {
 
     async fn load_for_all(&self, id: Uuid) -> Reply<Arc<Read>> {
         let read = load(&self.reads, id).await?;
-        if let Some(shared) = &self.shared {
+        if let Some(shared) = &self.shared
+            && !read.order.is_under_way()
+        {
             shared.put(&read).await;
         }
         Ok(read)

@@ -157,7 +157,7 @@ pub(super) async fn show(
         async move { (service, ask(peers, url, sagas).await) }
     });
     let (told, maps) = join(join_all(asked), shop.maps.of_peers()).await;
-    let maps_are_missing = told.iter().any(|(service, _)| !maps.contains_key(service));
+    let maps_are_missing = told.iter().any(|(service, _)| !maps.contains_key(*service));
 
     let mut services = vec![Told { service: "order-svc", map: Some(shop.maps.own()), parts: Some(own) }];
     for (service, parts) in told {
@@ -205,7 +205,7 @@ async fn ask(peers: &Peers, url: &str, sagas: &[Uuid]) -> Result<Vec<SagaPart>, 
 
 /// What one service tells.
 struct Told<'a> {
-    service: &'static str,
+    service: &'a str,
     map: Option<&'a Choreography>,
     /// One for each saga; none if it is silent.
     parts: Option<Vec<SagaPart>>,

@@ -74,7 +74,7 @@ function plot(id, data, series, show) {
     ...size(byId(id)),
     cursor: { drag: { x: false, y: false } },
     scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, 0.5)] } },
-    axes: [{ ...axis, values: (_, all) => all.map((it) => clock(it * 1000).slice(0, 5)), space: 70 }, { ...axis, size: 48 }],
+    axes: [{ ...axis, values: (_, all) => all.map((it) => clock(it * 1000).slice(0, 5)), space: 70 }, { ...axis, size: 64 }],
     series: [{ label: "from", value: (_, v) => (v ? clock(v * 1000) : "–") },
       ...series.map(([label, name, dash]) => ({ label, stroke: colour(name), width: 1.6, dash, value, spanGaps: true, points: { show: true, size: 4, stroke: colour(name), fill: colour(name) } }))],
   }, data, byId(id));

@@ -60,7 +60,10 @@ pub struct StoryStep {
     /// Why, where the verdict does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// When, by this service's database.
+    /// When it was first written, by this service's database.
+    #[serde(default)]
+    pub begun_at: Option<DateTime<Utc>>,
+    /// When it became what it is now.
     pub at: DateTime<Utc>,
 }
 

@@ -87,7 +87,7 @@ fn reason(error: &ClientError) -> String {
 
 fn people(view: &SagaView) -> String {
     let mut text = format!("saga {}", view.saga_id);
-    let begun = view.lines.iter().map(|line| line.at).min();
+    let begun = view.lines.iter().map(|line| line.begun_at).min();
     if let Some(begun) = begun {
         text += &format!(", begun {}", moment(begun));
     }
@@ -95,14 +95,11 @@ fn people(view: &SagaView) -> String {
     let mut lines = table(["+ms", "service", "step", "reacted to", "verdict", "said"], &["+ms"]);
     for line in &view.lines {
         lines.add_row([
-            after(begun, line.at),
+            after(begun, line.begun_at),
             line.service.to_string(),
             without_id(&line.step).to_owned(),
             line.reacted_to.clone().unwrap_or_default(),
-            match &line.detail {
-                Some(detail) => format!("{} ({detail})", line.verdict),
-                None => line.verdict.clone(),
-            },
+            verdict(line, begun),
             line.said.clone().unwrap_or_default(),
         ]);
     }
@@ -146,6 +143,18 @@ fn next(expected: &Expectation, now: DateTime<Utc>) -> String {
         ExpectedState::Parked => format!("parked: {what}; try again with `sagactl parked redrive {message_id}`"),
         ExpectedState::Unknown => format!("unknown: {what}; {service} does not answer"),
     }
+}
+
+/// What became of the step, and since when if that is not what it was at first.
+fn verdict(line: &Line, begun: Option<DateTime<Utc>>) -> String {
+    let mut verdict = line.verdict.clone();
+    if line.at > line.begun_at {
+        verdict += &format!(" at +{}", after(begun, line.at));
+    }
+    if let Some(detail) = &line.detail {
+        verdict += &format!(" ({detail})");
+    }
+    verdict
 }
 
 /// A listener's step has a message id in its name, to be unique; that tells people nothing.

@@ -29,7 +29,9 @@ pub struct SagaView {
 /// One step of one service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Line {
-    /// When, by that service's database.
+    /// When it was first written, by that service's database.
+    pub begun_at: DateTime<Utc>,
+    /// When it became what it is now: a step that is undone was done before.
     pub at: DateTime<Utc>,
     /// Who.
     pub service: Service,
@@ -91,6 +93,7 @@ pub fn stitch(
 fn line(service: Service, step: &StoryStep, told: &choreography::Story<'_>) -> Line {
     let said_id = step.said.as_ref().map(|said| said.message_id);
     Line {
+        begun_at: step.begun_at.unwrap_or(step.at),
         at: step.at,
         service,
         step: step.step.clone(),
@@ -106,7 +109,7 @@ fn line(service: Service, step: &StoryStep, told: &choreography::Story<'_>) -> L
 
 /// The earliest line whose cause has been told comes next, so a clock that is ahead cannot put an effect before its cause.
 fn in_causal_order(mut untold: Vec<Line>) -> Vec<Line> {
-    untold.sort_by_key(|line| line.at);
+    untold.sort_by_key(|line| line.begun_at);
     let mut told = Vec::with_capacity(untold.len());
     while !untold.is_empty() {
         let told_later =

@@ -21,6 +21,7 @@ fn step(step: &str, verdict: &str, ms: i64, on: u128, said: Option<(&str, u128)>
         causation_id: None,
         said: said.map(|(kind, n)| Said { kind: kind.to_owned(), message_id: id(n), body: None }),
         detail: None,
+        begun_at: None,
         at: DateTime::UNIX_EPOCH + TimeDelta::milliseconds(ms),
     }
 }
@@ -69,6 +70,24 @@ fn causes_come_before_effects_even_when_clocks_disagree() {
     assert_eq!(steps(&view), ["place-order", "reserve-stock", "charge-payment", "confirm-order"]);
     assert_eq!(view.lines[2].reacted_to.as_deref(), Some("stock.reserved.v1"));
     assert_eq!(owed(&view), [("inventory-svc", "commit-stock"), ("notification-svc", "notify")]);
+}
+
+#[test]
+fn a_step_that_was_undone_stays_where_it_was_done() {
+    let undone = |name: &str, ms: i64, on: u128, said| StoryStep {
+        begun_at: Some(DateTime::UNIX_EPOCH + TimeDelta::milliseconds(ms)),
+        ..step(name, "undone", 2_000, on, said)
+    };
+    let stories = [
+        part(Service::Order, vec![undone("place-order", 0, 1, Some(("order.placed.v1", 1)))]),
+        part(Service::Inventory, vec![undone("reserve-stock", 20, 1, Some(("stock.reserved.v1", 2)))]),
+        part(Service::Payment, vec![step("charge-payment", "rejected", 40, 2, Some(("payment.declined.v1", 3)))]),
+    ];
+    let view = stitch(id(0), &stories, &maps(), Vec::new(), now());
+    assert_eq!(steps(&view), ["place-order", "reserve-stock", "charge-payment"]);
+    let begun = view.lines.iter().map(|line| line.begun_at).min();
+    let told: Vec<String> = view.lines.iter().map(|line| super::super::verdict(line, begun)).collect();
+    assert_eq!(told, ["undone at +2000", "undone at +2000", "rejected"]);
 }
 
 #[test]
