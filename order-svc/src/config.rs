@@ -4,6 +4,7 @@ use clap::Parser;
 use saga_common::Settings;
 use saga_common::config::{SettingError, secret};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Takes the orders of the order system, and owns their sagas.
 #[derive(Clone, Parser)]
@@ -34,8 +35,8 @@ pub struct Config {
     pub notification_url: String,
 
     /// Further participants, `name=URL`, where the name is what `PARTICIPANTS` says: asked for their part of timelines, too.
-    #[arg(long, env = "PEERS", value_delimiter = ',', value_parser = peer, value_name = "NAME=URL")]
-    pub peers: Vec<(String, String)>,
+    #[arg(long, env = "PEERS", default_value = "", hide_default_value = true, value_name = "NAME=URL,..")]
+    pub peers: FurtherPeers,
 
     /// Milliseconds for which an order that was read is answered from memory, to whoever has not seen a newer version; 0 reads the
     /// database each time.
@@ -74,11 +75,48 @@ impl Config {
     }
 }
 
-fn peer(text: &str) -> Result<(String, String), String> {
-    let (name, url) = text.split_once('=').ok_or("it takes a name, `=`, and a URL")?;
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.is_empty() || !name.chars().all(plain) || !url.starts_with("http") {
-        return Err(format!("`{name}` is no name of a participant, or `{url}` no URL"));
+/// Participants beside those of the shop, and where they are.
+#[derive(Debug, Clone, Default)]
+pub struct FurtherPeers(pub(crate) Vec<(String, String)>);
+
+impl FromStr for FurtherPeers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut peers: Vec<(String, String)> = Vec::new();
+        for item in text.split(',').filter(|item| !item.is_empty()) {
+            let (name, url) = item.split_once('=').ok_or_else(|| format!("`{item}` is no name, `=` and URL"))?;
+            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            if name.is_empty() || !name.chars().all(plain) {
+                return Err(format!("`{name}` is no name of a participant"));
+            }
+            if ["order", "inventory", "payment", "notification"].contains(&name) || peers.iter().any(|it| it.0 == name)
+            {
+                return Err(format!("where `{name}` is has been said already"));
+            }
+            if !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
+                return Err(format!("`{url}` is no URL"));
+            }
+            peers.push((name.to_owned(), url.trim_end_matches('/').to_owned()));
+        }
+        Ok(Self(peers))
     }
-    Ok((name.to_owned(), url.trim_end_matches('/').to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn further_peers_have_names_and_urls_of_their_own() {
+        let peers: FurtherPeers = "points=http://10.0.0.7:8084/,tax=https://tax".parse().expect("two");
+        let two = [("points", "http://10.0.0.7:8084"), ("tax", "https://tax")];
+        assert_eq!(peers.0, two.map(|(name, url)| (name.to_owned(), url.to_owned())));
+        assert_eq!("".parse::<FurtherPeers>().expect("none").0, []);
+        for wrong in
+            ["points", "=http://x", "Points=http://x", "inventory=http://x", "a=http://x,a=http://y", "a=httpx"]
+        {
+            assert!(wrong.parse::<FurtherPeers>().is_err(), "{wrong}");
+        }
+    }
 }

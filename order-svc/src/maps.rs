@@ -72,10 +72,11 @@ impl Maps {
 pub(crate) async fn check(required: Vec<String>, maps: Maps, stop: CancellationToken) {
     let required: BTreeSet<String> = required.into_iter().collect();
     loop {
-        let wait = match maps.look().await {
+        let looked = maps.look().await;
+        let undoing: BTreeSet<String> =
+            maps.known().values().filter(|map| map.undoes).map(|map| map.participant.clone()).collect();
+        let wait = match looked {
             Ok(()) => {
-                let undoing =
-                    maps.known().values().filter(|map| map.undoes).map(|map| map.participant.clone()).collect();
                 let differ = difference(&required, &undoing);
                 metrics::participants_differ(differ.is_some());
                 if let Some(why) = differ {
@@ -85,6 +86,10 @@ pub(crate) async fn check(required: Vec<String>, maps: Maps, stop: CancellationT
             }
             Err(error) => {
                 tracing::debug!(error = %error, "a participant does not show its map yet");
+                // Whoever undoes and is not waited for is wrong, whatever the others say.
+                if !undoing.is_subset(&required) {
+                    metrics::participants_differ(true);
+                }
                 LOOK_AGAIN
             }
         };

@@ -34,7 +34,7 @@ impl Peers {
             ("payment", &config.payment_url),
             ("notification", &config.notification_url),
         ];
-        let further = config.peers.iter().map(|(name, url)| (name.as_str(), url));
+        let further = config.peers.0.iter().map(|(name, url)| (name.as_str(), url));
         let services = own.into_iter().chain(further).map(|(name, url)| (format!("{name}-svc"), url.clone())).collect();
         let (token, token_file) = (config.peer_token.clone(), config.peer_token_file.clone());
         Self { client, services, token, token_file }

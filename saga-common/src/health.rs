@@ -3,11 +3,10 @@
 use crate::broker::Link;
 use crate::db::Db;
 use crate::drift::Drift;
-use futures::FutureExt;
-use futures::future::{BoxFuture, Shared};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Who asks for readiness is told within this.
@@ -17,13 +16,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) type Note = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// An answer that several wait for.
-pub(crate) type Answer = Shared<BoxFuture<'static, bool>>;
+pub(crate) type Answer = watch::Receiver<Option<bool>>;
 
 /// What a running participant needs, looked at when somebody asks.
 pub(crate) struct Health {
     pub(crate) db: Db,
-    /// Whether the database answers: who asked last, and when.
-    pub(crate) asked: Mutex<Option<(Instant, Answer)>>,
+    /// Whether the database answers: questions under way, and since when. Two at most.
+    pub(crate) asked: Mutex<Vec<(Instant, Answer)>>,
     pub(crate) consuming: Arc<Link>,
     pub(crate) publishing: Arc<Link>,
     /// Consumers that are subscribed now, of so many.
@@ -65,20 +64,26 @@ impl Health {
     }
 
     /// Asks it. Who comes while a question is under way gets its answer, unless it has taken too long already: then only that connection may
-    /// be dead. A question goes on when nobody waits for it any more: ended half-way it would give back a connection on which an answer is
-    /// still to come.
-    fn database_answers(&self) -> Answer {
+    /// be dead, and another one is asked, beside at most one old question. A question goes on when nobody waits for it any more: ended half-way
+    /// it would give back a connection on which an answer is still to come.
+    async fn database_answers(&self) -> bool {
+        let mut answer = self.question();
+        answer.wait_for(Option::is_some).await.is_ok_and(|answer| *answer == Some(true))
+    }
+
+    fn question(&self) -> Answer {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((since, answer)) = &*asked
-            && answer.peek().is_none()
-            && since.elapsed() < PATIENCE
+        let newest = asked.last().filter(|(_, answer)| answer.borrow().is_none());
+        if let Some((since, answer)) = newest
+            && (since.elapsed() < PATIENCE || asked.len() > 1)
         {
             return answer.clone();
         }
+        asked.retain(|(_, answer)| answer.borrow().is_none());
+        let (tell, answer) = watch::channel(None);
         let db = self.db.clone();
-        let asking = tokio::spawn(async move { db.query("select 1", &[]).await.is_ok() });
-        let answer = asking.map(|answer| answer.unwrap_or(false)).boxed().shared();
-        *asked = Some((Instant::now(), answer.clone()));
+        tokio::spawn(async move { tell.send(Some(db.query("select 1", &[]).await.is_ok())) });
+        asked.push((Instant::now(), answer.clone()));
         answer
     }
 

@@ -128,7 +128,11 @@ impl World {
         let test = std::env::current_exe()?;
         let folder = test.ancestors().nth(2).ok_or("the test is in target/debug/deps")?;
         let mut command = Command::new(folder.join("sagactl"));
-        command.env_remove("ORDERSAGA_DATA").env("ORDERSAGA_TOKEN", self.stack.token()).kill_on_drop(true);
+        command
+            .env_remove("ORDERSAGA_DATA")
+            .env_remove("ORDERSAGA_TOKEN_FILE")
+            .env("ORDERSAGA_TOKEN", self.stack.token())
+            .kill_on_drop(true);
         for service in Service::ALL {
             command.env(format!("{}_URL", service.name().to_uppercase()), self.stack.url(service)?);
         }

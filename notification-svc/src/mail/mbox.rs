@@ -31,9 +31,18 @@ pub(super) fn append(folder: &Path, entries: &[String]) -> io::Result<()> {
     file.lock()?;
     let before = file.metadata()?.len();
     let begin = if ends_with_an_entry(&file, before)? { "" } else { "\n\n" };
-    let written = file.write_all([begin, &entries.concat()].concat().as_bytes()).and_then(|()| file.sync_data());
-    if written.is_err() {
-        file.set_len(before)?;
+    let text = [begin, &entries.concat()].concat();
+    let mut write = || {
+        file.write_all(text.as_bytes())?;
+        file.sync_data()?;
+        // The name of a new file is on disk with its folder.
+        if before == 0 { File::open(folder)?.sync_all() } else { Ok(()) }
+    };
+    let written = write();
+    if written.is_err()
+        && let Err(error) = file.set_len(before)
+    {
+        tracing::warn!(%error, "an e-mail that could not be written whole is in the file in part");
     }
     written
 }

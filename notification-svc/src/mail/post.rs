@@ -59,7 +59,8 @@ pub(crate) struct Post {
 }
 
 enum Way {
-    Smtp(AsyncSmtpTransport<Tokio1Executor>),
+    /// How to reach it: each e-mail has a pool of its own, whose goodbye nobody waits for.
+    Smtp(AsyncSmtpTransportBuilder),
     Files(Folder),
 }
 
@@ -81,7 +82,7 @@ impl Post {
                     Some((user, password)) => smtp.credentials(Credentials::new(user, password)),
                     None => smtp,
                 };
-                Way::Smtp(smtp.build())
+                Way::Smtp(smtp)
             }
             None => {
                 std::fs::create_dir_all(&settings.mail_dir).map_err(PostError::Folder)?;
@@ -143,7 +144,8 @@ fn server(url: &str) -> Option<AsyncSmtpTransportBuilder> {
 #[cfg(not(feature = "tls"))]
 const SMTP_PORT: u16 = 25;
 
-async fn hand_over(smtp: &AsyncSmtpTransport<Tokio1Executor>, message: Message) -> Result<(), Unsent> {
+async fn hand_over(smtp: &AsyncSmtpTransportBuilder, message: Message) -> Result<(), Unsent> {
+    let smtp: AsyncSmtpTransport<Tokio1Executor> = smtp.clone().build();
     let Err(error) = smtp.send(message).await else { return Ok(()) };
     let said = saga_common::error::chain(&error);
     if error.is_permanent() && is_about_the_recipient(&said) {

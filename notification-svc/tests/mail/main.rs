@@ -166,6 +166,19 @@ async fn an_e_mail_whose_receipt_was_lost_is_repeated_under_its_message_id() -> 
 }
 
 #[tokio::test]
+async fn an_e_mail_is_sent_once_the_server_has_it_whatever_its_goodbye() -> Outcome {
+    let server = MailServer::start()?;
+    server.ignore_goodbyes();
+    let stage = Stage::with(&server).await?;
+    let said = [stage.confirm("anna").await?, stage.confirm("bo").await?];
+    for message in said {
+        assert_eq!(stage.until(message, "sent").await?["attempts"], 1);
+    }
+    assert_eq!(server.arrived().len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_refused_recipient_is_kept_with_the_servers_sentence_and_holds_up_nobody() -> Outcome {
     let server = MailServer::start()?;
     server.refuse("nobody");

@@ -34,6 +34,8 @@ struct Conduct {
     refuses: Option<&'static str>,
     /// Keeps so many more e-mails, and then ends the connection instead of saying so.
     forgets_to_answer: usize,
+    /// Says nothing to whoever says goodbye, and does not go either.
+    ignores_goodbyes: bool,
     /// Tells every connection that it serves nobody now.
     is_busy: bool,
 }
@@ -79,6 +81,10 @@ impl MailServer {
         self.conduct.lock().expect("nobody panicked").forgets_to_answer = times;
     }
 
+    pub(crate) fn ignore_goodbyes(&self) {
+        self.conduct.lock().expect("nobody panicked").ignores_goodbyes = true;
+    }
+
     pub(crate) fn is_busy(&self, busy: bool) {
         self.conduct.lock().expect("nobody panicked").is_busy = busy;
     }
@@ -100,6 +106,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 async fn serve(stream: TcpStream, peer: IpAddr, conduct: Arc<Mutex<Conduct>>) -> io::Result<()> {
+    let ignores_goodbyes = conduct.lock().expect("nobody panicked").ignores_goodbyes;
     let clerk = Clerk { conduct, envelope: Arrived { from: String::new(), to: vec![], text: String::new() } };
     let mut session: Session<Clerk> = SessionBuilder::new("mail.test").build(peer, clerk);
     let mut stream = BufReader::new(stream);
@@ -107,6 +114,9 @@ async fn serve(stream: TcpStream, peer: IpAddr, conduct: Arc<Mutex<Conduct>>) ->
     stream.write_all(&greeting).await?;
     let mut line = Vec::new();
     while stream.read_until(b'\n', &mut line).await? > 0 {
+        if line.starts_with(b"QUIT") && ignores_goodbyes {
+            return std::future::pending().await;
+        }
         let response = session.process(&line);
         line.clear();
         // No code of SMTP: the clerk has kept the e-mail and is to say nothing.

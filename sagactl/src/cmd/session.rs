@@ -33,15 +33,8 @@ pub(super) struct Global {
     /// Bearer token to send to the services [default: an operator's, from the private stack's issuer]
     #[arg(long, global = true, env = "ORDERSAGA_TOKEN", hide_env_values = true, help_heading = "Services")]
     token: Option<String>,
-    /// File with the bearer token, which somebody renews
-    #[arg(
-        long,
-        global = true,
-        env = "ORDERSAGA_TOKEN_FILE",
-        value_name = "FILE",
-        conflicts_with = "token",
-        help_heading = "Services"
-    )]
+    /// File with the bearer token, which somebody renews; `--token` goes before it
+    #[arg(long, global = true, env = "ORDERSAGA_TOKEN_FILE", value_name = "FILE", help_heading = "Services")]
     token_file: Option<PathBuf>,
 }
 
@@ -59,6 +52,8 @@ pub struct Session {
     pub client: Client,
     /// The private stack that was found, if any.
     pub stack: Option<StackRecord>,
+    /// Was it said where order-svc is?
+    pub(super) names_order_svc: bool,
     token: TokenSource,
     json: bool,
 }
@@ -90,6 +85,7 @@ impl Session {
     pub(super) async fn open(global: Global) -> Result<Self, Failure> {
         let stack = discover(global.data.as_deref())?;
         let found = stack.as_ref().map_or_else(Endpoints::default, StackRecord::endpoints);
+        let names_order_svc = global.order_url.is_some();
         let endpoints = Endpoints {
             order: global.order_url.unwrap_or(found.order),
             payment: global.payment_url.unwrap_or(found.payment),
@@ -102,7 +98,7 @@ impl Session {
             (token, ..) => TokenSource::Given(token),
         };
         let client = Client::new(endpoints).with_token(token.token().await?);
-        Ok(Self { client, stack, token, json: global.json })
+        Ok(Self { client, stack, names_order_svc, token, json: global.json })
     }
 
     /// The client with a token that is new, where tokens are to be had: they last for minutes, some verbs for days.

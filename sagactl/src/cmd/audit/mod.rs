@@ -86,15 +86,16 @@ pub struct Audit {
 
 impl Audit {
     pub(super) async fn run(mut self, session: &Session) -> Result<ExitCode, Failure> {
+        // Of another system than the one that is spoken to it would tell nothing.
+        let is_of_stack = session.stack.is_some() && self.orders_database_url.is_none();
         if self.watch.watch {
+            let shows = is_of_stack || session.names_order_svc;
             let grace = Duration::from_secs(self.live.unwrap_or(WATCHED_LIVE));
             let watch = std::mem::take(&mut self.watch);
             let config = AuditConfig { grace, ..self.config(session.stack.as_ref())? };
-            return watch.run(&config, session).await;
+            return watch.run(&config, session, shows).await;
         }
         let (live, wait) = (self.live, Duration::from_secs(self.wait));
-        // Of another system than the one that is spoken to it would tell nothing.
-        let shows = session.stack.is_some() && self.orders_database_url.is_none();
         let mut config = self.config(session.stack.as_ref())?;
         let report = match live {
             Some(grace) => {
@@ -106,7 +107,7 @@ impl Audit {
                 audit::until_quiescent(&config, wait).await?
             }
         };
-        if shows && let Err(error) = session.client.tell_audit(&report).await {
+        if is_of_stack && let Err(error) = session.client.tell_audit(&report).await {
             eprintln!("note: order-svc does not show this verdict: {error}");
         }
         session.print(&report, people)?;

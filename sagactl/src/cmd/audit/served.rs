@@ -11,21 +11,28 @@ use axum::routing::get;
 use chrono::Utc;
 use tokio::net::TcpListener;
 
-/// The verdict of the last audit; none before the first.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Verdict(Arc<Mutex<Option<Last>>>);
+/// The verdict of the last audit.
+#[derive(Debug, Clone)]
+pub(super) struct Verdict(Arc<Mutex<Last>>);
 
 #[derive(Debug, Clone, Copy)]
 struct Last {
-    violations: u64,
-    stuck: usize,
+    /// None before the first audit.
+    found: Option<(u64, usize)>,
+    /// When it was; before the first, when this process began: who never gets an audit done is noticed, too.
     at: i64,
 }
 
 impl Verdict {
-    pub(super) fn note(&self, violations: u64, stuck: usize) {
-        let last = Last { violations, stuck, at: Utc::now().timestamp() };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+    pub(super) fn none_yet() -> Self {
+        Self(Arc::new(Mutex::new(Last { found: None, at: Utc::now().timestamp() })))
+    }
+
+    /// `stuck` stays what it was where nobody could tell.
+    pub(super) fn note(&self, violations: u64, stuck: Option<usize>) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = last.found.map_or(0, |(_, stuck)| stuck);
+        *last = Last { found: Some((violations, stuck.unwrap_or(before))), at: Utc::now().timestamp() };
     }
 
     /// Serves `/metrics`, and `/livez`, from now on until the process ends.
@@ -38,20 +45,23 @@ impl Verdict {
     }
 
     fn text(&self) -> String {
-        let Some(Last { violations, stuck, at }) = *self.0.lock().unwrap_or_else(PoisonError::into_inner) else {
-            return String::new();
-        };
-        format!(
-            "# HELP saga_audit_violations Contradictions that the last audit has found.\n\
-             # TYPE saga_audit_violations gauge\n\
-             saga_audit_violations {violations}\n\
-             # HELP saga_audit_stuck_sagas Sagas that had not ended by then, though they should have.\n\
-             # TYPE saga_audit_stuck_sagas gauge\n\
-             saga_audit_stuck_sagas {stuck}\n\
-             # HELP saga_audit_last_run_timestamp_seconds When it was, in seconds since 1970.\n\
+        let Last { found, at } = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = format!(
+            "# HELP saga_audit_last_run_timestamp_seconds When it was, in seconds since 1970; before the first, when the auditor began.\n\
              # TYPE saga_audit_last_run_timestamp_seconds gauge\n\
              saga_audit_last_run_timestamp_seconds {at}\n"
-        )
+        );
+        if let Some((violations, stuck)) = found {
+            text += &format!(
+                "# HELP saga_audit_violations Contradictions that the last audit has found.\n\
+                 # TYPE saga_audit_violations gauge\n\
+                 saga_audit_violations {violations}\n\
+                 # HELP saga_audit_stuck_sagas Sagas that had not ended by then, though they should have.\n\
+                 # TYPE saga_audit_stuck_sagas gauge\n\
+                 saga_audit_stuck_sagas {stuck}\n"
+            );
+        }
+        text
     }
 }
 

@@ -50,12 +50,14 @@ struct Round {
     violations: u64,
     /// Findings that were not there the last time: `check: what`.
     new: Vec<String>,
-    stuck: Vec<Stuck>,
+    /// None: the services did not answer.
+    stuck: Option<Vec<Stuck>>,
 }
 
 impl Watch {
-    pub(super) async fn run(&self, config: &AuditConfig, session: &Session) -> Result<ExitCode, Failure> {
-        let verdict = Verdict::default();
+    /// Audits until stopped. `shows`: order-svc is told each verdict, since it is the one whose databases are read.
+    pub(super) async fn run(&self, config: &AuditConfig, session: &Session, shows: bool) -> Result<ExitCode, Failure> {
+        let verdict = Verdict::none_yet();
         let mut stop =
             StopSignal::listen().map_err(|error| Failure::Failed(format!("listening for signals: {error}")))?;
         if let Some(address) = self.metrics_listen {
@@ -64,16 +66,22 @@ impl Watch {
                 .await
                 .map_err(|error| Failure::Usage(format!("--metrics-listen {address}: {error}")))?;
         }
-        let mut known = BTreeSet::new();
         let again = async {
+            let mut known = BTreeSet::new();
             loop {
-                match self.round(config, session, &mut known).await {
-                    Ok(round) => {
-                        verdict.note(round.violations, round.stuck.len());
+                match audit::run(config).await {
+                    Ok(report) => {
+                        let stuck = self.stuck(session, shows.then_some(&report)).await;
+                        let violations = report.failed().map(|check| check.violations).sum();
+                        verdict.note(violations, stuck.as_ref().map(Vec::len));
+                        let found = findings(&report);
+                        let new = found.difference(&known).cloned().collect();
+                        known = found;
+                        let round = Round { at: now(), checks: report.checks.len(), violations, new, stuck };
                         session.print_line(&round, people)?;
                     }
                     // It may be starting again. The time of the last audit tells how long it has not been made.
-                    Err(failure) => eprintln!("{}  {failure}", now()),
+                    Err(error) => eprintln!("{}  {error}", now()),
                 }
                 tokio::time::sleep(Duration::from_secs(self.interval_seconds)).await;
             }
@@ -84,23 +92,22 @@ impl Watch {
         }
     }
 
-    async fn round(
-        &self,
-        config: &AuditConfig,
-        session: &Session,
-        known: &mut BTreeSet<String>,
-    ) -> Result<Round, Failure> {
-        let report = audit::run(config).await?;
-        let found = findings(&report);
-        let new = found.difference(known).cloned().collect();
-        *known = found;
-        let client = session.renewed_client().await?;
-        if let Err(error) = client.tell_audit(&report).await {
-            eprintln!("{}  note: order-svc does not show this verdict: {error}", now());
+    /// The sagas that do not end, and the verdict to order-svc. Services that do not answer are no reason not to tell what the databases say.
+    async fn stuck(&self, session: &Session, report: Option<&AuditReport>) -> Option<Vec<Stuck>> {
+        let asked = async {
+            let client = session.renewed_client().await?;
+            if let Some(report) = report {
+                client.tell_audit(report).await?;
+            }
+            stuck(&client, Duration::from_secs(self.stuck_after_seconds)).await
+        };
+        match asked.await {
+            Ok(stuck) => Some(stuck),
+            Err(failure) => {
+                eprintln!("{}  who is stuck is not known: {failure}", now());
+                None
+            }
         }
-        let stuck = stuck(&client, Duration::from_secs(self.stuck_after_seconds)).await?;
-        let violations = report.failed().map(|check| check.violations).sum();
-        Ok(Round { at: now(), checks: report.checks.len(), violations, new, stuck })
     }
 }
 
@@ -176,11 +183,12 @@ fn explain(saga_id: Uuid, status: &str, view: Result<SagaView, Vec<ClientError>>
 
 fn people(round: &Round) -> String {
     let Round { at, checks, violations, new, stuck } = round;
-    let mut text = format!("{at}  {checks} checks, {violations} violations, {} stuck", stuck.len());
+    let how_many = stuck.as_ref().map_or("nobody knows how many".to_owned(), |stuck| stuck.len().to_string());
+    let mut text = format!("{at}  {checks} checks, {violations} violations, {how_many} stuck");
     for finding in new {
         text += &format!("\n  new: {finding}");
     }
-    for Stuck { saga_id, status, waits_for, command } in stuck {
+    for Stuck { saga_id, status, waits_for, command } in stuck.iter().flatten() {
         text += &format!("\n  stuck: {saga_id} is {status} and waits for {waits_for}\n         {command}");
     }
     text
