@@ -27,7 +27,7 @@ pub use session::{Failure, Session};
 /// The operator's and developer's command of OrderSaga.
 ///
 /// Without flags it speaks to the stack that runs in the default data folder, if one does, else to the services' default ports.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "sagactl", version)]
 pub struct Cli {
     #[command(flatten)]

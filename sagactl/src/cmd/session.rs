@@ -10,7 +10,7 @@ use crate::client::{Client, ClientError, Endpoints, NoToken, TokenRequest};
 use crate::stack::{StackError, StackRecord, default_data};
 
 /// Flags of every verb.
-#[derive(Debug, clap::Args)]
+#[derive(clap::Args)]
 pub(super) struct Global {
     /// Print JSON, for machines
     #[arg(long, global = true)]
@@ -46,7 +46,6 @@ impl Global {
 }
 
 /// Whom a verb speaks to, and how it prints.
-#[derive(Debug)]
 pub struct Session {
     /// Speaks to the services.
     pub client: Client,
@@ -59,7 +58,6 @@ pub struct Session {
 }
 
 /// Where tokens come from, the first as well as those after it has expired.
-#[derive(Debug)]
 enum TokenSource {
     Given(Option<String>),
     File(PathBuf),
