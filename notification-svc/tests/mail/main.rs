@@ -1,7 +1,9 @@
 //! E-mails, through a mail server that is well, away, busy, forgetful or choosy. The test plays order-svc.
 
+mod aiosmtpd;
 mod server;
 
+use aiosmtpd::Aiosmtpd;
 use order_contracts::{Fulfilment, OrderCancelled, OrderConfirmed, OrderId, OrderStatusChanged};
 use saga_common::testkit::Wire;
 use saga_common::{Event, MessageId, SagaId};
@@ -34,7 +36,11 @@ impl Stage {
     }
 
     async fn with(server: &MailServer) -> Outcome<Self> {
-        let url = format!("smtp://{}", server.address);
+        Self::sending_to(&server.address.to_string()).await
+    }
+
+    async fn sending_to(address: &str) -> Outcome<Self> {
+        let url = format!("smtp://{address}");
         Self::up(|options| options.env(Service::Notification, "SMTP_URL", url)).await
     }
 
@@ -115,6 +121,35 @@ async fn every_event_is_one_e_mail() -> Outcome {
     assert!(text.contains("your payment was declined (insufficient funds)"), "{text}");
     let note = stage.until(said[4], "sent").await?;
     assert_eq!((&note["attempts"], &note["kind"]), (&1.into(), &"cancelled".into()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_mail_server_of_others_has_each_e_mail_once_also_after_it_was_away() -> Outcome {
+    let mut server = Aiosmtpd::start().await?;
+    let stage = Stage::sending_to(&server.address).await?;
+    let first = stage.confirm("anna").await?;
+    stage.until(first, "sent").await?;
+    server.end();
+    let second = stage.confirm("änna").await?;
+    eventually("an attempt", || async {
+        let notes = stage.notes().await?;
+        Ok(notes.into_iter().find(|it| it["message_id"] == second.to_string() && !it["last_error"].is_null()))
+    })
+    .await?;
+    server.again().await?;
+    stage.until(second, "sent").await?;
+
+    let arrived = server.arrived()?;
+    assert_eq!(arrived.len(), 2);
+    for (message, to) in [(first, "anna@customers.example"), (second, "=c3=a4nna@customers.example")] {
+        let id = format!("Message-ID: <{message}@shop.example>");
+        let mail = arrived.iter().find(|mail| mail.lines().any(|line| line == id)).ok_or(id)?;
+        for header in [format!("X-RcptTo: {to}"), format!("To: {to}"), "Subject: Your order is confirmed".to_owned()] {
+            assert!(mail.lines().any(|line| line == header), "{header}: {mail}");
+        }
+        assert!(mail.contains("text/plain") && mail.trim_end().ends_with("--"), "it is cut off: {mail}");
+    }
     Ok(())
 }
 
