@@ -62,7 +62,7 @@ pub async fn run(config: Config) -> Result<(), IssuerError> {
     publish(&desk)?;
     tracing::info!(address = %desk.config.listen, demo_tokens = desk.config.demo_tokens, "listening");
     let looking_after = tokio::spawn(look_after_keys(desk.clone()));
-    axum::serve(listener, routes(desk))
+    axum::serve(listener, routes(desk).into_make_service())
         .with_graceful_shutdown(stop)
         .await
         .map_err(failed("serving HTTP".to_owned()))?;

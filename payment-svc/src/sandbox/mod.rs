@@ -153,7 +153,7 @@ async fn serve(
     stopping: CancellationToken,
     drain: Duration,
 ) -> Result<(), SandboxError> {
-    let server = axum::serve(listener, http::router(desk.clone(), key));
+    let server = axum::serve(listener, http::router(desk.clone(), key).into_make_service());
     let server = server.with_graceful_shutdown(stopping.clone().cancelled_owned()).into_future();
     tokio::pin!(server);
     tokio::select! {

@@ -169,6 +169,8 @@ pub(crate) async fn serve(
         stop.cancelled().await;
         tokio::time::sleep(limit).await;
     };
+    // The router itself would be copied for each connection, with all of its routes: 80 KB, and as much to miss in the caches.
+    let app = app.into_make_service();
     tokio::select! {
         served = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned()) => served.map_err(failed),
         () = time_is_up => Ok(()),

@@ -40,7 +40,7 @@ impl Verdict {
         let listener = TcpListener::bind(address).await?;
         let alive = || async { "alive\n" };
         let routes = Router::new().route("/metrics", get(metrics)).route("/livez", get(alive)).with_state(self.clone());
-        tokio::spawn(axum::serve(listener, routes).into_future());
+        tokio::spawn(axum::serve(listener, routes.into_make_service()).into_future());
         Ok(())
     }
 
