@@ -5,8 +5,8 @@ use futures::stream::{self, StreamExt};
 use sagactl::client::{NewOrder, Service};
 use sagactl::stack::{Program, StackOptions};
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 const ORDERS: usize = 500;
@@ -32,13 +32,11 @@ impl World {
     /// Places [`ORDERS`] orders, does the `mishap` when a third of them are placed, and waits until all are terminal.
     /// A request whose answer got lost is sent again under its key, as any careful client would.
     async fn survive<Fut: Future<Output = Outcome>>(&self, mishap: impl FnOnce() -> Fut) -> Outcome {
-        let placed = AtomicUsize::new(0);
+        let (placed, mut count) = watch::channel(0);
         let placing = stream::iter(0..ORDERS).map(|n| self.place_surely(n, &placed)).buffer_unordered(AT_ONCE);
         let place_all = placing.collect::<Vec<Fallible<Uuid>>>();
         let trouble = async {
-            while placed.load(Ordering::Relaxed) < ORDERS / 3 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            count.wait_for(|placed| *placed >= ORDERS / 3).await?;
             mishap().await
         };
         let (ids, trouble) = tokio::join!(place_all, trouble);
@@ -49,7 +47,7 @@ impl World {
         self.assert_consistent().await
     }
 
-    async fn place_surely(&self, n: usize, placed: &AtomicUsize) -> Fallible<Uuid> {
+    async fn place_surely(&self, n: usize, placed: &watch::Sender<usize>) -> Fallible<Uuid> {
         let (wanted, key) = (mixed(n), format!("order-{n}"));
         let id = sagactl::stack::eventually("placing an order", || async {
             match self.client.place_order(&wanted, Some(&key), None).await {
@@ -59,7 +57,7 @@ impl World {
             }
         })
         .await?;
-        placed.fetch_add(1, Ordering::Relaxed);
+        placed.send_modify(|placed| *placed += 1);
         Ok(id)
     }
 

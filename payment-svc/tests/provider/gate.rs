@@ -145,6 +145,7 @@ async fn a_probe_without_an_answer_begins_the_wait_anew() {
     for probes in 1..=3 {
         while provider.asked().len() < before + probes {
             let turned_away = held(client.retrieve(&id()).await);
+            // Time itself is tested: who is turned away is told when to come back.
             tokio::time::sleep(turned_away.map_or(Duration::ZERO, |held| held.wait)).await;
         }
         assert!(held(client.retrieve(&id()).await).is_some(), "after probe {probes}");

@@ -1,14 +1,14 @@
 //! A real stack after orders of every kind, stopped and at rest, that can be lied about and put back.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueuePurgeOptions};
 use lapin::protocol::basic::AMQPProperties;
 use lapin::{Channel, Connection, ConnectionProperties};
 use sagactl::audit::{self, AuditConfig, AuditReport, Auditor, ConnectionLimits, Database, ProviderAccount};
 use sagactl::client::{Client, Item, NewOrder, Order, OrderStatus, Service};
-use sagactl::stack::{Program, Stack, StackOptions, session};
+use sagactl::stack::{Program, Stack, StackOptions, eventually, session};
 use serde_json::{Value, json};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -280,12 +280,8 @@ async fn overtaken(stack: &Stack, service: Service, order: Uuid) -> Fallible<()>
 
 async fn there_is(stack: &Stack, service: Service, sql: &str, parameter: &(dyn ToSql + Sync)) -> Fallible<()> {
     let database = connect(stack.database_url(service)).await?;
-    let begun = Instant::now();
-    while database.query(sql, &[parameter]).await?.is_empty() {
-        if begun.elapsed() > LIMIT {
-            return Err(format!("{service} never came to: {sql}").into());
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    Ok(())
+    eventually(&format!("{service} comes to: {sql}"), || async {
+        Ok((!database.query(sql, &[parameter]).await?.is_empty()).then_some(()))
+    })
+    .await
 }

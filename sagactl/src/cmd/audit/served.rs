@@ -18,21 +18,23 @@ pub(super) struct Verdict(Arc<Mutex<Last>>);
 #[derive(Debug, Clone, Copy)]
 struct Last {
     /// None before the first audit.
-    found: Option<(u64, usize)>,
-    /// When it was; before the first, when this process began: who never gets an audit done is noticed, too.
+    violations: Option<u64>,
+    /// None as long as no service could tell.
+    stuck: Option<usize>,
+    /// When the audit was; before the first, when this process began: who never gets an audit done is noticed, too.
     at: i64,
 }
 
 impl Verdict {
     pub(super) fn none_yet() -> Self {
-        Self(Arc::new(Mutex::new(Last { found: None, at: Utc::now().timestamp() })))
+        Self(Arc::new(Mutex::new(Last { violations: None, stuck: None, at: Utc::now().timestamp() })))
     }
 
     /// `stuck` stays what it was where nobody could tell.
     pub(super) fn note(&self, violations: u64, stuck: Option<usize>) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = last.found.map_or(0, |(_, stuck)| stuck);
-        *last = Last { found: Some((violations, stuck.unwrap_or(before))), at: Utc::now().timestamp() };
+        let stuck = stuck.or(last.stuck);
+        *last = Last { violations: Some(violations), stuck, at: Utc::now().timestamp() };
     }
 
     /// Serves `/metrics`, and `/livez`, from now on until the process ends.
@@ -45,18 +47,22 @@ impl Verdict {
     }
 
     fn text(&self) -> String {
-        let Last { found, at } = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Last { violations, stuck, at } = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = format!(
             "# HELP saga_audit_last_run_timestamp_seconds When it was, in seconds since 1970; before the first, when the auditor began.\n\
              # TYPE saga_audit_last_run_timestamp_seconds gauge\n\
              saga_audit_last_run_timestamp_seconds {at}\n"
         );
-        if let Some((violations, stuck)) = found {
+        if let Some(violations) = violations {
             text += &format!(
                 "# HELP saga_audit_violations Contradictions that the last audit has found.\n\
                  # TYPE saga_audit_violations gauge\n\
-                 saga_audit_violations {violations}\n\
-                 # HELP saga_audit_stuck_sagas Sagas that had not ended by then, though they should have.\n\
+                 saga_audit_violations {violations}\n"
+            );
+        }
+        if let Some(stuck) = stuck {
+            text += &format!(
+                "# HELP saga_audit_stuck_sagas Sagas that had not ended when the services could last tell, though they should have.\n\
                  # TYPE saga_audit_stuck_sagas gauge\n\
                  saga_audit_stuck_sagas {stuck}\n"
             );
@@ -67,4 +73,21 @@ impl Verdict {
 
 async fn metrics(State(verdict): State<Verdict>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], verdict.text())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_could_tell_is_not_shown_as_none() {
+        let verdict = Verdict::none_yet();
+        let shows = |line: &str| verdict.text().lines().any(|it| it.starts_with(line));
+        assert!(shows("saga_audit_last_run_timestamp_seconds ") && !shows("saga_audit_violations"));
+        verdict.note(1, None);
+        assert!(shows("saga_audit_violations 1") && !shows("saga_audit_stuck_sagas"));
+        verdict.note(0, Some(2));
+        verdict.note(3, None);
+        assert!(shows("saga_audit_violations 3") && shows("saga_audit_stuck_sagas 2"));
+    }
 }
