@@ -56,7 +56,7 @@ impl From<saga_common::config::SettingError> for StartError {
 /// # Errors
 /// When its steps do not fit together.
 pub fn choreography() -> Result<Choreography, Error> {
-    Ok(participant::participant()?.map())
+    Ok(participant::participant(mail::handover().0)?.map())
 }
 
 /// Runs the service until SIGTERM or SIGINT, then drains. Whatever it was doing when it is killed instead is either
@@ -68,10 +68,11 @@ pub fn choreography() -> Result<Choreography, Error> {
 pub async fn run(config: Config) -> Result<(), StartError> {
     let post = Post::new(&config.mail)?;
     let pool = saga_common::db::reads(&config.engine.database_url()?, MAIL_CONNECTIONS).map_err(Error::from)?;
-    let participant = participant::participant().map_err(Error::from)?;
+    let (handover, arriving) = mail::handover();
+    let participant = participant::participant(handover).map_err(Error::from)?;
     let service = Service::prepare(participant, config.engine, &MIGRATOR).await?;
     let routes = http::routes(service.reads());
-    service.spawn(|stop| mail::deliver(pool.clone(), post, stop));
+    service.spawn(|stop| mail::deliver(pool.clone(), post, arriving, stop));
     service.spawn(|stop| mail::observe(pool, stop));
     Ok(service.serve(LISTEN, routes).await?)
 }

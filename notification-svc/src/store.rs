@@ -2,24 +2,33 @@
 
 use crate::domain::Note;
 use crate::mail::Mail;
+use chrono::{DateTime, Utc};
 use saga_common::{DbError, MessageId, Statement, Tx};
 use sqlx::PgPool;
 use std::time::Duration;
 use uuid::Uuid;
 
 /// Adds notes and their e-mails, each under the message that was the reason for it. The database refuses a second one for a
-/// message: its guard row would have been there, too.
-pub(crate) fn add(tx: &Tx, notes: &[(MessageId, Note)]) -> Result<(), DbError> {
+/// message: its guard row would have been there, too. With a lease, the e-mails are written as taken for their first attempt.
+pub(crate) fn add(
+    tx: &Tx,
+    notes: &[(MessageId, Note)],
+    created_at: DateTime<Utc>,
+    lease: Option<Duration>,
+) -> Result<(), DbError> {
     let messages: Vec<Uuid> = notes.iter().map(|(message_id, _)| message_id.as_uuid()).collect();
     let orders: Vec<Uuid> = notes.iter().map(|(_, note)| note.order_id.0).collect();
     let customers: Vec<String> = notes.iter().map(|(_, note)| note.customer_id.as_str().to_owned()).collect();
     let kinds: Vec<&'static str> = notes.iter().map(|(_, note)| note.kind).collect();
     let texts: Vec<String> = notes.iter().map(|(_, note)| note.text.clone()).collect();
     let sql = "with noted as (
-                   insert into notifications (message_id, order_id, kind, text)
-                   select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]))
-               insert into mails (message_id, customer_id) select * from unnest($1::uuid[], $5::text[])";
-    tx.run_later(Statement::new(sql).with(messages).with(orders).with(kinds).with(texts).with(customers))
+                   insert into notifications (message_id, order_id, kind, text, created_at)
+                   select *, $6::timestamptz from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]))
+               insert into mails (message_id, customer_id, attempts, due_at)
+               select *, $7::int, clock_timestamp() + $8::float8 * interval '1 ms' from unnest($1::uuid[], $5::text[])";
+    let statement = Statement::new(sql).with(messages).with(orders).with(kinds).with(texts).with(customers);
+    let lease_ms = lease.unwrap_or_default().as_secs_f64() * 1_000.0;
+    tx.run_later(statement.with(created_at).with(i32::from(lease.is_some())).with(lease_ms))
 }
 
 /// Takes e-mails that are due, for so long: whoever does not say in time what became of one has lost it to the others.

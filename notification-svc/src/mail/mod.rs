@@ -2,6 +2,7 @@
 //! waiting, and nothing else.
 
 mod address;
+mod handover;
 mod letter;
 mod mbox;
 mod post;
@@ -9,10 +10,13 @@ mod sender;
 
 pub use post::PostError;
 
+pub(crate) use handover::{Arriving, Handover, handover};
 pub(crate) use post::Post;
-pub(crate) use sender::{deliver, observe};
+pub(crate) use sender::{LEASE, deliver, observe};
 
+use crate::domain::Note;
 use chrono::{DateTime, Utc};
+use saga_common::MessageId;
 use uuid::Uuid;
 
 /// An e-mail that is to be sent now.
@@ -27,4 +31,13 @@ pub(crate) struct Mail {
     pub(crate) kind: String,
     pub(crate) text: String,
     pub(crate) created_at: DateTime<Utc>,
+}
+
+impl Mail {
+    /// The first attempt at a note's e-mail.
+    pub(crate) fn first(message_id: MessageId, note: Note, created_at: DateTime<Utc>) -> Self {
+        let Note { order_id, customer_id, kind, text } = note;
+        let (message_id, kind) = (message_id.as_uuid(), kind.to_owned());
+        Self { message_id, attempt: 1, customer_id: customer_id.0, order_id: order_id.0, kind, text, created_at }
+    }
 }

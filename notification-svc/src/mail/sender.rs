@@ -2,7 +2,7 @@
 //! the file's, and the mark here sends what was under way once more: eight e-mails at most, or 256 into the file.
 
 use super::post::Unsent;
-use super::{Mail, Post};
+use super::{Arriving, Mail, Post};
 use crate::store::{self, Postponed};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -30,7 +30,8 @@ const OBSERVE_EVERY: Duration = Duration::from_secs(5);
 const TOGETHER: Duration = Duration::from_millis(50);
 /// All about one e-mail, or about those that go into the file together; clearly less than the lease.
 const SEND_LIMIT: Duration = Duration::from_secs(20);
-const LEASE: Duration = Duration::from_secs(30);
+/// How long whoever has taken an e-mail may take to say what became of it.
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
 /// What is kept of an error.
 const LONGEST_ERROR: usize = 500;
 
@@ -43,19 +44,28 @@ const PATIENCE: RetryPolicy = RetryPolicy {
     fatal_attempts: 0,
 };
 
-/// Sends until stopped.
-pub(crate) async fn deliver(pool: PgPool, post: Post, stop: CancellationToken) {
+/// Sends until stopped: what steps have handed over, and in turn with it what else is due.
+pub(crate) async fn deliver(pool: PgPool, post: Post, mut arriving: Arriving, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let leased = store::lease(&pool, post.at_once() as i64, LEASE).await;
-        let mails = leased.unwrap_or_else(|error| {
+        let due = leased.unwrap_or_else(|error| {
             tracing::warn!(%error, "e-mails cannot be looked for");
             Vec::new()
         });
-        let sent = send_all(&pool, &post, &mails).await;
-        if mails.len() < post.at_once() || sent == 0 {
+        let mut more = send_and_look(&pool, &post, &due).await;
+        // After that, whose lease goes on meanwhile: what is too old by now is left out.
+        let handed_over = arriving.take(post.at_once(), LEASE - SEND_LIMIT);
+        more |= send_and_look(&pool, &post, &handed_over).await;
+        if !more {
             tokio::select! { () = tokio::time::sleep(LOOK_EVERY) => {}, () = stop.cancelled() => {} }
         }
     }
+}
+
+/// Sends them, and tells whether it is worth looking for more at once.
+async fn send_and_look(pool: &PgPool, post: &Post, mails: &[Mail]) -> bool {
+    let sent = send_all(pool, post, mails).await;
+    mails.len() == post.at_once() && sent > 0
 }
 
 /// Sends them at the same time, and notes what became of each as soon as it is known, and of others by then. Returns how many were sent.
