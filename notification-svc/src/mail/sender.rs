@@ -1,5 +1,5 @@
-//! The task that sends: takes what is due, says what became of each. Replicas share the work; a crash between the mail server's yes, or
-//! the file's, and the mark here sends what was under way once more: eight e-mails at most, or 256 into the file.
+//! The task that sends: takes what steps hand over and what is due, says what became of each. Replicas share what is due; a crash between
+//! the mail server's yes, or the file's, and the mark here sends what was under way once more: eight e-mails at most, or 256 into the file.
 
 use super::post::Unsent;
 use super::{Arriving, Mail, Post};
