@@ -32,55 +32,42 @@ pub(crate) fn shelf(locked: &[Row]) -> Shelf {
     locked.iter().map(|row| (row.get::<_, &str>(0).into(), row.get(1))).collect()
 }
 
-/// Writes down what the orders took off the shelf. The database refuses more than there is.
+/// Writes down what the orders took off the shelf, by one statement. The database refuses more than there is.
 pub(crate) fn hold(tx: &Tx, orders: &[(SagaId, &Wanted)]) -> Result<(), DbError> {
     if orders.is_empty() {
         return Ok(());
     }
-    tx.run_later(reserve(orders))?;
-    tx.run_later(take(orders))
-}
-
-fn reserve(orders: &[(SagaId, &Wanted)]) -> Statement<'static> {
     let (mut ids, mut skus, mut quantities) = (Vec::<Uuid>::new(), Vec::<String>::new(), Vec::<i64>::new());
+    let mut taken = BTreeMap::<&str, i64>::new();
     for (saga_id, wanted) in orders {
         for (sku, quantity) in wanted.lines() {
             ids.push(saga_id.as_uuid());
             skus.push(sku.as_str().to_owned());
             quantities.push(quantity);
+            // All of it was on the shelf, which counts no further.
+            let all = taken.entry(sku.as_str()).or_default();
+            *all = all.saturating_add(quantity);
         }
     }
-    let sql = "insert into reservations (order_id, sku, quantity, state)
-               select order_id, sku, quantity, 'held' from unnest($1::uuid[], $2::text[], $3::bigint[]) u(order_id, sku, quantity)";
-    Statement::new(sql).with(ids).with(skus).with(quantities)
-}
-
-fn take(orders: &[(SagaId, &Wanted)]) -> Statement<'static> {
-    let mut taken = BTreeMap::<&str, i64>::new();
-    for (sku, quantity) in orders.iter().flat_map(|(_, wanted)| wanted.lines()) {
-        // All of it was on the shelf, which counts no further.
-        let all = taken.entry(sku.as_str()).or_default();
-        *all = all.saturating_add(quantity);
-    }
-    let (skus, quantities): (Vec<String>, Vec<i64>) = taken.into_iter().map(|(sku, all)| (sku.to_owned(), all)).unzip();
-    let sql = "with taken as (
+    let (articles, totals): (Vec<String>, Vec<i64>) = taken.into_iter().map(|(sku, all)| (sku.to_owned(), all)).unzip();
+    let sql = "with held as (
+                   insert into reservations (order_id, sku, quantity, state)
+                   select order_id, sku, quantity, 'held'
+                   from unnest($1::uuid[], $2::text[], $3::bigint[]) u(order_id, sku, quantity)),
+               taken as (
                    update stock s set available = s.available - t.quantity, reserved = s.reserved + t.quantity
-                   from unnest($1::text[], $2::bigint[]) t(sku, quantity) where s.sku = t.sku returning 1)
-               select saga.must_all_be_hit(count(*), cardinality($1)) from taken";
-    Statement::new(sql).with(skus).with(quantities)
+                   from unnest($4::text[], $5::bigint[]) t(sku, quantity) where s.sku = t.sku returning 1)
+               select saga.must_all_be_hit(count(*), cardinality($4)) from taken";
+    tx.run_later(Statement::new(sql).with(ids).with(skus).with(quantities).with(articles).with(totals))
 }
 
 /// Puts back what an order holds. Holding nothing is no error.
-pub(crate) async fn release(tx: &Tx, order: SagaId) -> Result<(), DbError> {
-    tx.execute(
-        "with released as (
-             update reservations set state = 'released' where order_id = $1 and state = 'held' returning sku, quantity)
-         update stock s set available = s.available + r.quantity, reserved = s.reserved - r.quantity
-         from released r where s.sku = r.sku",
-        &[&order.as_uuid()],
-    )
-    .await?;
-    Ok(())
+pub(crate) fn release(tx: &Tx, order: SagaId) -> Result<(), DbError> {
+    let sql = "with released as (
+                   update reservations set state = 'released' where order_id = $1 and state = 'held' returning sku, quantity)
+               update stock s set available = s.available + r.quantity, reserved = s.reserved - r.quantity
+               from released r where s.sku = r.sku";
+    tx.run_later(Statement::new(sql).with(order.as_uuid()))
 }
 
 /// Sells what these orders hold. Returns those that held something.

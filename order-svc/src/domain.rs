@@ -1,6 +1,6 @@
 //! The rules of an order, without any I/O.
 
-use order_contracts::{Currency, CustomerId, Money, PaymentMethod, Sku};
+use order_contracts::{Currency, Money, PaymentMethod, Sku};
 use saga_common::Failure;
 use std::collections::BTreeMap;
 
@@ -38,6 +38,9 @@ pub(crate) struct Price {
     pub(crate) currency: String,
 }
 
+/// Prices by SKU; articles that are not on the list are missing.
+pub(crate) type PriceList = BTreeMap<String, Price>;
+
 /// What is checked before any price is looked up: everything that is wrong, not only the first.
 pub(crate) fn check(customer: &str, currency: &str, method: &str, lines: &[WantedLine]) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -72,7 +75,7 @@ pub(crate) fn check(customer: &str, currency: &str, method: &str, lines: &[Wante
 pub(crate) fn price(
     currency: &str,
     lines: &[WantedLine],
-    prices: &BTreeMap<String, Price>,
+    prices: &PriceList,
 ) -> Result<(Vec<PricedLine>, Money), Vec<String>> {
     let (mut priced, mut wrong, mut total) = (Vec::with_capacity(lines.len()), Vec::new(), Ok(Money::ZERO));
     for (n, line) in lines.iter().enumerate() {
@@ -126,14 +129,6 @@ pub(crate) fn reason_of(failure: &Failure) -> String {
         None if what.is_empty() => "failed".to_owned(),
         None => what.to_owned(),
     }
-}
-
-/// Who asks and what for, as [`check`] lets it pass.
-#[derive(Debug, Clone)]
-pub(crate) struct Wanted {
-    pub(crate) customer_id: CustomerId,
-    pub(crate) currency: Currency,
-    pub(crate) payment_method: PaymentMethod,
 }
 
 #[cfg(test)]

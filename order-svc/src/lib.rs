@@ -18,7 +18,6 @@ mod metrics;
 mod participant;
 mod peers;
 mod placement;
-mod prices;
 #[cfg(test)]
 mod properties;
 mod reads;
@@ -37,8 +36,8 @@ static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 /// Where it listens unless told otherwise.
 const LISTEN: &str = "127.0.0.1:8080";
 
-/// Loops that read, each one statement at a time: four by the clock, and the prices.
-const LOOP_READS: u32 = 5;
+/// Loops that read, each one statement at a time.
+const LOOP_READS: u32 = 4;
 
 /// What the steps see.
 pub(crate) struct App {
@@ -75,12 +74,10 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     service.spawn(|stop| deadline::cancel_overdue(saga, loop_reads.clone(), stop));
     service.spawn(|stop| deadline::forget_request_keys(loop_reads.clone(), stop));
     service.spawn(|stop| watch::look(watch.clone(), loop_reads.clone(), stop));
-    service.spawn(|stop| metrics::look(loop_reads.clone(), stop));
-    let (prices, asked) = prices::queue();
-    service.spawn(|_| prices::answer_together(loop_reads, asked));
+    service.spawn(|stop| metrics::look(loop_reads, stop));
     let (maps, required) = (maps::Maps::new(own_map, peers::Peers::new(&config)), config.participants.clone());
     service.spawn(|stop| maps::check(required, maps.clone(), stop));
     let (reads, saga) = (service.reads(), service.saga());
-    let shop = http::Shop::new(&config, reads, saga, prices, placements, watch, maps)?;
+    let shop = http::Shop::new(&config, reads, saga, placements, watch, maps)?;
     service.serve_with_page(LISTEN, http::routes(shop), http::page()).await
 }

@@ -7,6 +7,7 @@ use crate::steps::collect_return::{order_of_refund, order_of_restock, refunded, 
 use crate::steps::confirm_order::confirm;
 use crate::steps::place_order::{PLACE_ORDER, withdraw};
 use crate::steps::{BEGIN_RETURN, DELIVER, SHIP};
+use crate::store::LOCK_ORDERS;
 use order_contracts::{OrderCancelling, OrderPlaced, OrderStatusChanged, ReturnRequested};
 use saga_common::participant::ChoreographyError;
 use saga_common::{Participant, set};
@@ -42,7 +43,7 @@ pub(crate) fn participant(app: App) -> Result<Participant<App>, ChoreographyErro
         .locks(order_of_restock)
         // Several steps touch an order's row, in different batches of different replicas: they take it in one order. It stands
         // for the row of the order's return, too.
-        .locking("select id from orders where id = any($2 || $1::text[]::uuid[]) order by id for no key update")
+        .locking(LOCK_ORDERS)
         .unfinished(
             "select exists (select 1 from orders where id >= $1 and id < $2
                             and (status in ('pending', 'cancelling') or (status <> 'cancelled' and closed_at is null)))

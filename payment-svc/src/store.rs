@@ -116,31 +116,37 @@ pub(crate) fn wallets(locked: &[Row]) -> BTreeMap<String, Wallet> {
     locked.iter().map(|row| (row.get(0), wallet(row))).collect()
 }
 
-/// Books movements: the lines and the balances they change, by one statement. The database refuses it when a customer has no
-/// wallet or a balance would fall below zero.
+/// What books movements: the lines `$1` to `$4` and the balances they change, of `$5` wallets.
+const BOOK: &str = "
+    booked as (
+        insert into wallet_movements (customer_id, order_id, kind, amount_minor)
+        select * from unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[])
+        returning customer_id, amount_minor),
+    changed as (
+        update wallets w set balance_minor = w.balance_minor + b.total
+        from (select customer_id, sum(amount_minor)::bigint as total from booked group by customer_id) b
+        where w.customer_id = b.customer_id returning 1)
+    select saga.must_all_be_hit(count(*), $5) from changed";
+
+/// Books movements, by one statement. The database refuses it when a customer has no wallet or a balance would fall below zero.
 pub(crate) fn book(tx: &Tx, movements: &[Movement<'_>]) -> Result<(), DbError> {
     if movements.is_empty() {
         return Ok(());
     }
+    tx.run_later(booking(Statement::new(format!("with {BOOK}")), movements))
+}
+
+fn booking(statement: Statement<'static>, movements: &[Movement<'_>]) -> Statement<'static> {
     let customers: Vec<String> = movements.iter().map(|m| m.customer_id.to_owned()).collect();
     let (kinds, orders): (Vec<_>, Vec<_>) = movements.iter().map(|m| m.kind.columns()).unzip();
     let amounts: Vec<i64> = movements.iter().map(|m| m.amount_minor).collect();
     let wallets = movements.iter().map(|m| m.customer_id).collect::<BTreeSet<_>>().len();
-    let sql = "with booked as (
-                   insert into wallet_movements (customer_id, order_id, kind, amount_minor)
-                   select * from unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[])
-                   returning customer_id, amount_minor),
-               changed as (
-                   update wallets w set balance_minor = w.balance_minor + b.total
-                   from (select customer_id, sum(amount_minor)::bigint as total from booked group by customer_id) b
-                   where w.customer_id = b.customer_id returning 1)
-               select saga.must_all_be_hit(count(*), $5) from changed";
     let wanted = i64::try_from(wallets).unwrap_or(i64::MAX);
-    tx.run_later(Statement::new(sql).with(customers).with(orders).with(kinds).with(amounts).with(wanted))
+    statement.with(customers).with(orders).with(kinds).with(amounts).with(wanted)
 }
 
-/// Records new payments.
-pub(crate) fn record(tx: &Tx, payments: &[NewPayment<'_>]) -> Result<(), DbError> {
+/// Records new payments and books what they take from wallets, all by one statement, which is refused as [`book`]'s is.
+pub(crate) fn record(tx: &Tx, payments: &[NewPayment<'_>], movements: &[Movement<'_>]) -> Result<(), DbError> {
     let orders: Vec<Uuid> = payments.iter().map(|p| p.order_id).collect();
     let customers: Vec<String> = payments.iter().map(|p| p.customer_id.to_owned()).collect();
     let amounts: Vec<i64> = payments.iter().map(|p| p.amount_minor).collect();
@@ -148,10 +154,14 @@ pub(crate) fn record(tx: &Tx, payments: &[NewPayment<'_>]) -> Result<(), DbError
     let methods: Vec<String> = payments.iter().map(|p| p.method.to_owned()).collect();
     let statuses: Vec<&'static str> = payments.iter().map(|p| p.status.as_str()).collect();
     let reasons: Vec<Option<String>> = payments.iter().map(|p| p.reason.clone()).collect();
-    let sql = "insert into payments (order_id, customer_id, amount_minor, currency, method, status, reason)
-               select * from unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[])";
-    let statement = Statement::new(sql).with(orders).with(customers).with(amounts).with(currencies);
-    tx.run_later(statement.with(methods).with(statuses).with(reasons))
+    let sql = format!(
+        "with recorded as (
+             insert into payments (order_id, customer_id, amount_minor, currency, method, status, reason)
+             select * from unnest($6::uuid[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[])),
+         {BOOK}"
+    );
+    let statement = booking(Statement::new(sql), movements).with(orders).with(customers).with(amounts);
+    tx.run_later(statement.with(currencies).with(methods).with(statuses).with(reasons))
 }
 
 /// The payment of an order; none if nobody has asked for it.

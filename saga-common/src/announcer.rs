@@ -50,13 +50,13 @@ pub(crate) fn insert(unit: UnitId, announcements: &[Announcement]) -> Option<Sta
 
 /// Waits for whoever else has these sagas' announcements, and keeps them to the transaction's end. In the order of their
 /// keys (R7); a saga without one is passed by.
-pub(crate) async fn lock(tx: &Tx, sagas: &[SagaId]) -> Result<(), DbError> {
+pub(crate) fn locking(sagas: &[SagaId]) -> Option<Statement<'static>> {
     if sagas.is_empty() {
-        return Ok(());
+        return None;
     }
     let sagas: Vec<Uuid> = sagas.iter().map(SagaId::as_uuid).collect();
-    tx.query("select 1 from saga.announcements where saga_id = any($1) order by saga_id for update", &[&sagas]).await?;
-    Ok(())
+    let sql = "select 1 from saga.announcements where saga_id = any($1) order by saga_id for update";
+    Some(Statement::new(sql).with(sagas))
 }
 
 pub(crate) fn withdraw(unit: UnitId, sagas: &[SagaId]) -> Option<Statement<'static>> {

@@ -24,13 +24,20 @@ async fn processes_are_told_where_everything_is_and_nothing_else() -> Outcome {
     let order = get(&stack.url(Service::Order)?).await?;
     for expected in [
         "DEADLINE_MS=2000".to_owned(),
-        format!("DATABASE_URL={}", stack.database_url(Service::Order)),
         format!("AMQP_URL={}", stack.amqp_url()),
         format!("PAYMENT_URL={}", stack.url(Service::Payment)?),
         format!("INVENTORY_URL={}", stack.url(Service::Inventory)?),
     ] {
         assert!(order.lines().any(|line| line == expected), "{expected} is among\n{order}");
     }
+    let told = order.lines().find_map(|line| line.strip_prefix("DATABASE_URL=")).ok_or("no DATABASE_URL")?;
+    let [told, ours] = [told, stack.database_url(Service::Order)].map(str::parse::<tokio_postgres::Config>);
+    let [told, ours] = [told?, ours?];
+    // Its way there may be another than ours: the server's socket.
+    assert_eq!(
+        (told.get_dbname(), told.get_user(), told.get_password(), told.get_ports()),
+        (ours.get_dbname(), ours.get_user(), ours.get_password(), ours.get_ports())
+    );
     assert!(!order.contains("CARGO_"), "nothing of our own environment leaks:\n{order}");
     let payment = get(&stack.url((Service::Payment, 1))?).await?;
     assert!(payment.contains(&format!("PROVIDER_URL={}", stack.url(Program::SandboxProvider)?)));

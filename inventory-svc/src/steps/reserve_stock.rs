@@ -42,7 +42,7 @@ pub(crate) async fn reserve(
 
 /// Puts back what the saga holds; that may be nothing.
 pub(crate) async fn release(cx: &mut Cx<()>) -> UndoResult {
-    store::release(cx.tx(), cx.saga_id()).await?;
+    store::release(cx.tx(), cx.saga_id())?;
     Ok(Undo::Done)
 }
 

@@ -66,9 +66,8 @@ impl Room {
 }
 
 impl Arriving {
-    /// Those that are there, at most so many, without those that were handed over longer ago: they belong to whoever leases them
-    /// next.
-    pub(super) fn take(&mut self, at_most: usize, not_before: Duration) -> Vec<Mail> {
+    /// Those that were handed over within this time, at most so many. Older ones are left to whoever leases them next.
+    pub(super) fn take(&mut self, at_most: usize, within: Duration) -> Vec<Mail> {
         while let Ok(handed) = self.receiver.try_recv() {
             self.next.push_back(handed);
         }
@@ -76,7 +75,7 @@ impl Arriving {
         while mails.len() < at_most
             && let Some(handed) = self.next.pop_front()
         {
-            if handed.since.elapsed() < not_before {
+            if handed.since.elapsed() < within {
                 mails.push(handed.mail);
             }
         }

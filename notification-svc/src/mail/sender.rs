@@ -32,6 +32,8 @@ const TOGETHER: Duration = Duration::from_millis(50);
 const SEND_LIMIT: Duration = Duration::from_secs(20);
 /// How long whoever has taken an e-mail may take to say what became of it.
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
+/// What was handed over is tried within this time, so that the slowest attempt ends clearly within the lease, or not from memory.
+const FRESH: Duration = Duration::from_secs(8);
 /// What is kept of an error.
 const LONGEST_ERROR: usize = 500;
 
@@ -44,7 +46,7 @@ const PATIENCE: RetryPolicy = RetryPolicy {
     fatal_attempts: 0,
 };
 
-/// Sends until stopped: what steps have handed over, and in turn with it what else is due.
+/// Sends until stopped: what is due, and in turn with it what steps have handed over.
 pub(crate) async fn deliver(pool: PgPool, post: Post, mut arriving: Arriving, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let leased = store::lease(&pool, post.at_once() as i64, LEASE).await;
@@ -53,8 +55,8 @@ pub(crate) async fn deliver(pool: PgPool, post: Post, mut arriving: Arriving, st
             Vec::new()
         });
         let mut more = send_and_look(&pool, &post, &due).await;
-        // After that, whose lease goes on meanwhile: what is too old by now is left out.
-        let handed_over = arriving.take(post.at_once(), LEASE - SEND_LIMIT);
+        // Asked for behind the others, which may have taken long: what is too old by now is left out.
+        let handed_over = arriving.take(post.at_once(), FRESH);
         more |= send_and_look(&pool, &post, &handed_over).await;
         if !more {
             tokio::select! { () = tokio::time::sleep(LOOK_EVERY) => {}, () = stop.cancelled() => {} }

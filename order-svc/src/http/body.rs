@@ -1,7 +1,7 @@
 //! An order as HTTP shows it.
 
 use crate::domain::merged;
-use crate::placement::{Placement, Times};
+use crate::placement::{Placement, Priced, Times};
 use crate::status::{Status, UnknownStatus};
 use chrono::{DateTime, Utc};
 use order_contracts::{CustomerId, OrderId, PaymentMethod, ReturnId, ReturnRequested, Sku};
@@ -98,8 +98,8 @@ impl Order {
     }
 
     /// A placement that has been committed, without reading it back.
-    pub(super) fn placed(placement: &Placement, times: Times, required: &[String]) -> Self {
-        let items = placement.lines.iter().map(|line| Item {
+    pub(super) fn placed(placement: &Placement, priced: &Priced, times: Times, required: &[String]) -> Self {
+        let items = priced.lines.iter().map(|line| Item {
             sku: line.sku.as_str().to_owned(),
             quantity: line.quantity,
             unit_price_minor: line.unit_price.minor(),
@@ -110,7 +110,7 @@ impl Order {
             status: "pending".to_owned(),
             reason: None,
             currency: placement.currency.as_str().to_owned(),
-            amount_minor: placement.amount.minor(),
+            amount_minor: priced.amount.minor(),
             items: items.collect(),
             payment_method: placement.payment_method.as_str().to_owned(),
             created_at: times.created_at,

@@ -25,7 +25,6 @@ use crate::figures::Reader;
 use crate::keys::Keys;
 use crate::maps::Maps;
 use crate::placement::Placements;
-use crate::prices::Prices;
 use crate::watch::Watch;
 use audit::LastAudit;
 use recent::Recent;
@@ -42,7 +41,6 @@ use utoipa_axum::routes;
 pub(crate) struct Shop {
     reads: PgPool,
     saga: Saga,
-    prices: Prices,
     placements: Placements,
     watch: Watch,
     keys: Keys,
@@ -61,7 +59,6 @@ impl Shop {
         config: &Config,
         reads: PgPool,
         saga: Saga,
-        prices: Prices,
         placements: Placements,
         watch: Watch,
         maps: Maps,
@@ -70,7 +67,7 @@ impl Shop {
         let oldest = Duration::from_millis(config.read_cache_ms);
         let recent = Recent::new(reads.clone(), oldest, SharedReads::of(config)?);
         let (figures, audit) = (Reader::default(), LastAudit::default());
-        Ok(Self { reads, saga, prices, placements, watch, keys, required_answers, recent, maps, figures, audit })
+        Ok(Self { reads, saga, placements, watch, keys, required_answers, recent, maps, figures, audit })
     }
 }
 

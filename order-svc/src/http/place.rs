@@ -3,7 +3,7 @@
 use super::Shop;
 use super::body::{self, Order};
 use super::recent::etag;
-use crate::domain::{self, Wanted, WantedLine};
+use crate::domain::{self, WantedLine};
 use crate::keys::Taken;
 use crate::placement::{NotPlaced, Placed, Placement};
 use axum::Json;
@@ -83,16 +83,9 @@ pub(super) async fn place(
         None => None,
         Some(key) => Some(shop.keys.take(&customer_id, key).ok_or_else(underway)?),
     };
-    let (order_id, new) = match prepare(&shop, customer_id, &order, key, trace).await? {
-        Prepared::New(placement) => {
-            plant_faults(&shop, placement.order_id.0.into(), &headers).await?;
-            commit(&shop, *placement, taken).await?
-        }
-        Prepared::Before(order_id) => {
-            drop(taken);
-            (order_id, None)
-        }
-    };
+    let placement = prepare(customer_id, &order, key, trace)?;
+    plant_faults(&shop, placement.order_id.0.into(), &headers).await?;
+    let (order_id, new) = commit(&shop, placement, taken).await?;
     answer(&shop, order_id, new, wait).await
 }
 
@@ -119,10 +112,6 @@ fn underway() -> Problem {
     Problem::conflict("a request with this Idempotency-Key is being carried out; try again")
 }
 
-fn other_body() -> Problem {
-    Problem::new(422, "this Idempotency-Key was used for another request body")
-}
-
 /// The order the request stands for, whole if this request placed it.
 async fn commit(shop: &Shop, placement: Placement, taken: Option<Taken>) -> Reply<(OrderId, Option<Order>)> {
     let placed = shop.placements.place(placement.clone(), taken).await.map_err(|error| match error {
@@ -133,9 +122,13 @@ async fn commit(shop: &Shop, placement: Placement, taken: Option<Taken>) -> Repl
         }
     })?;
     match placed {
-        Placed::New(times) => Ok((placement.order_id, Some(Order::placed(&placement, times, &shop.required_answers)))),
+        Placed::New(priced, times) => {
+            let order = Order::placed(&placement, &priced, times, &shop.required_answers);
+            Ok((placement.order_id, Some(order)))
+        }
         Placed::Before(order_id) => Ok((order_id, None)),
-        Placed::OtherBody => Err(other_body()),
+        Placed::OtherBody => Err(Problem::new(422, "this Idempotency-Key was used for another request body")),
+        Placed::Refused(wrong) => Err(Problem::invalid(wrong)),
         Placed::Underway => Err(underway()),
     }
 }
@@ -168,67 +161,23 @@ async fn answer(shop: &Shop, order_id: OrderId, new: Option<Order>, wait: Option
     Ok((status, [location], [(header::ETAG, etag(order.version()))], Json(order)).into_response())
 }
 
-/// A request that may be carried out.
-enum Prepared {
-    New(Box<Placement>),
-    /// It was carried out before.
-    Before(OrderId),
-}
-
-async fn prepare(
-    shop: &Shop,
-    customer_id: String,
-    order: &NewOrder,
-    key: Option<String>,
-    trace: Trace,
-) -> Reply<Prepared> {
+/// Everything but what the order costs.
+fn prepare(customer_id: String, order: &NewOrder, key: Option<String>, trace: Trace) -> Reply<Placement> {
     let lines: Vec<WantedLine> =
         order.items.iter().map(|item| WantedLine { sku: item.sku.clone(), quantity: item.quantity }).collect();
     let wrong = domain::check(&customer_id, &order.currency, &order.payment_method, &lines);
     if !wrong.is_empty() {
         return Err(Problem::invalid(wrong));
     }
-    let prices = shop.prices.of(lines.iter().map(|line| line.sku.clone()).collect()).await?;
     let canonical = serde_json::to_vec(order).map_err(|e| Problem::internal(e.to_string()))?;
-    let body_hash = Sha256::digest(&canonical).to_vec();
-    let (lines, amount) = match domain::price(&order.currency, &lines, &prices) {
-        Ok(priced) => priced,
-        // What was placed stays placed, whatever became of the prices. If they still fit, the commit finds it.
-        Err(wrong) => {
-            let earlier = earlier(shop, &customer_id, key.as_deref(), &body_hash).await?;
-            return earlier.map(Prepared::Before).ok_or_else(|| Problem::invalid(wrong));
-        }
-    };
-    let wanted = Wanted {
+    Ok(Placement {
+        order_id: OrderId(SagaId::new().as_uuid()),
         customer_id: CustomerId(customer_id),
         currency: Currency::try_from(order.currency.clone()).map_err(|e| Problem::invalid(vec![e.to_string()]))?,
         payment_method: PaymentMethod(order.payment_method.clone()),
-    };
-    Ok(Prepared::New(Box::new(Placement {
-        order_id: OrderId(SagaId::new().as_uuid()),
-        customer_id: wanted.customer_id,
-        currency: wanted.currency,
-        amount,
-        payment_method: wanted.payment_method,
         lines,
         key,
-        body_hash,
+        body_hash: Sha256::digest(&canonical).to_vec(),
         trace,
-    })))
-}
-
-/// What the request placed when it came before.
-async fn earlier(shop: &Shop, customer_id: &str, key: Option<&str>, body_hash: &[u8]) -> Reply<Option<OrderId>> {
-    let Some(key) = key else { return Ok(None) };
-    let earlier = sqlx::query!(
-        "select order_id, body_hash from request_keys where customer_id = $1 and key = $2",
-        customer_id,
-        key
-    )
-    .fetch_optional(&shop.reads)
-    .await?;
-    match earlier {
-        Some(earlier) if earlier.body_hash != body_hash => Err(other_body()),
-        earlier => Ok(earlier.map(|earlier| OrderId(earlier.order_id))),
-    }
+    })
 }

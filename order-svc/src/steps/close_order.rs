@@ -1,7 +1,7 @@
 //! `close-order`: the stock has left the shelf, so the confirmation has reached everybody it needs.
 
 use crate::App;
-use crate::store;
+use crate::store::{self, Locked};
 use order_contracts::{OrderId, StockCommitted};
 use saga_common::{Cx, Never, Outcome, Received, Retry, SetResult};
 
@@ -12,7 +12,7 @@ pub(crate) async fn close(cx: &mut Cx<App>, committed: &[Received<StockCommitted
         return Err(Retry::because("the event names another order than its saga"));
     }
     let orders: Vec<OrderId> = committed.iter().map(|it| it.event.order_id).collect();
-    let closed = store::close(cx.tx(), &orders).await?;
+    let closed = store::close(cx.tx(), &orders, &Locked::of(cx.locked())).await?;
     let mut outcomes = Vec::with_capacity(committed.len());
     for it in committed {
         if closed.contains(&it.event.order_id) {

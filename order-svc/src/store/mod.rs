@@ -10,13 +10,12 @@ mod placing;
 
 pub(crate) use catalogue::{SetProducts, add_product, set_products};
 pub(crate) use fulfilment::{Back, Noted, insert_return, is_return, move_on, note_back};
-pub(crate) use placing::{Earlier, insert_orders, placed, take_keys, waited_in_vain};
+pub(crate) use placing::{Earlier, asking, earlier, inserting, is_placed, prices, times_of, waited_in_vain};
 
 use crate::deadline::OVERDUE;
 use order_contracts::{CustomerId, OrderId, PaymentCharged};
-use saga_common::{DbError, Tx};
+use saga_common::{DbError, Row, Statement, Tx};
 use std::collections::{HashMap, HashSet};
-use tokio_postgres::Row;
 use uuid::Uuid;
 
 /// What a cancellation came to, and what the order's own trace is.
@@ -49,45 +48,81 @@ pub(crate) async fn cancel(tx: &Tx, order_id: OrderId, reason: &str) -> Result<C
     })
 }
 
-/// What a charge came to, if there is such an order.
-pub(crate) enum Confirmed {
-    Yes {
-        customer_id: CustomerId,
-    },
-    /// The order is still pending: whoever undoes place-order cancels it.
-    OtherAmount,
-    Decided,
+/// Locks the orders that a batch will touch, in one order for everybody: those of the sagas `$2`, and those that the keys
+/// `$1` name. What it returns is for [`Locked::of`].
+pub(crate) const LOCK_ORDERS: &str = "
+    select id, customer_id, status, amount_minor, currency, closed_at is null from orders
+    where id = any($2 || $1::text[]::uuid[]) order by id for no key update";
+
+/// An order as it was when its batch had locked it, before any step: what the batch itself changes is not seen.
+pub(crate) struct Locked<'a> {
+    pub(crate) customer_id: CustomerId,
+    status: &'a str,
+    amount_minor: i64,
+    currency: &'a str,
+    open: bool,
 }
 
-/// `pending -> confirmed` for each charge that is the one asked for: the compare-and-set that races with [`cancel`]. One
-/// charge an order; the rows are locked.
-pub(crate) async fn confirm(tx: &Tx, charges: &[&PaymentCharged]) -> Result<HashMap<OrderId, Confirmed>, DbError> {
-    let ids: Vec<Uuid> = charges.iter().map(|charged| charged.order_id.0).collect();
-    let amounts: Vec<i64> = charges.iter().map(|charged| charged.amount_minor.minor()).collect();
-    let currencies: Vec<&str> = charges.iter().map(|charged| charged.currency.as_str()).collect();
-    let rows = tx
-        .query(
-            "update orders set status = 'confirmed', updated_at = clock_timestamp()
-             where id = any($1) and status is not distinct from 'pending'
-                   and amount_minor = ($2::int8[])[array_position($1, id)] and currency = ($3::text[])[array_position($1, id)]
-             returning id, customer_id",
-            &[&ids, &amounts, &currencies],
-        )
-        .await?;
-    let yes = |row: &Row| (OrderId(row.get(0)), Confirmed::Yes { customer_id: CustomerId(row.get(1)) });
-    let mut found: HashMap<OrderId, Confirmed> = rows.iter().map(yes).collect();
-    if found.len() < charges.len() {
-        let others: Vec<Uuid> = ids.into_iter().filter(|id| !found.contains_key(&OrderId(*id))).collect();
-        let rows = tx.query("select id, status = 'pending' from orders where id = any($1)", &[&others]).await?;
-        let no = |row: &Row| if row.get(1) { Confirmed::OtherAmount } else { Confirmed::Decided };
-        found.extend(rows.iter().map(|row| (OrderId(row.get(0)), no(row))));
+impl<'a> Locked<'a> {
+    /// The orders there are.
+    pub(crate) fn of(rows: &'a [Row]) -> HashMap<OrderId, Self> {
+        let order = |row: &'a Row| Self {
+            customer_id: CustomerId(row.get(1)),
+            status: row.get(2),
+            amount_minor: row.get(3),
+            currency: row.get(4),
+            open: row.get(5),
+        };
+        rows.iter().map(|row| (OrderId(row.get(0)), order(row))).collect()
     }
-    Ok(found)
+
+    /// Nobody has decided yet; no step that runs together with confirm-order does.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.status == "pending"
+    }
+
+    pub(crate) fn asks_for(&self, charged: &PaymentCharged) -> bool {
+        self.amount_minor == charged.amount_minor.minor() && self.currency == charged.currency.as_str()
+    }
+
+    fn can_be_closed(&self) -> bool {
+        self.open && matches!(self.status, "confirmed" | "shipped" | "delivered")
+    }
 }
 
-/// The reserved stock has left the shelf; tells which orders there were to close.
-pub(crate) async fn close(tx: &Tx, orders: &[OrderId]) -> Result<HashSet<OrderId>, DbError> {
-    let ids: Vec<Uuid> = orders.iter().map(|order| order.0).collect();
+/// `pending -> confirmed`: the compare-and-set that races with [`cancel`]. The orders are locked and pending.
+pub(crate) fn confirm(tx: &Tx, orders: &[OrderId]) -> Result<(), DbError> {
+    let sql = "with confirmed as (
+                   update orders set status = 'confirmed', updated_at = clock_timestamp()
+                   where id = any($1) and status is not distinct from 'pending' returning 1)
+               select saga.must_all_be_hit(count(*), cardinality($1)) from confirmed";
+    later(tx, sql, orders.iter())
+}
+
+fn later<'a>(tx: &Tx, sql: &'static str, orders: impl Iterator<Item = &'a OrderId>) -> Result<(), DbError> {
+    let ids: Vec<Uuid> = orders.map(|order| order.0).collect();
+    if ids.is_empty() { Ok(()) } else { tx.run_later(Statement::new(sql).with(ids)) }
+}
+
+/// The reserved stock has left the shelf; tells which orders there were to close. One that is not confirmed may have been by
+/// now, by the batch that has locked it.
+pub(crate) async fn close(
+    tx: &Tx,
+    orders: &[OrderId],
+    locked: &HashMap<OrderId, Locked<'_>>,
+) -> Result<HashSet<OrderId>, DbError> {
+    let can_be_closed = |order: &&OrderId| locked.get(order).is_some_and(Locked::can_be_closed);
+    let (known, others): (Vec<&OrderId>, Vec<&OrderId>) = orders.iter().partition(can_be_closed);
+    let mut closed: HashSet<OrderId> = known.iter().map(|order| **order).collect();
+    let sql = "with closed as (
+                   update orders set closed_at = clock_timestamp(), updated_at = clock_timestamp()
+                   where id = any($1) and closed_at is null returning 1)
+               select saga.must_all_be_hit(count(*), cardinality($1)) from closed";
+    later(tx, sql, closed.iter())?;
+    if others.is_empty() {
+        return Ok(closed);
+    }
+    let ids: Vec<Uuid> = others.iter().map(|order| order.0).collect();
     let rows = tx
         .query(
             "update orders set closed_at = clock_timestamp(), updated_at = clock_timestamp()
@@ -96,7 +131,8 @@ pub(crate) async fn close(tx: &Tx, orders: &[OrderId]) -> Result<HashSet<OrderId
             &[&ids],
         )
         .await?;
-    Ok(rows.iter().map(|row| OrderId(row.get(0))).collect())
+    closed.extend(rows.iter().map(|row| OrderId(row.get(0))));
+    Ok(closed)
 }
 
 /// An order after answers have been noted.

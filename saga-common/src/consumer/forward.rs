@@ -4,6 +4,7 @@ use super::fate::{Redrive, is_held, park, patience};
 use super::settle::{Failed, Inbound};
 use crate::action::{ActionItem, AnyEvent};
 use crate::announcer;
+use crate::db::Statement;
 use crate::engine::Engine;
 use crate::envelope::Envelope;
 use crate::faults;
@@ -94,14 +95,10 @@ pub(super) async fn run<App: Send + Sync + 'static>(
         };
         meet(engine, &mut unit.ends, known, existing, answers.get(&known.key)).await?;
     }
-    if !new.is_empty() {
-        if locked.is_none() {
-            let (keys, sagas) = shared(&new);
-            locked = Some(engine.lock_rows(unit.tx(), &keys, &sagas).await?);
-        }
-        // What `Cx::all_have_run` takes turns on; its count is a statement after this wait.
-        let counted: Vec<SagaId> = new.iter().filter(|r| r.step.is_keyed()).map(|r| r.saga_id).collect();
-        announcer::lock(unit.tx(), &counted).await?;
+    if !new.is_empty() && locked.is_none() {
+        let (keys, sagas) = shared(&new);
+        locked = Some(engine.lock_rows(unit.tx(), &keys, &sagas).await?);
+        unit.tx().send(turns(&new).as_slice()).await?;
     }
     faults::AFTER_LOCKS.reached().await?;
     act(engine, unit, new, locked.unwrap_or_default()).await
@@ -120,7 +117,7 @@ async fn open<App: Send + Sync + 'static>(
         Copies::Likely => ends,
         Copies::Unlikely => {
             let (keys, sagas) = shared(ready);
-            match Unit::open_new(&engine.db, ends, guards, engine.locks(&keys, &sagas)).await? {
+            match Unit::open_new(&engine.db, ends, guards, engine.locks(&keys, &sagas), turns(ready)).await? {
                 Ok((unit, locked)) => return Ok((unit, Found::all(), Some(locked))),
                 Err(ends) => {
                     engine.copies.met();
@@ -141,6 +138,12 @@ fn shared<App>(ready: &[Ready<'_, App>]) -> (Vec<String>, Vec<SagaId>) {
     let keys = ready.iter().flat_map(|r| r.step.lock_keys(&r.event)).collect();
     let sagas = ready.iter().filter(|r| !r.step.declares_locks()).map(|r| r.saga_id).collect();
     (keys, sagas)
+}
+
+/// What `Cx::all_have_run` takes turns on; its count is a statement after this wait.
+fn turns<App>(ready: &[Ready<'_, App>]) -> Option<Statement<'static>> {
+    let counted: Vec<SagaId> = ready.iter().filter(|r| r.step.is_keyed()).map(|r| r.saga_id).collect();
+    announcer::locking(&counted)
 }
 
 /// Runs the actions, step by step in the order of delivery, and commits.

@@ -80,7 +80,11 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     }
     faults::AFTER_GUARDS.reached().await?;
     let keys_met: BTreeSet<Key> = keys.into_iter().filter(|key| !found.has(key)).collect();
-    let met = guard::lock(unit.tx(), &keys_met).await?;
+    // Guard rows first, then the rows that sagas share (R7); both at once, as neither asks what the other said.
+    let sagas: Vec<SagaId> = failures.keys().copied().collect();
+    let locks: Vec<_> = guard::locking(&keys_met).into_iter().chain(engine.locks(&[], &sagas)).collect();
+    let locked = unit.tx().send(&locks).await?;
+    let met = guard::locked(locked.first().filter(|_| !keys_met.is_empty()).map_or(&[], |answer| &answer.rows))?;
     if keys_met.len() > met.len() {
         return Err(Failed::Passing("a guard row is neither new nor there".to_owned()));
     }
@@ -88,8 +92,6 @@ pub(super) async fn run<App: Send + Sync + 'static>(
     let asked =
         asked.map(|(saga_id, _)| (*saga_id, COMPENSATE.to_owned())).filter(|key| met.contains_key(key)).collect();
     let answers = said::read(unit.tx(), &asked).await?;
-    let sagas: Vec<SagaId> = failures.keys().copied().collect();
-    engine.lock_rows(unit.tx(), &[], &sagas).await?;
     faults::AFTER_LOCKS.reached().await?;
 
     let (tx, mut ends) = unit.into_parts();

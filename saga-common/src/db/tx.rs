@@ -197,18 +197,18 @@ impl Tx {
     }
 
     /// Runs the last statements and commits, in one round trip: COMMIT is on its way before it is known what they did, so
-    /// one that must not be committed has to fail by itself. An error leaves the outcome unknown: the work must be done
-    /// again, and will meet its guard row if it had been committed.
-    pub(crate) async fn commit(mut self, last: &[Statement<'_>]) -> Result<(), DbError> {
+    /// one that must not be committed has to fail by itself. Returns what they came to. An error leaves the outcome unknown: the
+    /// work must be done again, and will meet its guard row if it had been committed.
+    pub(crate) async fn commit(mut self, last: &[Statement<'_>]) -> Result<Vec<Answer>, DbError> {
         if self.lost.load(Ordering::Relaxed) {
             return Err(DbError::Broken("what a step has left to be run later has not run".to_owned()));
         }
         let later = std::mem::take(&mut *self.later());
         let all: Vec<&Statement> = later.iter().chain(last).collect();
-        answered(statement::send(self.client(), &all, Bracket::Commit)).await?;
+        let mut answers = answered(statement::send(self.client(), &all, Bracket::Commit)).await?;
         // Only now may the connection go back to the pool.
         drop(self.client.take());
-        Ok(())
+        Ok(answers.split_off(later.len()))
     }
 
     /// Ends the transaction without effect and keeps the connection.

@@ -5,7 +5,7 @@ mod part;
 pub use part::{AnnouncedLine, CallLine, FaultLine, SagaPart, SaidLine, StepLine, WaitingLine};
 
 use crate::acts;
-use crate::db::Db;
+use crate::db::{Db, Statement};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::event::Event;
@@ -18,6 +18,7 @@ use crate::unit::{Saying, Unit};
 use sqlx::PgPool;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tokio_postgres::Row;
 
 /// Starts and ends sagas, and tells what is known of them. Cheap to clone.
 #[derive(Clone)]
@@ -50,6 +51,14 @@ impl Saga {
     /// When no connection is to be had.
     pub async fn begin(&self) -> Result<Unit, Error> {
         Ok(Unit::begin(&self.db).await?)
+    }
+
+    /// Begins a unit of work with statements of the service, in one round trip; returns the rows of each of them.
+    ///
+    /// # Errors
+    /// When no connection is to be had, or a statement fails: then nothing has happened.
+    pub async fn begin_with(&self, first: Vec<Statement<'_>>) -> Result<(Unit, Vec<Vec<Row>>), Error> {
+        Ok(Unit::begin_with(&self.db, first).await?)
     }
 
     /// Begins a unit of work that starts sagas: as [`Unit::start`], in the same round trip. The ids must be new.
@@ -104,6 +113,16 @@ impl Saga {
     pub async fn commit(&self, unit: Unit) -> Result<(), Error> {
         let about = outbox::subjects(&unit.ends.outgoing);
         Ok(self.outbox.faults().scope(|| about, unit.commit(&self.outbox)).await?)
+    }
+
+    /// The same behind the service's `last` statement, in one round trip; returns its rows once they are committed. COMMIT is on its
+    /// way before it is known what the statement did: it must fail by itself if it does not do all that it has to, as an INSERT does.
+    ///
+    /// # Errors
+    /// As [`commit`](Saga::commit), and when the statement fails: then nothing is committed.
+    pub async fn commit_with(&self, unit: Unit, last: Statement<'_>) -> Result<Vec<Row>, Error> {
+        let about = outbox::subjects(&unit.ends.outgoing);
+        Ok(self.outbox.faults().scope(|| about, unit.commit_with(&self.outbox, Some(last))).await?)
     }
 
     /// Notes that `subject` has done `act` to `target`, where that is no transaction of its own ([`acts::note`] notes it in one).

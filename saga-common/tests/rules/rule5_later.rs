@@ -5,7 +5,7 @@ use crate::shop::{Placed, effects, shop};
 use crate::world::{Fallible, Outcome, World};
 use futures::FutureExt;
 use saga_common::testkit::Message;
-use saga_common::{SagaId, Statement};
+use saga_common::{SagaId, Statement, Verdict};
 use std::sync::Arc;
 
 fn effect(saga: SagaId, step: &'static str) -> Statement<'static> {
@@ -133,5 +133,40 @@ async fn locked_rows_come_with_their_locks_whether_or_not_copies_are_likely() ->
         let seen = [format!("A was {round}"), format!("B was {round}")];
         assert_eq!(effects(&bench, saga).await?[1..], seen, "as they were before the first action");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sagas_that_start_with_the_end_of_their_unit_start_with_its_rows_or_not_at_all() -> Outcome {
+    let world = World::new().await?;
+    let bench = world.bench(owner()?).await?;
+    let (taken, new) = (SagaId::new(), SagaId::new());
+    let order = |saga: SagaId| {
+        Statement::new("insert into orders values ($1, 'pending') returning status").with(saga.as_uuid())
+    };
+    let asked = vec![Statement::new("select 7"), effect(taken, "asked"), Statement::new("select 8 union select 9")];
+    let (mut unit, answers) = bench.saga().begin_with(asked).await?;
+    let numbers = |rows: &[saga_common::Row]| rows.iter().map(|row| row.get::<_, i32>(0)).collect::<Vec<_>>();
+    assert_eq!((numbers(&answers[0]), answers[1].len(), numbers(&answers[2])), (vec![7], 0, vec![8, 9]));
+    unit.start_last("place", &[(taken, Placed::order())])?;
+    let rows = bench.saga().commit_with(unit, order(taken)).await?;
+    assert_eq!(rows.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>(), ["pending"]);
+    let guards = bench.guards(taken).await?;
+    assert!(matches!(&guards[..], [(step, Verdict::Done, Some(_))] if step == "place"), "{guards:?}");
+
+    for (sagas, last) in [
+        (vec![new, taken], effect(new, "behind one that was there")),
+        (vec![new], Statement::new("insert into nowhere values (1)")),
+        (vec![new], order(taken)),
+    ] {
+        let (mut unit, _) = bench.saga().begin_with(Vec::new()).await?;
+        let starting: Vec<_> = sagas.into_iter().map(|saga| (saga, Placed::order())).collect();
+        unit.start_last("place", &starting)?;
+        bench.saga().commit_with(unit, last).await.err().ok_or("it was committed")?;
+        assert!(bench.guards(new).await?.is_empty());
+        assert_eq!(steps(&bench).await?, ["asked"]);
+    }
+    let unable = bench.saga().begin_with(vec![effect(new, "undone"), Statement::new("select 1 / 0")]).await;
+    assert!(unable.is_err() && steps(&bench).await? == ["asked"]);
     Ok(())
 }

@@ -41,6 +41,7 @@ mod tests {
     fn a_detour_changes_the_address_and_nothing_else() {
         for (url, expected) in [
             ("postgres://u:p@localhost:5432/orders", "postgres://u:p@127.0.0.1:7/orders"),
+            ("postgres://u:p@%2Fdata%2Fcluster:5432/orders", "postgres://u:p@127.0.0.1:7/orders"),
             ("amqp://u:p@127.0.0.1:5672/vhost", "amqp://u:p@127.0.0.1:7/vhost"),
             ("http://127.0.0.1:8090", "http://127.0.0.1:7"),
         ] {

@@ -87,7 +87,7 @@ impl Stack {
         // Virtual memory for what a hostile message can make the AMQP client's parser do: headers nested thousands of levels deep.
         set("RUST_MIN_STACK", STACK_BYTES.to_string());
         if let Some(database) = self.databases.get(&program) {
-            set("DATABASE_URL", database.clone());
+            set("DATABASE_URL", self.servers.by_socket(database)?);
             set("AMQP_URL", self.amqp_url.clone());
             set("JWT_KEYS", format!("{}/.well-known/jwks.json", url(Program::Issuer)));
         }

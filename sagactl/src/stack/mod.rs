@@ -40,6 +40,7 @@ mod servers;
 mod session;
 mod settings;
 mod shortage;
+mod socket;
 mod supervisor;
 mod unix;
 

@@ -17,19 +17,14 @@ use super::child::Child;
 use super::data::{DataDir, tail, write_private};
 use super::error::Doing;
 use super::shortage::Shortage;
+use super::socket::Socket;
 use super::unix::{Signal, effective_user};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const SUPERUSER: &str = "ordersaga";
 
 /// What is changed from PostgreSQL's defaults. Durability is not: `fsync`, `full_page_writes` and `synchronous_commit` stay on.
-const CONFIGURATION: [&str; 4] = [
-    "listen_addresses=127.0.0.1",
-    // TCP only: socket paths have a length limit, and the default folder is not ours.
-    "unix_socket_directories=",
-    "max_connections=500",
-    "log_line_prefix=%m [%p] %q%d ",
-];
+const CONFIGURATION: [&str; 3] = ["listen_addresses=127.0.0.1", "max_connections=500", "log_line_prefix=%m [%p] %q%d "];
 
 /// The same for speed, each measured (docs/performance.md); compose.yaml has them, too.
 const MEASURED: [&str; 3] = ["shared_buffers=256MB", "max_wal_size=4GB", "checkpoint_timeout=15min"];
@@ -40,6 +35,7 @@ pub(super) struct Cluster {
     bin: PathBuf,
     cluster: PathBuf,
     port: u16,
+    socket: Option<Socket>,
     password: String,
     log: PathBuf,
     run_as: Option<Account>,
@@ -52,9 +48,11 @@ impl Cluster {
         let run_as = if effective_user() == 0 { Some(Account::for_postgres()?) } else { None };
         let home = home(data, run_as)?;
         let log = data.folder("log")?.join("postgres.log");
+        let folder = home.join("cluster");
         let cluster = Self {
             bin,
-            cluster: home.join("cluster"),
+            socket: Socket::of(&folder, port),
+            cluster: folder,
             port,
             password: password.into(),
             log,
@@ -70,6 +68,11 @@ impl Cluster {
     /// The superuser's URL of a database.
     pub(super) fn url(&self, database: &str) -> String {
         format!("postgres://{SUPERUSER}:{}@127.0.0.1:{}/{database}", self.password, self.port)
+    }
+
+    /// The same database as those reach it best who only want its answers.
+    pub(super) fn by_socket(&self, url: &str) -> Result<String, StackError> {
+        self.socket.as_ref().map_or_else(|| Ok(url.to_owned()), |socket| socket.url(url))
     }
 
     pub(super) async fn pid(&self) -> Option<u32> {
@@ -89,6 +92,7 @@ impl Cluster {
         self.clear_stale_pid_file().await;
         let mut command = self.command("postgres", &self.cluster)?;
         command.arg("-D").arg(&self.cluster).args(["-p", &self.port.to_string()]);
+        command.arg("-c").arg(Socket::setting(self.socket.as_ref()));
         for setting in CONFIGURATION.into_iter().chain(MEASURED) {
             command.args(["-c", setting]);
         }
@@ -151,7 +155,7 @@ impl Cluster {
         }
         let mut command = self.command("initdb", home)?;
         command.arg("-D").arg(&new).args(["-U", SUPERUSER, "-E", "UTF8", "--no-locale", "--no-sync"]);
-        command.args(["--auth-local=trust", "--auth-host=scram-sha-256"]).arg("--pwfile").arg(&password_file);
+        command.args(["--auth-local=scram-sha-256", "--auth-host=scram-sha-256"]).arg("--pwfile").arg(&password_file);
         let child = Child::spawn(command, Signal::Kill).await.doing("start initdb")?;
         let status = child.ended().await;
         let _ = fs::remove_file(&password_file);
@@ -186,9 +190,12 @@ impl Cluster {
             let still_stopping = String::from_utf8_lossy(&command_line).contains(&*self.cluster.to_string_lossy());
             if !still_stopping || Instant::now() > deadline {
                 let _ = fs::remove_file(&file);
-                return;
+                break;
             }
             sleep(Duration::from_millis(50)).await;
+        }
+        if let Some(socket) = &self.socket {
+            socket.clear_stale();
         }
     }
 

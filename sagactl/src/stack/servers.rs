@@ -27,7 +27,7 @@ pub struct Servers {
 
 #[derive(Debug)]
 enum Postgres {
-    Private(Cluster),
+    Private(Box<Cluster>),
     Given(String),
 }
 
@@ -93,7 +93,7 @@ impl Servers {
                 let bin = find::postgres_bin(settings.postgres_bin.as_deref())?;
                 let cluster = Cluster::prepare(bin, &data, postgres_port, &postgres_password).await?;
                 cluster.start().await?;
-                return Ok::<_, StackError>(Postgres::Private(cluster));
+                return Ok::<_, StackError>(Postgres::Private(cluster.into()));
             };
             Ok(Postgres::Given(url.clone()))
         };
@@ -149,6 +149,14 @@ impl Servers {
         match &self.postgres {
             Postgres::Private(cluster) => cluster.url("postgres"),
             Postgres::Given(url) => url.clone(),
+        }
+    }
+
+    /// The same database as a process beside a private server reaches it best: by its socket.
+    pub(super) fn by_socket(&self, url: &str) -> Result<String, StackError> {
+        match &self.postgres {
+            Postgres::Private(cluster) => cluster.by_socket(url),
+            Postgres::Given(_) => Ok(url.to_owned()),
         }
     }
 

@@ -1,5 +1,5 @@
 //! The way out: outbox, relay, sweeper; and what a broker may do to queues (R4, R5).
-//! Mirrors `saga-common/src/{outbox/,unit.rs,broker/publisher.rs}`.
+//! Mirrors `saga-common/src/{outbox/,unit/,broker/publisher.rs}`.
 
 use crate::message::{Delivery, Message, Queue, Service};
 use crate::mutants::Mutant;

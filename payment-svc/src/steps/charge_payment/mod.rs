@@ -41,8 +41,7 @@ pub(crate) async fn charge(
         payments.push(payment);
         outcomes.push(outcome);
     }
-    store::record(cx.tx(), &payments)?;
-    store::book(cx.tx(), &movements)?;
+    store::record(cx.tx(), &payments, &movements)?;
     Ok(outcomes)
 }
 

@@ -1,8 +1,11 @@
 //! Placing orders: concurrent requests commit as a group, as soon as the previous commit is done. No timer: an order that
 //! comes alone is placed alone.
 
+#[cfg(test)]
+mod tests;
+
 use crate::Config;
-use crate::domain::{PricedLine, merged};
+use crate::domain::{self, PriceList, PricedLine, WantedLine, merged};
 use crate::keys::Taken;
 use crate::metrics;
 use crate::steps::place_order::PLACE_ORDER;
@@ -10,7 +13,7 @@ use crate::store::{self, Earlier};
 use chrono::{DateTime, Utc};
 use order_contracts::{Currency, CustomerId, Money, OrderId, OrderPlaced, PaymentMethod};
 use saga_common::db::{Trouble, trouble};
-use saga_common::{DbError, Error, Saga, SagaId, Trace, Unit};
+use saga_common::{DbError, Error, Saga, SagaId, Trace};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,31 +28,39 @@ const FOR_KEYS: Duration = Duration::from_millis(250);
 /// The same for a placement of a group that has waited already.
 const FOR_KEYS_AGAIN: Duration = Duration::from_millis(20);
 
-/// An order that has been checked and priced. Its id is made once, so that doing it again is doing the same.
+/// An order that has been checked, but for what it costs. Its id is made once, so that doing it again is doing the same.
 #[derive(Debug, Clone)]
 pub(crate) struct Placement {
     pub(crate) order_id: OrderId,
     pub(crate) customer_id: CustomerId,
     pub(crate) currency: Currency,
-    pub(crate) amount: Money,
     pub(crate) payment_method: PaymentMethod,
-    pub(crate) lines: Vec<PricedLine>,
+    pub(crate) lines: Vec<WantedLine>,
     pub(crate) key: Option<String>,
     pub(crate) body_hash: Vec<u8>,
     pub(crate) trace: Trace,
 }
 
+/// What an order costs, by the price list as its own transaction has read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Priced {
+    pub(crate) lines: Vec<PricedLine>,
+    pub(crate) amount: Money,
+}
+
 /// What became of a request to place an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Placed {
     /// It is committed.
-    New(Times),
+    New(Priced, Times),
     /// The same request was carried out before: this is its order.
     Before(OrderId),
     /// The key was used for another body.
     OtherBody,
     /// Another replica is carrying out a request under this key.
     Underway,
+    /// It cannot be priced: everything that is wrong with it.
+    Refused(Vec<String>),
 }
 
 /// When an order was placed and when it is overdue, by the database's clock.
@@ -122,7 +133,7 @@ pub(crate) async fn commit_groups(saga: Saga, mut waiting: mpsc::Receiver<Waitin
         match results {
             Ok(results) => {
                 for ((taken, reply), result) in callers.into_iter().zip(results) {
-                    if matches!(result, Ok(Placed::New(_))) {
+                    if matches!(result, Ok(Placed::New(..))) {
                         metrics::placed();
                     }
                     // Before the reply: whoever has it may send the request again at once.
@@ -155,65 +166,67 @@ async fn place_all(saga: &Saga, terms: &Terms, placements: Vec<Placement>) -> Ve
     results
 }
 
-/// One transaction: request keys, guard and outbox rows, orders, lines.
+/// Commits what can be placed, together; done again without those that turn out to be refused.
 async fn place_group(
     saga: &Saga,
     terms: &Terms,
     placements: &[Placement],
     for_keys: Duration,
 ) -> Result<Vec<Placed>, Error> {
-    let starts = |placements: &[&Placement]| -> Vec<(SagaId, OrderPlaced)> {
-        placements.iter().map(|p| (SagaId::from(p.order_id.0), p.event())).collect()
-    };
-    let all: Vec<&Placement> = placements.iter().collect();
-    if all.iter().all(|placement| placement.key.is_none()) {
-        let unit = saga.start(PLACE_ORDER, &starts(&all)).await?;
-        return insert(saga, unit, terms, &all, vec![None; all.len()]).await;
+    let mut ended: HashMap<OrderId, Placed> = HashMap::new();
+    while ended.len() < placements.len() {
+        let open: Vec<&Placement> = placements.iter().filter(|it| !ended.contains_key(&it.order_id)).collect();
+        ended.extend(place_together(saga, terms, &open, for_keys).await?);
     }
-    let mut unit = saga.begin().await?;
-    let earlier = match store::take_keys(unit.tx(), &all, for_keys).await {
-        Err(DbError::Postgres(error)) if placements.len() == 1 && store::waited_in_vain(&error) => {
-            unit.rollback().await;
-            return Ok(vec![Placed::Underway]);
-        }
-        taken => taken?,
-    };
-    let met: Vec<Option<Placed>> = placements.iter().map(|placement| met(placement, &earlier)).collect();
-    let new: Vec<&Placement> = placements.iter().zip(&met).filter(|(_, met)| met.is_none()).map(|(p, _)| p).collect();
-    if new.is_empty() {
-        unit.rollback().await;
-        return Ok(met.into_iter().flatten().collect());
-    }
-    unit.start(PLACE_ORDER, &starts(&new)).await?;
-    insert(saga, unit, terms, &all, met).await
+    let lost = |it: &Placement| DbError::Broken(format!("nothing became of order {}", it.order_id)).into();
+    placements.iter().map(|it| ended.remove(&it.order_id).ok_or_else(|| lost(it))).collect()
 }
 
-/// Inserts the orders whose keys have `met` nothing, and commits.
-async fn insert(
+/// One transaction, of two round trips: prices and request keys; guard rows, orders, lines, outbox rows, COMMIT. Tells what
+/// became of all; or, if some are refused, only of those, and nothing has happened.
+async fn place_together(
     saga: &Saga,
-    mut unit: Unit,
     terms: &Terms,
     placements: &[&Placement],
-    met: Vec<Option<Placed>>,
-) -> Result<Vec<Placed>, Error> {
-    let new: Vec<&Placement> = placements.iter().zip(&met).filter(|(_, met)| met.is_none()).map(|(p, _)| *p).collect();
-    let times = store::insert_orders(unit.tx(), &new, terms.deadline_ms, &terms.required_answers).await?;
-    for placement in &new {
+    for_keys: Duration,
+) -> Result<Vec<(OrderId, Placed)>, Error> {
+    let (mut unit, answers) = match saga.begin_with(store::asking(placements, for_keys)).await {
+        Err(Error::Database(DbError::Postgres(error))) if placements.len() == 1 && store::waited_in_vain(&error) => {
+            return Ok(placements.iter().map(|it| (it.order_id, Placed::Underway)).collect());
+        }
+        begun => begun?,
+    };
+    let prices = store::prices(&answers);
+    let earlier = store::earlier(unit.tx(), placements, &answers).await?;
+    let (mut new, mut met, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    for placement in placements {
+        match (met_by(placement, &earlier), placement.priced(&prices)) {
+            // What was placed stays placed, whatever became of the prices.
+            (Some(earlier), _) => met.push((placement.order_id, earlier)),
+            (None, Ok(priced)) => new.push((*placement, priced)),
+            (None, Err(wrong)) => refused.push((placement.order_id, Placed::Refused(wrong))),
+        }
+    }
+    if !refused.is_empty() || new.is_empty() {
+        unit.rollback().await;
+        return Ok(if refused.is_empty() { met } else { refused });
+    }
+    let started: Vec<_> = new.iter().map(|(it, priced)| (SagaId::from(it.order_id.0), it.event(priced))).collect();
+    unit.start_last(PLACE_ORDER, &started)?;
+    for (placement, _) in &new {
         unit.caused_by(PLACE_ORDER, placement.order_id.0.into(), &placement.trace);
     }
-    let inserted = |placement: &Placement| {
-        let times = times.get(&placement.order_id.0).copied().map(Placed::New);
-        times.ok_or_else(|| DbError::Broken(format!("order {} was not inserted", placement.order_id)))
-    };
-    let placed: Result<Vec<Placed>, DbError> =
-        placements.iter().zip(met).map(|(placement, met)| met.map_or_else(|| inserted(placement), Ok)).collect();
-    let placed = placed?;
-    saga.commit(unit).await?;
-    Ok(placed)
+    let orders = store::inserting(&new, terms.deadline_ms, &terms.required_answers);
+    let times = store::times_of(&saga.commit_with(unit, orders).await?);
+    let placed = new.into_iter().filter_map(|(it, priced)| {
+        let times = times.get(&it.order_id)?;
+        Some((it.order_id, Placed::New(priced, *times)))
+    });
+    Ok(placed.chain(met).collect())
 }
 
 /// What a placement's request key has met; `None` if it is new. A key may be twice in a group: one of them took it.
-fn met(placement: &Placement, earlier: &HashMap<(String, String), Earlier>) -> Option<Placed> {
+fn met_by(placement: &Placement, earlier: &HashMap<(String, String), Earlier>) -> Option<Placed> {
     let key = placement.key.as_ref().map(|key| (placement.customer_id.0.clone(), key.clone()))?;
     let earlier = earlier.get(&key).filter(|earlier| earlier.order_id != placement.order_id)?;
     let same = earlier.body_hash == placement.body_hash;
@@ -223,54 +236,30 @@ fn met(placement: &Placement, earlier: &HashMap<(String, String), Earlier>) -> O
 /// The order may have been placed by the group after all.
 async fn place_again(saga: &Saga, terms: &Terms, placement: &Placement) -> Result<Placed, Error> {
     let unit = saga.begin().await?;
-    let there = store::placed(unit.tx(), placement.order_id).await?;
+    let there = store::is_placed(unit.tx(), placement.order_id).await?;
     unit.rollback().await;
-    if let Some(times) = there {
-        return Ok(Placed::New(times));
+    if there {
+        metrics::placed();
+        return Ok(Placed::Before(placement.order_id));
     }
     let placed = place_group(saga, terms, std::slice::from_ref(placement), FOR_KEYS_AGAIN).await?;
-    placed.first().copied().ok_or_else(|| DbError::Broken("nothing became of a placement".to_owned()).into())
+    placed.into_iter().next().ok_or_else(|| DbError::Broken("nothing became of a placement".to_owned()).into())
 }
 
 impl Placement {
-    fn event(&self) -> OrderPlaced {
+    fn priced(&self, prices: &PriceList) -> Result<Priced, Vec<String>> {
+        let (lines, amount) = domain::price(self.currency.as_str(), &self.lines, prices)?;
+        Ok(Priced { lines, amount })
+    }
+
+    fn event(&self, priced: &Priced) -> OrderPlaced {
         OrderPlaced {
             order_id: self.order_id,
             customer_id: self.customer_id.clone(),
-            lines: merged(self.lines.iter().map(PricedLine::pieces)),
-            amount_minor: self.amount,
+            lines: merged(priced.lines.iter().map(PricedLine::pieces)),
+            amount_minor: priced.amount,
             currency: self.currency.clone(),
             payment_method: self.payment_method.clone(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn placement(key: &str, body: &[u8]) -> Placement {
-        Placement {
-            order_id: OrderId(SagaId::new().as_uuid()),
-            customer_id: CustomerId("anna".to_owned()),
-            currency: Currency::try_from("EUR".to_owned()).expect("a currency"),
-            amount: Money::ZERO,
-            payment_method: PaymentMethod("wallet".to_owned()),
-            lines: Vec::new(),
-            key: Some(key.to_owned()),
-            body_hash: body.to_vec(),
-            trace: Trace::default(),
-        }
-    }
-
-    #[test]
-    fn of_two_requests_with_one_key_in_a_group_the_one_that_took_it_is_new() {
-        let (first, again, other) = (placement("k", b"a"), placement("k", b"a"), placement("k", b"b"));
-        let taken = Earlier { order_id: first.order_id, body_hash: first.body_hash.clone() };
-        let earlier = HashMap::from([(("anna".to_owned(), "k".to_owned()), taken)]);
-        assert_eq!(met(&first, &earlier), None);
-        assert_eq!(met(&again, &earlier), Some(Placed::Before(first.order_id)));
-        assert_eq!(met(&other, &earlier), Some(Placed::OtherBody));
-        assert_eq!(met(&placement("another", b"a"), &earlier), None);
     }
 }

@@ -6,22 +6,25 @@
 //! fails in any other transaction than the one the unit began in, and outside of any. The database is asked as seldom as
 //! that allows: what begins a unit is one round trip, and so is what ends it.
 
+mod ends;
+
+pub(crate) use ends::Ends;
+
 use crate::announcer;
 use crate::db::{Answer, Db, DbError, Statement, Trouble, Tx, trouble};
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::event::{Event, EventType, Said};
 use crate::faults;
-use crate::guard::{self, Expected, Found, NewGuard, Settled, Verdict, Words};
-use crate::ids::{MessageId, SagaId, UnitId};
-use crate::jobs::{self, NewJob};
+use crate::guard::{self, Found, NewGuard, Settled, Verdict, Words};
+use crate::ids::{MessageId, SagaId};
+use crate::jobs;
 use crate::outbox::{self, Outbox, Outgoing};
 use crate::said::Recorded;
-use crate::step::{Cx, Retry};
-use crate::telemetry::Tally;
+use crate::step::Retry;
 use crate::telemetry::trace::{Cause, Origin, Span, Trace, TraceContext, span};
 use crate::topology::Route;
-use crate::waiting::{self, WaitingKey};
+use crate::waiting;
 use std::iter;
 use std::time::SystemTime;
 use tokio_postgres::Row;
@@ -60,64 +63,6 @@ pub struct Unit {
     pub(crate) ends: Ends,
 }
 
-/// What the end of a unit writes.
-#[derive(Default)]
-pub(crate) struct Ends {
-    pub(crate) unit: UnitId,
-    pub(crate) outgoing: Vec<Outgoing>,
-    /// Recorded answers that are said again.
-    pub(crate) repeated: Vec<Outgoing>,
-    pub(crate) verdicts: Vec<Settled>,
-    pub(crate) announcements: Vec<Announcement>,
-    pub(crate) withdrawn: Vec<SagaId>,
-    pub(crate) jobs: Vec<NewJob>,
-    pub(crate) finished_jobs: Vec<guard::Key>,
-    pub(crate) handled: Vec<WaitingKey>,
-    /// For the metrics.
-    pub(crate) tally: Tally,
-}
-
-impl Ends {
-    /// A span for each message that is made by something recorded, also of those that are said later.
-    fn made(&self) -> Vec<Span> {
-        let later = self.announcements.iter().map(|announcement| &announcement.message);
-        let later = later.filter(|message| self.outgoing.iter().all(|said| said.id != message.id));
-        let made = self.outgoing.iter().chain(later).filter_map(|message| {
-            let context = message.traceparent.as_deref()?.parse().ok()?;
-            Some(span::create(message, context, message.made_by?, SystemTime::now()))
-        });
-        made.collect()
-    }
-
-    /// Takes what handlers have left in their context.
-    pub(crate) fn take<App>(&mut self, cx: &mut Cx<App>) {
-        self.announcements.append(&mut cx.announcements);
-        self.withdrawn.append(&mut cx.withdrawn);
-        self.tally.after_commit.append(&mut cx.after_commit);
-    }
-
-    /// What the first step of sagas says; returns its guard rows, for the beginning of the unit.
-    fn start<E: Event>(&mut self, step: &str, sagas: &[(SagaId, E)]) -> Result<Vec<NewGuard>, Error> {
-        let event_type = EventType::of::<E>()?;
-        let mut guards = Vec::with_capacity(sagas.len());
-        for (saga_id, event) in sagas {
-            let body = event.encode()?;
-            let message = Outgoing::new(*saga_id, Route::Direct, event_type.as_str(), None, Origin::default(), body);
-            guards.push(NewGuard {
-                key: (*saga_id, step.to_owned()),
-                expected: Expected { verdict: Verdict::Done, says: Some((message.id, event_type)) },
-                message_id: message.id,
-                causation_id: None,
-                body_hash: None,
-                waits_as: None,
-            });
-            self.tally.verdict(step, Verdict::Done);
-            self.outgoing.push(message);
-        }
-        Ok(guards)
-    }
-}
-
 fn found(answers: &[Answer]) -> Found {
     answers.first().map_or_else(Found::default, |answer| guard::found(&answer.rows))
 }
@@ -139,19 +84,23 @@ impl Unit {
     }
 
     /// The same where no copies are likely: the `locks` on shared rows are in the same round trip, and what they return comes
-    /// with the unit. If a copy is met after all, nothing has happened, and the unit's end comes back.
+    /// with the unit; of what is locked `besides` nobody is told. If a copy is met after all, nothing has happened, and the unit's
+    /// end comes back.
     pub(crate) async fn open_new(
         db: &Db,
         ends: Ends,
         guards: &[NewGuard],
         locks: Vec<Statement<'_>>,
+        besides: Option<Statement<'_>>,
     ) -> Result<Result<(Self, Vec<Row>), Ends>, DbError> {
-        let first: Vec<Statement> = iter::once(guard::insert_new(ends.unit, guards)).chain(locks).collect();
+        let told = locks.len();
+        let new = guard::insert_new(ends.unit, guards);
+        let first: Vec<Statement> = iter::once(new).chain(locks).chain(besides).collect();
         match db.begin_with(&first).await {
             Ok((tx, answers)) => {
                 let mut answers = answers.into_iter();
                 if answers.next().is_some_and(|inserted| inserted.hit == guards.len() as u64) {
-                    let locked = answers.flat_map(|answer| answer.rows).collect();
+                    let locked = answers.take(told).flat_map(|answer| answer.rows).collect();
                     return Ok(Ok((Self { tx, ends }, locked)));
                 }
                 tx.rollback().await;
@@ -176,11 +125,20 @@ impl Unit {
         &self.tx
     }
 
+    /// Begins with the service's own statements, in one round trip; returns what each of them came to.
+    pub(crate) async fn begin_with(db: &Db, first: Vec<Statement<'_>>) -> Result<(Self, Vec<Vec<Row>>), DbError> {
+        let ends = Ends::default();
+        let named = Statement::new("select saga.begin_unit($1)").with(ends.unit.as_uuid());
+        let (tx, answers) = db.begin_with(&iter::once(named).chain(first).collect::<Vec<_>>()).await?;
+        let rows = answers.into_iter().skip(1).map(|answer| answer.rows).collect();
+        Ok((Self { tx, ends }, rows))
+    }
+
     /// A unit that begins with the start of sagas.
     pub(crate) async fn starting<E: Event>(db: &Db, step: &str, sagas: &[(SagaId, E)]) -> Result<Self, Error> {
         let mut ends = Ends::default();
         let guards = ends.start(step, sagas)?;
-        let begun = Self::open_new(db, ends, &guards, Vec::new()).await?;
+        let begun = Self::open_new(db, ends, &guards, Vec::new(), None).await?;
         begun.map(|(unit, _)| unit).map_err(|_| taken().into())
     }
 
@@ -211,6 +169,17 @@ impl Unit {
         let guards = self.ends.start(step, sagas)?;
         let answers = self.tx.send(&[guard::insert(self.ends.unit, &guards)]).await?;
         if found(&answers).all { Ok(()) } else { Err(taken().into()) }
+    }
+
+    /// Starts sagas with the end of the unit, for [`Saga::commit_with`](crate::Saga::commit_with): its round trip writes their guard
+    /// rows before its last statement, which is the one that writes business rows (R7). The unit has read so far, at most.
+    ///
+    /// # Errors
+    /// When an event cannot be written. An id that is already taken fails the commit.
+    pub fn start_last<E: Event>(&mut self, step: &str, sagas: &[(SagaId, E)]) -> Result<(), Error> {
+        let guards = self.ends.start(step, sagas)?;
+        self.ends.starting.extend(guards);
+        Ok(())
     }
 
     /// Locks the guard rows of the sagas' first step, in key order, before a cancellation or a deadline touches
@@ -300,6 +269,11 @@ impl Unit {
 
     /// Writes the engine's rows, commits, and hands what was said to the relay.
     pub(crate) async fn commit(self, outbox: &Outbox) -> Result<(), DbError> {
+        self.commit_with(outbox, None).await.map(drop)
+    }
+
+    /// The same behind the service's `last` statement, in one round trip; returns what that came to.
+    pub(crate) async fn commit_with(self, outbox: &Outbox, last: Option<Statement<'_>>) -> Result<Vec<Row>, DbError> {
         let Self { tx, ends } = self;
         faults::BEFORE_COMMIT.reached().await?;
         let (unit, recorded) = (ends.unit, ends.outgoing.len());
@@ -310,7 +284,11 @@ impl Unit {
         // What the broker has confirmed meanwhile is forgotten by the way: it needs no commit of its own.
         let confirmed = outbox.take_some_confirmed();
         let said = in_flight.row(recorded);
+        // Behind the guard rows of sagas that start here.
+        let asked = last.is_some().then_some(usize::from(!ends.starting.is_empty()));
         let rows = [
+            guard::insert_last(unit, &ends.starting),
+            last,
             said.or_else(|| Some(Statement::new("select saga.must_be($1)").with(unit.as_uuid()))),
             announcer::insert(unit, &ends.announcements),
             announcer::withdraw(unit, &ends.withdrawn),
@@ -322,15 +300,17 @@ impl Unit {
         ];
         let rows: Vec<Statement> = rows.into_iter().flatten().collect();
         let committed = match tx.commit(&rows).await {
-            Ok(()) => faults::AFTER_COMMIT.reached().await.map_err(DbError::from),
+            Ok(answers) => faults::AFTER_COMMIT.reached().await.map_err(DbError::from).map(|()| answers),
             error => error,
         };
         drop(rows);
         match committed {
-            Ok(()) => {
+            Ok(answers) => {
                 in_flight.publish();
                 confirmed.forget();
                 ends.tally.record(outbox.meters(), outbox.tracer(), made);
+                let answer = asked.and_then(|position| answers.into_iter().nth(position));
+                Ok(answer.map(|answer| answer.rows).unwrap_or_default())
             }
             Err(error) => {
                 drop(in_flight);
@@ -338,10 +318,9 @@ impl Unit {
                     // If it was committed, the sweeper finds the rows. What a statement refuses is rolled back for sure.
                     tracing::warn!(error = %error, "the outcome of a commit is unknown");
                 }
-                return Err(error);
+                Err(error)
             }
         }
-        Ok(())
     }
 }
 
