@@ -64,9 +64,11 @@ pub(crate) fn hold(tx: &Tx, orders: &[(SagaId, &Wanted)]) -> Result<(), DbError>
 /// Puts back what an order holds. Holding nothing is no error.
 pub(crate) fn release(tx: &Tx, order: SagaId) -> Result<(), DbError> {
     let sql = "with released as (
-                   update reservations set state = 'released' where order_id = $1 and state = 'held' returning sku, quantity)
-               update stock s set available = s.available + r.quantity, reserved = s.reserved - r.quantity
-               from released r where s.sku = r.sku";
+                   update reservations set state = 'released' where order_id = $1 and state = 'held' returning sku, quantity),
+               moved as (
+                   update stock s set available = s.available + r.quantity, reserved = s.reserved - r.quantity
+                   from released r where s.sku = r.sku returning 1)
+               select saga.must_all_be_hit((select count(*) from moved), (select count(*) from released))";
     tx.run_later(Statement::new(sql).with(order.as_uuid()))
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn insert(unit: UnitId, announcements: &[Announcement]) -> Option<Sta
     Some(statement.with(FIRST_REPEAT_MS).with(unit.as_uuid()).with(traces))
 }
 
-/// Waits for whoever else has these sagas' announcements, and keeps them to the transaction's end. In the order of their
+/// For a transaction that must have these sagas' announcements to itself, as soon as nobody else has them. In the order of their
 /// keys (R7); a saga without one is passed by.
 pub(crate) fn locking(sagas: &[SagaId]) -> Option<Statement<'static>> {
     if sagas.is_empty() {

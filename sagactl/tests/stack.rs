@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sagactl::client::Service;
 use sagactl::stack::{Program, Servers, Stack, StackError, StackOptions, StackRecord};
+use tokio_postgres::config::Host;
 
 use stand_ins::stand_ins;
 
@@ -33,7 +34,9 @@ async fn processes_are_told_where_everything_is_and_nothing_else() -> Outcome {
     let told = order.lines().find_map(|line| line.strip_prefix("DATABASE_URL=")).ok_or("no DATABASE_URL")?;
     let [told, ours] = [told, stack.database_url(Service::Order)].map(str::parse::<tokio_postgres::Config>);
     let [told, ours] = [told?, ours?];
-    // Its way there may be another than ours: the server's socket.
+    if stack.servers().postgres_pid().await.is_some() {
+        assert!(matches!(told.get_hosts(), [Host::Unix(_)]), "by the server's socket: {:?}", told.get_hosts());
+    }
     assert_eq!(
         (told.get_dbname(), told.get_user(), told.get_password(), told.get_ports()),
         (ours.get_dbname(), ours.get_user(), ours.get_password(), ours.get_ports())

@@ -34,6 +34,7 @@ const SEND_LIMIT: Duration = Duration::from_secs(20);
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
 /// What was handed over is tried within this time, so that the slowest attempt ends clearly within the lease, or not from memory.
 const FRESH: Duration = Duration::from_secs(8);
+const _: () = assert!(FRESH.as_secs() + SEND_LIMIT.as_secs() < LEASE.as_secs());
 /// What is kept of an error.
 const LONGEST_ERROR: usize = 500;
 

@@ -9,7 +9,7 @@ use crate::domain::{self, PriceList, PricedLine, WantedLine, merged};
 use crate::keys::Taken;
 use crate::metrics;
 use crate::steps::place_order::PLACE_ORDER;
-use crate::store::{self, Earlier};
+use crate::store::{self, Earlier, Earliers};
 use chrono::{DateTime, Utc};
 use order_contracts::{Currency, CustomerId, Money, OrderId, OrderPlaced, PaymentMethod};
 use saga_common::db::{Trouble, trouble};
@@ -147,7 +147,7 @@ pub(crate) async fn commit_groups(saga: Saga, mut waiting: mpsc::Receiver<Waitin
 }
 
 async fn place_all(saga: &Saga, terms: &Terms, placements: Vec<Placement>) -> Vec<Result<Placed, Arc<Error>>> {
-    let error = match place_group(saga, terms, &placements, FOR_KEYS).await {
+    let error = match place_group(saga, terms, &placements.iter().collect::<Vec<_>>(), FOR_KEYS).await {
         Ok(placed) => return placed.into_iter().map(Ok).collect(),
         Err(error) => error,
     };
@@ -166,87 +166,102 @@ async fn place_all(saga: &Saga, terms: &Terms, placements: Vec<Placement>) -> Ve
     results
 }
 
-/// Commits what can be placed, together; done again without those that turn out to be refused.
+/// Commits what can be placed, in one transaction of two round trips: prices and request keys; guard rows, orders, lines, outbox
+/// rows, COMMIT. Tells what became of all of them, in their order.
 async fn place_group(
     saga: &Saga,
     terms: &Terms,
-    placements: &[Placement],
+    placements: &[&Placement],
     for_keys: Duration,
 ) -> Result<Vec<Placed>, Error> {
-    let mut ended: HashMap<OrderId, Placed> = HashMap::new();
-    while ended.len() < placements.len() {
-        let open: Vec<&Placement> = placements.iter().filter(|it| !ended.contains_key(&it.order_id)).collect();
-        ended.extend(place_together(saga, terms, &open, for_keys).await?);
+    let (mut unit, answers) = match saga.begin_with(store::asking(placements, for_keys)).await {
+        Err(Error::Database(DbError::Postgres(error))) if waited_for_one_key(placements, &error) => {
+            return Ok(vec![Placed::Underway]);
+        }
+        begun => begun?,
+    };
+    let earlier = store::earlier(unit.tx(), placements, &answers).await?;
+    let Decided { new, refused, mut ended } = decide(placements, &store::prices(&answers), &earlier);
+    if new.is_empty() {
+        unit.rollback().await;
+    } else {
+        store::give_back_keys(unit.tx(), &refused)?;
+        let started: Vec<_> = new.iter().map(|(it, priced)| (SagaId::from(it.order_id.0), it.event(priced))).collect();
+        unit.start_last(PLACE_ORDER, &started)?;
+        for (placement, _) in &new {
+            unit.caused_by(PLACE_ORDER, placement.order_id.0.into(), &placement.trace);
+        }
+        let orders = store::inserting(&new, terms.deadline_ms, &terms.required_answers);
+        let times = store::times_of(&saga.commit_with(unit, orders).await?);
+        let placed =
+            |(it, priced): (&Placement, Priced)| Some((it.order_id, Placed::New(priced, *times.get(&it.order_id)?)));
+        ended.extend(new.into_iter().filter_map(placed));
     }
     let lost = |it: &Placement| DbError::Broken(format!("nothing became of order {}", it.order_id)).into();
     placements.iter().map(|it| ended.remove(&it.order_id).ok_or_else(|| lost(it))).collect()
 }
 
-/// One transaction, of two round trips: prices and request keys; guard rows, orders, lines, outbox rows, COMMIT. Tells what
-/// became of all; or, if some are refused, only of those, and nothing has happened.
-async fn place_together(
-    saga: &Saga,
-    terms: &Terms,
-    placements: &[&Placement],
-    for_keys: Duration,
-) -> Result<Vec<(OrderId, Placed)>, Error> {
-    let (mut unit, answers) = match saga.begin_with(store::asking(placements, for_keys)).await {
-        Err(Error::Database(DbError::Postgres(error))) if placements.len() == 1 && store::waited_in_vain(&error) => {
-            return Ok(placements.iter().map(|it| (it.order_id, Placed::Underway)).collect());
-        }
-        begun => begun?,
-    };
-    let prices = store::prices(&answers);
-    let earlier = store::earlier(unit.tx(), placements, &answers).await?;
-    let (mut new, mut met, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+/// Alone, a placement waits for nothing else so shortly.
+fn waited_for_one_key(placements: &[&Placement], error: &tokio_postgres::Error) -> bool {
+    matches!(placements, [alone] if alone.key.is_some()) && store::waited_in_vain(error)
+}
+
+/// What is to become of the placements of a group.
+#[derive(Default)]
+struct Decided<'a> {
+    /// These are placed.
+    new: Vec<(&'a Placement, Priced)>,
+    /// These cannot be priced; their request keys are to be given back.
+    refused: Vec<&'a Placement>,
+    /// What is known of all others, and of those that are refused.
+    ended: HashMap<OrderId, Placed>,
+}
+
+/// Decides by the prices, and by what the request keys have met. A key may be twice in a group: one of them took it.
+fn decide<'a>(placements: &[&'a Placement], prices: &PriceList, earlier: &Earliers) -> Decided<'a> {
+    let (mut decided, mut met) = (Decided::default(), Vec::new());
     for placement in placements {
-        match (met_by(placement, &earlier), placement.priced(&prices)) {
+        match (placement.met(earlier), placement.priced(prices)) {
             // What was placed stays placed, whatever became of the prices.
-            (Some(earlier), _) => met.push((placement.order_id, earlier)),
-            (None, Ok(priced)) => new.push((*placement, priced)),
-            (None, Err(wrong)) => refused.push((placement.order_id, Placed::Refused(wrong))),
+            (Some(earlier), _) => met.push((placement, earlier)),
+            (None, Ok(priced)) => decided.new.push((placement, priced)),
+            (None, Err(wrong)) => {
+                decided.refused.push(placement);
+                decided.ended.insert(placement.order_id, Placed::Refused(wrong));
+            }
         }
     }
-    if !refused.is_empty() || new.is_empty() {
-        unit.rollback().await;
-        return Ok(if refused.is_empty() { met } else { refused });
+    for (placement, earlier) in met {
+        let placed = match earlier {
+            // It keeps nothing: whoever comes again may take the key.
+            Earlier { order_id, .. } if decided.refused.iter().any(|it| it.order_id == *order_id) => Placed::Underway,
+            Earlier { order_id, body_hash } if *body_hash == placement.body_hash => Placed::Before(*order_id),
+            Earlier { .. } => Placed::OtherBody,
+        };
+        decided.ended.insert(placement.order_id, placed);
     }
-    let started: Vec<_> = new.iter().map(|(it, priced)| (SagaId::from(it.order_id.0), it.event(priced))).collect();
-    unit.start_last(PLACE_ORDER, &started)?;
-    for (placement, _) in &new {
-        unit.caused_by(PLACE_ORDER, placement.order_id.0.into(), &placement.trace);
-    }
-    let orders = store::inserting(&new, terms.deadline_ms, &terms.required_answers);
-    let times = store::times_of(&saga.commit_with(unit, orders).await?);
-    let placed = new.into_iter().filter_map(|(it, priced)| {
-        let times = times.get(&it.order_id)?;
-        Some((it.order_id, Placed::New(priced, *times)))
-    });
-    Ok(placed.chain(met).collect())
+    decided
 }
 
-/// What a placement's request key has met; `None` if it is new. A key may be twice in a group: one of them took it.
-fn met_by(placement: &Placement, earlier: &HashMap<(String, String), Earlier>) -> Option<Placed> {
-    let key = placement.key.as_ref().map(|key| (placement.customer_id.0.clone(), key.clone()))?;
-    let earlier = earlier.get(&key).filter(|earlier| earlier.order_id != placement.order_id)?;
-    let same = earlier.body_hash == placement.body_hash;
-    Some(if same { Placed::Before(earlier.order_id) } else { Placed::OtherBody })
-}
-
-/// The order may have been placed by the group after all.
+/// The order may have been placed by the group after all: then it is told as it was.
 async fn place_again(saga: &Saga, terms: &Terms, placement: &Placement) -> Result<Placed, Error> {
     let unit = saga.begin().await?;
-    let there = store::is_placed(unit.tx(), placement.order_id).await?;
+    let there = store::placed(unit.tx(), placement.order_id).await?;
     unit.rollback().await;
-    if there {
-        metrics::placed();
-        return Ok(Placed::Before(placement.order_id));
+    if let Some((priced, times)) = there {
+        return Ok(Placed::New(priced, times));
     }
-    let placed = place_group(saga, terms, std::slice::from_ref(placement), FOR_KEYS_AGAIN).await?;
+    let placed = place_group(saga, terms, &[placement], FOR_KEYS_AGAIN).await?;
     placed.into_iter().next().ok_or_else(|| DbError::Broken("nothing became of a placement".to_owned()).into())
 }
 
 impl Placement {
+    /// What has taken its request key before it; `None` if it is new.
+    fn met<'a>(&self, earlier: &'a Earliers) -> Option<&'a Earlier> {
+        let key = (self.customer_id.0.clone(), self.key.clone()?);
+        earlier.get(&key).filter(|earlier| earlier.order_id != self.order_id)
+    }
+
     fn priced(&self, prices: &PriceList) -> Result<Priced, Vec<String>> {
         let (lines, amount) = domain::price(self.currency.as_str(), &self.lines, prices)?;
         Ok(Priced { lines, amount })

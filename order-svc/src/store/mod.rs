@@ -10,7 +10,9 @@ mod placing;
 
 pub(crate) use catalogue::{SetProducts, add_product, set_products};
 pub(crate) use fulfilment::{Back, Noted, insert_return, is_return, move_on, note_back};
-pub(crate) use placing::{Earlier, asking, earlier, inserting, is_placed, prices, times_of, waited_in_vain};
+pub(crate) use placing::{
+    Earlier, Earliers, asking, earlier, give_back_keys, inserting, placed, prices, times_of, waited_in_vain,
+};
 
 use crate::deadline::OVERDUE;
 use order_contracts::{CustomerId, OrderId, PaymentCharged};

@@ -1,8 +1,8 @@
 //! Placing: prices, request keys, orders and their lines.
 
-use crate::domain::{Price, PriceList};
+use crate::domain::{Price, PriceList, PricedLine};
 use crate::placement::{Placement, Priced, Times};
-use order_contracts::{Money, OrderId};
+use order_contracts::{Money, OrderId, Sku};
 use saga_common::{DbError, Row, Statement, Tx};
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, SystemTime};
@@ -15,6 +15,9 @@ pub(crate) struct Earlier {
     pub(crate) body_hash: Vec<u8>,
 }
 
+/// By customer and key.
+pub(crate) type Earliers = HashMap<(String, String), Earlier>;
+
 /// What placements ask before they can be priced and inserted: what their articles cost, and for their request keys, in key order.
 /// Waits so long for another transaction that has one of the keys: see [`waited_in_vain`]. What it returns is for [`prices`] and
 /// [`earlier`].
@@ -26,7 +29,8 @@ pub(crate) fn asking(placements: &[&Placement], patience: Duration) -> Vec<State
     let keyed = Keyed::of(placements);
     if !keyed.customers.is_empty() {
         let take = "insert into request_keys (customer_id, key, body_hash, order_id)
-                    select * from unnest($1::text[], $2::text[], $3::bytea[], $4::uuid[]) on conflict do nothing returning order_id";
+                    select * from unnest($1::text[], $2::text[], $3::bytea[], $4::uuid[]) where (select saga.in_unit())
+                    on conflict do nothing returning order_id";
         let take = Statement::new(take).with(keyed.customers).with(keyed.keys).with(keyed.hashes).with(keyed.orders);
         asking.push(Statement::new(format!("set local lock_timeout = '{}ms'", patience.as_millis())));
         asking.push(take);
@@ -50,15 +54,12 @@ pub(crate) fn prices(answers: &[Vec<Row>]) -> PriceList {
 }
 
 /// What the keys were taken for that had been taken before.
-pub(crate) async fn earlier(
-    tx: &Tx,
-    placements: &[&Placement],
-    answers: &[Vec<Row>],
-) -> Result<HashMap<(String, String), Earlier>, DbError> {
-    let keyed = Keyed::of(placements);
-    if answers.get(TAKEN).map_or(0, Vec::len) == keyed.keys.len() {
-        return Ok(HashMap::new());
+pub(crate) async fn earlier(tx: &Tx, placements: &[&Placement], answers: &[Vec<Row>]) -> Result<Earliers, DbError> {
+    let keyed = placements.iter().filter(|placement| placement.key.is_some()).count();
+    if answers.get(TAKEN).map_or(0, Vec::len) == keyed {
+        return Ok(Earliers::new());
     }
+    let keyed = Keyed::of(placements);
     // A new statement: it sees what the insert waited for.
     let rows = tx
         .query(
@@ -70,6 +71,18 @@ pub(crate) async fn earlier(
         .await?;
     let earlier = |row: &Row| Earlier { order_id: OrderId(row.get(2)), body_hash: row.get(3) };
     Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), earlier(row))).collect())
+}
+
+/// Gives back the keys of requests that are refused: whoever asks for something else under one of them is not told of it.
+pub(crate) fn give_back_keys(tx: &Tx, refused: &[&Placement]) -> Result<(), DbError> {
+    let keyed = Keyed::of(refused);
+    if keyed.keys.is_empty() {
+        return Ok(());
+    }
+    let sql =
+        "delete from request_keys k using unnest($1::text[], $2::text[], $3::uuid[]) u(customer_id, key, order_id)
+               where k.customer_id = u.customer_id and k.key = u.key and k.order_id = u.order_id";
+    tx.run_later(Statement::new(sql).with(keyed.customers).with(keyed.keys).with(keyed.orders))
 }
 
 /// Placements that have request keys, in the order of these, by columns.
@@ -99,9 +112,20 @@ pub(crate) fn waited_in_vain(error: &tokio_postgres::Error) -> bool {
     error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
 }
 
-/// Is the order there? Asked when a commit's outcome was unknown.
-pub(crate) async fn is_placed(tx: &Tx, order_id: OrderId) -> Result<bool, DbError> {
-    Ok(tx.query_opt("select 1 from orders where id = $1", &[&order_id.0]).await?.is_some())
+/// What was placed under this id, if anything was. Asked when a commit's outcome was unknown.
+pub(crate) async fn placed(tx: &Tx, order_id: OrderId) -> Result<Option<(Priced, Times)>, DbError> {
+    let sql = "select o.created_at, o.deadline_at, o.amount_minor, l.sku, l.quantity, l.unit_price_minor
+               from orders o join order_lines l on l.order_id = o.id where o.id = $1 order by l.line";
+    let rows = tx.query(sql, &[&order_id.0]).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let money =
+        |row: &Row, column: &str| Money::from_minor(row.get(column)).map_err(|e| DbError::Broken(e.to_string()));
+    let line = |row: &Row| {
+        let unit_price = money(row, "unit_price_minor")?;
+        Ok(PricedLine { sku: Sku(row.get("sku")), quantity: row.get("quantity"), unit_price })
+    };
+    let lines = rows.iter().map(line).collect::<Result<_, DbError>>()?;
+    Ok(Some((Priced { lines, amount: money(first, "amount_minor")? }, times(first))))
 }
 
 fn times(row: &Row) -> Times {

@@ -55,6 +55,9 @@ impl Saga {
 
     /// Begins a unit of work with statements of the service, in one round trip; returns the rows of each of them.
     ///
+    /// They are on their way before it is known that the transaction has begun. One that writes must ask for it, so that it fails by
+    /// itself if there is none: `where (select saga.in_unit())`.
+    ///
     /// # Errors
     /// When no connection is to be had, or a statement fails: then nothing has happened.
     pub async fn begin_with(&self, first: Vec<Statement<'_>>) -> Result<(Unit, Vec<Vec<Row>>), Error> {

@@ -52,7 +52,7 @@ impl Ends {
         self.tally.after_commit.append(&mut cx.after_commit);
     }
 
-    /// What the first step of sagas says; returns its guard rows, for the beginning of the unit.
+    /// What the first step of sagas says; returns its guard rows, for the beginning of the unit or its end.
     pub(super) fn start<E: Event>(&mut self, step: &str, sagas: &[(SagaId, E)]) -> Result<Vec<NewGuard>, Error> {
         let event_type = EventType::of::<E>()?;
         let mut guards = Vec::with_capacity(sagas.len());

@@ -2,8 +2,8 @@
 //!
 //! Whatever changes business rows and says something goes through here: a batch of actions, undos, the end of a job, a
 //! placement, a cancellation. So the order of R5 is written once: what is said, announcements, the verdicts that are
-//! others than expected, which must all hit; COMMIT; only then anything leaves the process. Each of these statements
-//! fails in any other transaction than the one the unit began in, and outside of any. The database is asked as seldom as
+//! others than expected, which must all hit; COMMIT; only then anything leaves the process. Each of these statements of the
+//! engine's fails in any other transaction than the one the unit began in, and outside of any. The database is asked as seldom as
 //! that allows: what begins a unit is one round trip, and so is what ends it.
 
 mod ends;
@@ -125,7 +125,8 @@ impl Unit {
         &self.tx
     }
 
-    /// Begins with the service's own statements, in one round trip; returns what each of them came to.
+    /// Begins with the service's own statements, in one round trip; returns what each of them came to. See
+    /// [`Saga::begin_with`](crate::Saga::begin_with).
     pub(crate) async fn begin_with(db: &Db, first: Vec<Statement<'_>>) -> Result<(Self, Vec<Vec<Row>>), DbError> {
         let ends = Ends::default();
         let named = Statement::new("select saga.begin_unit($1)").with(ends.unit.as_uuid());
@@ -172,7 +173,8 @@ impl Unit {
     }
 
     /// Starts sagas with the end of the unit, for [`Saga::commit_with`](crate::Saga::commit_with): its round trip writes their guard
-    /// rows before its last statement, which is the one that writes business rows (R7). The unit has read so far, at most.
+    /// rows before its last statement, which is the one that writes business rows (R7). What the unit has locked before is no breach
+    /// of that order: nobody else can wait for guard rows of sagas that are new.
     ///
     /// # Errors
     /// When an event cannot be written. An id that is already taken fails the commit.

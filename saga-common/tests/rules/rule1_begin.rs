@@ -4,8 +4,8 @@
 use crate::script::Script;
 use crate::shop::{Placed, effects, said, shop};
 use crate::world::{Fallible, MIGRATOR, Outcome, World};
-use saga_common::SagaId;
 use saga_common::testkit::{Bench, Message};
+use saga_common::{SagaId, Statement};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -81,5 +81,28 @@ async fn a_guard_row_is_not_committed_by_itself_if_begin_has_failed() -> Outcome
     assert_eq!(effects(&observer, acted).await?, ["reserve"]);
     assert_eq!(said(&observer, acted).await?, ["test.reserved.v1"]);
     assert_eq!(effects(&observer, undone).await?, ["reserve", "release"]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_service_writes_with_begin_is_not_committed_by_itself_if_that_has_failed() -> Outcome {
+    let world = World::new().await?;
+    let observer = world.bench(shop(&Arc::default())?).await?;
+    let spoiler = Spoiler::before(world.database_port()?).await?;
+    let distant = world.by_way_of(spoiler.port)?;
+    let shop = Bench::with_settings(shop(&Arc::default())?, distant.settings().await?, &MIGRATOR).await?;
+    let saga = SagaId::new();
+    let note = |step: &'static str| {
+        let sql = "insert into effects (saga_id, step) select $1, $2 where (select saga.in_unit())";
+        vec![Statement::new(sql).with(saga.as_uuid()).with(step)]
+    };
+    // Its connection has had a unit before, and the statement is prepared.
+    let (unit, _) = shop.saga().begin_with(note("before")).await?;
+    shop.saga().commit(unit).await?;
+
+    spoiler.left.store(1, Ordering::SeqCst);
+    assert!(shop.saga().begin_with(note("spoilt")).await.is_err());
+    assert_eq!(spoiler.left.load(Ordering::SeqCst), 0, "BEGIN was spoilt");
+    assert_eq!(effects(&observer, saga).await?, ["before"]);
     Ok(())
 }

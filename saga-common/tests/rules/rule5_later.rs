@@ -156,7 +156,7 @@ async fn sagas_that_start_with_the_end_of_their_unit_start_with_its_rows_or_not_
 
     for (sagas, last) in [
         (vec![new, taken], effect(new, "behind one that was there")),
-        (vec![new], Statement::new("insert into nowhere values (1)")),
+        (vec![new], Statement::new("insert into orders values ($1, 1 / $2)").with(new.as_uuid()).with(0_i32)),
         (vec![new], order(taken)),
     ] {
         let (mut unit, _) = bench.saga().begin_with(Vec::new()).await?;

@@ -14,8 +14,11 @@ use std::time::Duration;
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 /// The name of an element's id, in the words of the standard.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
-/// Ends the driver and all browsers when its standard input ends: also if this process is killed.
-const WATCHED: &str = "chromedriver --port=0 & cat > /dev/null; kill -TERM 0";
+/// Ends the driver and all browsers when its standard input ends: also if this process is killed. The driver alone writes to the
+/// standard output, which thus ends with it.
+const WATCHED: &str = "chromedriver --port=0 & exec > /dev/null; cat; kill -TERM 0";
+/// The driver says `IPv6 port not available` and ends if the port that it has chosen for IPv4 is somebody else's there.
+const UNLUCKY: &str = "port not available";
 pub(super) const TAB: &str = "\u{E004}";
 pub(super) const ENTER: &str = "\u{E007}";
 
@@ -46,25 +49,13 @@ impl Browser {
         let missing = "these tests need Chromium and its driver (apt-get install chromium chromium-driver)";
         let found = Command::new("chromedriver").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         found.map_err(|error| format!("{missing}: {error}"))?;
-        let mut driver = Command::new("sh")
-            .args(["-c", WATCHED])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()?;
-        let mut output = BufReader::new(driver.stdout.take().ok_or("no output")?);
-        let port = loop {
-            let mut line = String::new();
-            if output.read_line(&mut line)? == 0 {
-                return Err("chromedriver ended at once".into());
-            }
-            if let Some(port) = line.trim().strip_prefix("ChromeDriver was started successfully on port ") {
-                break port.trim_end_matches('.').to_owned();
+        let (driver, port) = loop {
+            match drive()? {
+                Ok(driver) => break driver,
+                Err(said) if said.contains(UNLUCKY) => {}
+                Err(said) => return Err(format!("chromedriver ended at once: {said}").into()),
             }
         };
-        // Read on, or it would wait some day for somebody to read what it says.
-        std::thread::spawn(move || output.read_to_end(&mut Vec::new()));
         let http = Client::builder().no_proxy().timeout(ANSWERS_WITHIN).build()?;
         let profile = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("chromium-{port}"));
         let arguments = [
@@ -227,6 +218,33 @@ async fn answer(response: reqwest::Response) -> Fallible<Value> {
     match value["error"].as_str() {
         Some(error) => Err(format!("{error}: {}", value["message"].as_str().unwrap_or_default()).into()),
         None => Ok(value),
+    }
+}
+
+/// Starts the driver; tells its port, or what it said instead.
+fn drive() -> Fallible<Result<(Child, String), String>> {
+    let mut driver = Command::new("sh")
+        .args(["-c", WATCHED])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()?;
+    let mut output = BufReader::new(driver.stdout.take().ok_or("no output")?);
+    let mut said = String::new();
+    loop {
+        let mut line = String::new();
+        if output.read_line(&mut line)? == 0 {
+            drop(driver.stdin.take());
+            driver.wait()?;
+            return Ok(Err(said));
+        }
+        if let Some(port) = line.trim().strip_prefix("ChromeDriver was started successfully on port ") {
+            // Read on, or it would wait some day for somebody to read what it says.
+            std::thread::spawn(move || output.read_to_end(&mut Vec::new()));
+            return Ok(Ok((driver, port.trim_end_matches('.').to_owned())));
+        }
+        said.push_str(&line);
     }
 }
 
