@@ -1,6 +1,10 @@
 //! The launcher, on real servers.
 
+use std::time::Duration;
+
+use reqwest::Method;
 use sagactl::stack::{Servers, StackError, session};
+use serde_json::json;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -63,5 +67,36 @@ async fn a_database_name_is_never_spliced_into_sql_unchecked() -> Outcome {
     let servers = Servers::shared().await?;
     let refused = servers.create_database("x\"; DROP ROLE ordersaga; --").await;
     assert!(matches!(refused, Err(StackError::Setting(_))));
+    Ok(())
+}
+
+/// As RabbitMQ 3.10 leaves it if its node is killed when the queue is some seconds old.
+#[tokio::test]
+async fn a_quorum_queue_that_has_lost_its_log_takes_messages_again_when_its_node_is_back() -> Outcome {
+    let servers = Servers::temporary(&Default::default()).await?;
+    servers.create_vhost("young").await?;
+    let (management, http) = (servers.management(), reqwest::Client::builder().no_proxy().build()?);
+    let ask = |method, path: &str, body: &serde_json::Value| {
+        let request = http.request(method, format!("{}/api/{path}", management.url)).json(body);
+        request.basic_auth(&management.user, Some(&management.password)).timeout(Duration::from_secs(20)).send()
+    };
+    let quorum = json!({"durable": true, "arguments": {"x-queue-type": "quorum"}});
+    ask(Method::PUT, "queues/young/orders", &quorum).await?.error_for_status()?;
+
+    servers.kill_broker().await?;
+    let logs = servers.data().join("rabbitmq/mnesia/ordersaga@localhost/quorum/ordersaga@localhost");
+    let lost = std::fs::read_dir(&logs)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    for file in
+        lost.iter().filter(|file| file.extension().is_some_and(|kind| kind == "wal") || file.ends_with("meta.dets"))
+    {
+        std::fs::remove_file(file)?;
+    }
+    servers.start_broker().await?;
+
+    let message = json!({"properties": {}, "routing_key": "orders", "payload": "hello", "payload_encoding": "string"});
+    ask(Method::POST, "exchanges/young/amq.default/publish", &message).await?.error_for_status()?;
+    let get = json!({"count": 1, "ackmode": "ack_requeue_false", "encoding": "auto"});
+    let got = ask(Method::POST, "queues/young/orders/get", &get).await?.error_for_status()?.text().await?;
+    assert!(got.contains("hello"), "{got}");
     Ok(())
 }

@@ -19,8 +19,14 @@ use super::unix::Signal;
 
 const READY_WITHIN: Duration = Duration::from_secs(120);
 const USER: &str = "ordersaga";
+/// The folder of the node's own data.
+const DATABASE: &str = "mnesia";
 /// The same on every port and every machine: the name is part of the stored data, and the node's own epmd keeps it from clashing.
 const NODE: &str = "ordersaga@localhost";
+/// A quorum queue that is some seconds old when its node is killed may be empty and without a leader when the node is back; it then
+/// waits for one for ever, and whoever publishes to it waits, too (seen with RabbitMQ 3.10; rabbitmq-server issue 10070). A queue
+/// that has a leader stays as it is.
+const ELECT_LEADERS: &str = "[ra:trigger_election(amqqueue:get_pid(Q)) || Q <- rabbit_amqqueue:list(), amqqueue:get_type(Q) =:= rabbit_quorum_queue].";
 
 /// The node's ports, all on 127.0.0.1.
 #[derive(Debug, Clone, Copy)]
@@ -84,12 +90,13 @@ impl Node {
         running.iter().flat_map(|it| [it.broker.pid(), it.epmd.pid()]).collect()
     }
 
-    /// Starts the node and waits until it takes AMQP connections. Does nothing while it runs.
+    /// Starts the node and waits until it takes AMQP connections, and messages for the queues it had. Does nothing while it runs.
     pub(super) async fn start(&self) -> Result<(), StackError> {
         let mut slot = self.running.lock().await;
         if slot.as_ref().is_some_and(|it| it.broker.status().is_none()) {
             return Ok(());
         }
+        let had_queues = self.folder.join(DATABASE).exists();
         // The last one's epmd, if any, goes first: it would hold the port.
         if let Some(last) = slot.take() {
             last.epmd.kill().await;
@@ -100,7 +107,7 @@ impl Node {
         let broker = Child::spawn(self.command()?, Signal::Kill).await.doing("start rabbitmq-server")?;
         self.listens(&broker, "rabbitmq", self.ports.amqp).await?;
         *slot = Some(Running { broker, epmd });
-        Ok(())
+        if had_queues { self.control(&["eval", ELECT_LEADERS]).await } else { Ok(()) }
     }
 
     /// The orderly stop; takes some seconds.
@@ -191,7 +198,7 @@ impl Node {
             .env("RABBITMQ_CONFIG_FILE", at("rabbitmq.conf"))
             .env("RABBITMQ_ADVANCED_CONFIG_FILE", at("advanced.config"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", at("enabled_plugins"))
-            .env("RABBITMQ_MNESIA_BASE", at("mnesia"))
+            .env("RABBITMQ_MNESIA_BASE", at(DATABASE))
             .env("RABBITMQ_LOG_BASE", at("log"))
             .env("RABBITMQ_LOGS", "-")
             .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}");
