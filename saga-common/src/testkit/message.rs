@@ -68,7 +68,7 @@ impl Message {
         bundle::pack(&outgoing, &bundling, "testkit").into_iter().map(raw).collect()
     }
 
-    fn outgoing(&self) -> Option<Outgoing> {
+    pub(super) fn outgoing(&self) -> Option<Outgoing> {
         let envelope = &self.envelope;
         let saga_id = envelope.saga_id.as_ref().ok().copied()?;
         let route = if self.role == QueueRole::Failures { Route::Fanout } else { Route::Direct };

@@ -40,6 +40,7 @@
 
 mod message;
 mod observer;
+mod publishing;
 mod replica;
 mod report;
 mod seen;
@@ -47,6 +48,7 @@ mod wire;
 
 pub use message::Message;
 pub use observer::Observer;
+pub use publishing::Publishing;
 pub use replica::Replica;
 pub use report::{Report, Said, Waiting};
 pub use seen::Seen;
@@ -57,18 +59,19 @@ use crate::config::Settings;
 use crate::db::Db;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::ids::{MessageId, SagaId};
+use crate::ids::{MessageId, SagaId, UnitId};
 use crate::participant::Participant;
 use crate::saga::Saga;
 use crate::service::StartError;
 use crate::telemetry::trace::Tracer;
 use crate::topology::QueueRole;
-use crate::{announcer, consumer, faults, jobs, waiting};
+use crate::{announcer, consumer, faults, jobs, outbox, waiting};
 use clap::Parser;
 use futures::future::join_all;
 use sqlx::migrate::Migrator;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// A participant on a database, run by hand. Several on one database are its replicas.
 pub struct Bench<App> {
@@ -229,7 +232,11 @@ impl<App: Send + Sync + 'static> Bench<App> {
     /// # Errors
     /// When the database fails.
     pub async fn confirm_all(&self) -> Result<(), Error> {
-        self.db().execute("delete from saga.outbox", &[]).await?;
+        let rows = self.db().query("select unit from saga.outbox", &[]).await?;
+        let units: Vec<UnitId> = rows.iter().map(|row| row.get::<_, Uuid>(0).into()).collect();
+        if let Some(deletion) = outbox::delete(&units) {
+            self.engine.db.run(&deletion).await?;
+        }
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use saga_common::envelope::{BUNDLE_EVENTS, open};
-use saga_common::testkit::{Bench, Message};
+use saga_common::testkit::{Bench, Message, Publishing};
 use saga_common::{Cx, Never, Outcome, Participant, Received, SagaId, SetResult, Undo, UndoResult, set};
 use sagactl::stack::Servers;
 use serde::{Deserialize, Serialize};
@@ -83,8 +83,7 @@ fn envelopes(criterion: &mut Criterion) {
 }
 
 /// A participant on a database of its own.
-async fn participant() -> Fallible<Bench<()>> {
-    let servers = Servers::shared().await?;
+async fn participant(servers: &Servers) -> Fallible<Bench<()>> {
     let name = format!("bench_{}", SagaId::new().as_uuid().simple());
     let url = servers.create_database(&name).await?;
     let participant = Participant::new("bench", ())
@@ -109,7 +108,8 @@ async fn timed(bench: &Bench<()>, rounds: u64, batch: impl Fn() -> Vec<Message>)
 
 fn batches(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let bench = runtime.block_on(participant()).expect("PostgreSQL");
+    let servers = runtime.block_on(Servers::shared()).expect("servers");
+    let bench = runtime.block_on(participant(&servers)).expect("PostgreSQL");
     let mut group = criterion.benchmark_group("batch");
     group.sample_size(10).measurement_time(Duration::from_secs(5));
     for count in [1, 64, 256] {
@@ -125,5 +125,59 @@ fn batches(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(hot_path, envelopes, batches);
+/// What units have said: how long the broker takes to confirm it, and the database to forget it.
+fn outbox(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let servers = runtime.block_on(Servers::shared()).expect("servers");
+    let bench = runtime.block_on(participant(&servers)).expect("PostgreSQL");
+    let vhost = format!("bench-{}", SagaId::new().as_uuid().simple());
+    let mut publishing = runtime.block_on(async {
+        let amqp = servers.create_vhost(&vhost).await.expect("a virtual host");
+        Publishing::of(&bench, &amqp).await.expect("RabbitMQ")
+    });
+    let mut group = criterion.benchmark_group("outbox");
+    group.sample_size(10).measurement_time(Duration::from_secs(5));
+    for count in [1, 64, 256] {
+        group.throughput(Throughput::Elements(count as u64));
+        group.bench_function(BenchmarkId::new("publish", count), |it| {
+            it.iter_custom(|rounds| {
+                runtime.block_on(async {
+                    let mut taken = Duration::ZERO;
+                    for _ in 0..rounds {
+                        let batch = messages(count);
+                        let begun = Instant::now();
+                        assert_eq!(publishing.publish(&batch).await.expect("an answer"), count, "all are confirmed");
+                        taken += begun.elapsed();
+                    }
+                    taken
+                })
+            });
+        });
+    }
+    for units in [1, 64, 256] {
+        group.throughput(Throughput::Elements(units as u64));
+        group.bench_function(BenchmarkId::new("forget units", units), |it| {
+            it.iter_custom(|rounds| runtime.block_on(forgotten(&bench, rounds, units)));
+        });
+    }
+    group.finish();
+    drop(publishing);
+    runtime.block_on(servers.management().delete_vhost(&vhost)).expect("the virtual host can go");
+}
+
+/// The time it takes to forget so many units, each of which said one thing.
+async fn forgotten(bench: &Bench<()>, rounds: u64, units: usize) -> Duration {
+    let mut taken = Duration::ZERO;
+    for _ in 0..rounds {
+        for message in messages(units) {
+            bench.settle(&[message]).await;
+        }
+        let begun = Instant::now();
+        bench.confirm_all().await.expect("the outbox can be emptied");
+        taken += begun.elapsed();
+    }
+    taken
+}
+
+criterion_group!(hot_path, envelopes, batches, outbox);
 criterion_main!(hot_path);
