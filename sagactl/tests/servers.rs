@@ -1,5 +1,6 @@
 //! The launcher, on real servers.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -70,6 +71,10 @@ async fn a_database_name_is_never_spliced_into_sql_unchecked() -> Outcome {
     Ok(())
 }
 
+fn named<'a>(files: &'a [PathBuf], end: &str) -> Vec<&'a PathBuf> {
+    files.iter().filter(|file| file.to_string_lossy().ends_with(end)).collect()
+}
+
 /// As RabbitMQ 3.10 leaves it if its node is killed when the queue is some seconds old.
 #[tokio::test]
 async fn a_quorum_queue_that_has_lost_its_log_takes_messages_again_when_its_node_is_back() -> Outcome {
@@ -85,10 +90,10 @@ async fn a_quorum_queue_that_has_lost_its_log_takes_messages_again_when_its_node
 
     servers.kill_broker().await?;
     let logs = servers.data().join("rabbitmq/mnesia/ordersaga@localhost/quorum/ordersaga@localhost");
-    let lost = std::fs::read_dir(&logs)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
-    for file in
-        lost.iter().filter(|file| file.extension().is_some_and(|kind| kind == "wal") || file.ends_with("meta.dets"))
-    {
+    let files = std::fs::read_dir(&logs)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    let (logs, terms) = (named(&files, ".wal"), named(&files, "meta.dets"));
+    assert!(!logs.is_empty() && !terms.is_empty(), "RabbitMQ keeps them somewhere else: {files:?}");
+    for file in logs.into_iter().chain(terms) {
         std::fs::remove_file(file)?;
     }
     servers.start_broker().await?;

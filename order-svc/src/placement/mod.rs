@@ -57,7 +57,7 @@ pub(crate) enum Placed {
     Before(OrderId),
     /// The key was used for another body.
     OtherBody,
-    /// Another replica is carrying out a request under this key.
+    /// Somebody else is carrying out a request under this key, mostly another replica: see [`Taken`] for those of this one.
     Underway,
     /// It cannot be priced: everything that is wrong with it.
     Refused(Vec<String>),
@@ -201,7 +201,7 @@ async fn place_group(
     placements.iter().map(|it| ended.remove(&it.order_id).ok_or_else(|| lost(it))).collect()
 }
 
-/// Alone, a placement waits for nothing else so shortly.
+/// A placement that is alone in its transaction: what else it could wait for is not somebody else's for so long.
 fn waited_for_one_key(placements: &[&Placement], error: &tokio_postgres::Error) -> bool {
     matches!(placements, [alone] if alone.key.is_some()) && store::waited_in_vain(error)
 }
@@ -217,7 +217,8 @@ struct Decided<'a> {
     ended: HashMap<OrderId, Placed>,
 }
 
-/// Decides by the prices, and by what the request keys have met. A key may be twice in a group: one of them took it.
+/// Decides by the prices, and by what the request keys have met. A key may be twice in a group, and one of them took it: not while
+/// [`Taken`] keeps twins out, but nothing here relies on that.
 fn decide<'a>(placements: &[&'a Placement], prices: &PriceList, earlier: &Earliers) -> Decided<'a> {
     let (mut decided, mut met) = (Decided::default(), Vec::new());
     for placement in placements {

@@ -79,9 +79,10 @@ pub(crate) fn give_back_keys(tx: &Tx, refused: &[&Placement]) -> Result<(), DbEr
     if keyed.keys.is_empty() {
         return Ok(());
     }
-    let sql =
-        "delete from request_keys k using unnest($1::text[], $2::text[], $3::uuid[]) u(customer_id, key, order_id)
-               where k.customer_id = u.customer_id and k.key = u.key and k.order_id = u.order_id";
+    let sql = "with given_back as (
+             delete from request_keys k using unnest($1::text[], $2::text[], $3::uuid[]) u(customer_id, key, order_id)
+             where k.customer_id = u.customer_id and k.key = u.key and k.order_id = u.order_id returning 1)
+         select saga.must_all_be_hit(count(*), cardinality($1)) from given_back";
     tx.run_later(Statement::new(sql).with(keyed.customers).with(keyed.keys).with(keyed.orders))
 }
 

@@ -227,7 +227,7 @@ impl<App: Send + Sync + 'static> Bench<App> {
         Ok(())
     }
 
-    /// Forgets what was said so far, as the relay does when the broker has confirmed it.
+    /// Forgets what was said so far, as the relay does when the broker has confirmed it: units that somebody else has locked stay.
     ///
     /// # Errors
     /// When the database fails.

@@ -3,7 +3,7 @@
 use crate::owner::{confirm, learn, place};
 use crate::script::Script;
 use crate::shop::{Pack, Placed, shop};
-use crate::world::{Fallible, Outcome, World, eventually};
+use crate::world::{Fallible, Outcome, WAITS_FOR_A_ROW, World, eventually};
 use saga_common::testkit::Message;
 use saga_common::{Cx, Never, Participant, SagaId, SagaPart, StepResult, say};
 use serde::{Deserialize, Serialize};
@@ -86,8 +86,7 @@ async fn of_replicas_that_count_the_steps_of_an_announced_saga_at_once_the_last_
     gate.reached().await?;
     let second = deliver(&other, "other")?;
     eventually("the second waits for the first", async || {
-        let blocked = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-        Ok((!one.db().query(blocked, &[]).await?.is_empty()).then_some(()))
+        Ok((!one.db().query(WAITS_FOR_A_ROW, &[]).await?.is_empty()).then_some(()))
     })
     .await?;
     gate.open();

@@ -3,7 +3,7 @@
 use crate::owner::{owner, place};
 use crate::script::Script;
 use crate::shop::{GiveBack, GivenBack, Pack, effects, shop};
-use crate::world::{Fallible, Outcome, World};
+use crate::world::{Fallible, Outcome, WAITS_FOR_A_ROW, World};
 use saga_common::testkit::{Bench, Message};
 use saga_common::{Error, SagaId, Unit, Verdict};
 use std::sync::Arc;
@@ -38,8 +38,7 @@ async fn of_two_requests_at_once_the_second_waits_for_the_first() -> Outcome {
     let saga = place(&one).await?;
     let first = wrap(&one, saga).await?.ok_or("nobody else asks")?;
     let second = tokio::spawn(async move { other.saga().once("wrap", saga, Pack {}).await.map(|unit| unit.is_some()) });
-    let waits = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-    while one.db().query(waits, &[]).await?.is_empty() {
+    while one.db().query(WAITS_FOR_A_ROW, &[]).await?.is_empty() {
         assert!(!second.is_finished(), "it must not overtake");
         tokio::task::yield_now().await;
     }

@@ -253,8 +253,8 @@ async fn a_long_transaction_keeps_a_partition_from_being_dropped_but_nobody_from
     });
     // From now on every statement on the guard rows stands behind the one who wants to drop.
     eventually("the drop waits", async || {
-        let blocked = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-        Ok((!bench.db().query(blocked, &[]).await?.is_empty()).then_some(()))
+        let blocked = "select 1 from pg_locks where relation = ('saga.' || $1)::regclass and not granted";
+        Ok((!bench.db().query(blocked, &[&past]).await?.is_empty()).then_some(()))
     })
     .await?;
     assert!(partitions(&bench).await?.contains(&ahead), "what is ahead waits neither for the reader nor for the drop");

@@ -4,7 +4,7 @@ use crate::owner::{owner, place};
 use crate::parts::{Answer, counting};
 use crate::script::Script;
 use crate::shop::{Placed, Shop, shop};
-use crate::world::{Outcome, World, eventually};
+use crate::world::{Outcome, WAITS_FOR_A_ROW, World, eventually};
 use saga_common::testkit::Message;
 use saga_common::{SagaId, Verdict};
 use std::sync::Arc;
@@ -104,10 +104,8 @@ async fn the_rows_of_settled_messages_are_locked_in_the_order_in_which_a_redeliv
     let marking = bench.db().begin().await?;
     marking.query_one(lock, &[&placed[0].id().as_uuid()]).await?;
     gate.open();
-    let blocked =
-        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     eventually("the settlement comes to the first row, too", async || {
-        Ok((bench.db().query(blocked, &[]).await?[0].get::<_, i64>(0) > 0).then_some(()))
+        Ok((!bench.db().query(WAITS_FOR_A_ROW, &[]).await?.is_empty()).then_some(()))
     })
     .await?;
     marking.query_one(lock, &[&placed[4].id().as_uuid()]).await?;

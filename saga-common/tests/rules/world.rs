@@ -15,6 +15,11 @@ pub(crate) type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 /// Nothing in these tests takes longer, unless something is wrong.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
+/// Has a row if a transaction of this database waits for another one to end, which has a row that it wants. Of other locks, as of the
+/// tables that all databases share, somebody waits now and then for a moment.
+pub(crate) const WAITS_FOR_A_ROW: &str =
+    "select 1 from pg_stat_activity where datname = current_database() and wait_event = 'transactionid'";
+
 pub(crate) static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("tests/rules/migrations");
 
 /// A place to run participants in.

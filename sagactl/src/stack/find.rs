@@ -17,10 +17,11 @@ pub(super) fn postgres_bin(setting: Option<&Path>) -> Result<PathBuf, StackError
         .ok_or_else(|| StackError::Missing("PostgreSQL (initdb, postgres)".into()))
 }
 
-/// RabbitMQ's start script and the epmd program that goes with it.
+/// RabbitMQ's start script, `rabbitmqctl` beside it, and the epmd program that goes with it.
 #[derive(Debug, Clone)]
 pub(super) struct RabbitPrograms {
     pub(super) server: PathBuf,
+    pub(super) control: PathBuf,
     pub(super) epmd: PathBuf,
 }
 
@@ -35,6 +36,10 @@ pub(super) fn rabbitmq(setting: Option<&Path>) -> Result<RabbitPrograms, StackEr
             .or_else(|| Some(PathBuf::from("/usr/lib/rabbitmq/bin/rabbitmq-server")).filter(|it| it.is_file()))
             .ok_or_else(|| StackError::Missing("RabbitMQ (rabbitmq-server)".into()))?,
     };
+    let control = server.with_file_name("rabbitmqctl");
+    if !control.is_file() {
+        return Err(StackError::Missing(format!("rabbitmqctl beside {}", server.display())));
+    }
     let epmd = on_path("epmd")
         .or_else(|| server.parent().map(|folder| folder.join("epmd")).filter(|it| it.is_file()))
         .or_else(|| {
@@ -44,7 +49,7 @@ pub(super) fn rabbitmq(setting: Option<&Path>) -> Result<RabbitPrograms, StackEr
                 .find(|it| it.is_file())
         })
         .ok_or_else(|| StackError::Missing("Erlang's epmd".into()))?;
-    Ok(RabbitPrograms { server, epmd })
+    Ok(RabbitPrograms { server, control, epmd })
 }
 
 fn not_there(programs: &str, folder: &Path) -> StackError {

@@ -25,8 +25,8 @@ const DATABASE: &str = "mnesia";
 const NODE: &str = "ordersaga@localhost";
 /// A quorum queue that is some seconds old when its node is killed may be empty and without a leader when the node is back; it then
 /// waits for one for ever, and whoever publishes to it waits, too (seen with RabbitMQ 3.10; rabbitmq-server issue 10070). A queue
-/// that has a leader stays as it is.
-const ELECT_LEADERS: &str = "[ra:trigger_election(amqqueue:get_pid(Q)) || Q <- rabbit_amqqueue:list(), amqqueue:get_type(Q) =:= rabbit_quorum_queue].";
+/// that has a leader stays as it is, and one that cannot be asked does not stop the others.
+const ELECT_LEADERS: &str = "[(catch ra:trigger_election(amqqueue:get_pid(Q))) || Q <- rabbit_amqqueue:list(), amqqueue:get_type(Q) =:= rabbit_quorum_queue].";
 
 /// The node's ports, all on 127.0.0.1.
 #[derive(Debug, Clone, Copy)]
@@ -106,8 +106,11 @@ impl Node {
         self.listens(&epmd, "epmd", self.ports.epmd).await?;
         let broker = Child::spawn(self.command()?, Signal::Kill).await.doing("start rabbitmq-server")?;
         self.listens(&broker, "rabbitmq", self.ports.amqp).await?;
+        if had_queues {
+            self.control(&["eval", ELECT_LEADERS]).await?;
+        }
         *slot = Some(Running { broker, epmd });
-        if had_queues { self.control(&["eval", ELECT_LEADERS]).await } else { Ok(()) }
+        Ok(())
     }
 
     /// The orderly stop; takes some seconds.
@@ -128,7 +131,7 @@ impl Node {
 
     /// Runs `rabbitmqctl` against the node, at most a minute. Its words are an error's tail if it fails.
     pub(super) async fn control(&self, arguments: &[&str]) -> Result<(), StackError> {
-        let mut command = self.bare_command(&self.programs.server.with_file_name("rabbitmqctl"))?;
+        let mut command = self.bare_command(&self.programs.control)?;
         command.env("ERL_EPMD_PORT", self.ports.epmd.to_string()).env("RABBITMQ_NODENAME", NODE).args(arguments);
         let child = Child::spawn(command, Signal::Kill).await.doing("start rabbitmqctl")?;
         match tokio::time::timeout(Duration::from_secs(60), child.ended()).await {
@@ -193,7 +196,6 @@ impl Node {
             .env("RABBITMQ_NODENAME", NODE)
             .env("RABBITMQ_DIST_PORT", self.ports.distribution.to_string())
             // The machine's own files would be merged in if these did not point elsewhere. They need not exist.
-            .env("RABBITMQ_CONF_ENV_FILE", at("none-env.conf"))
             .env("RABBITMQ_CONFIG_FILES", at("conf.d"))
             .env("RABBITMQ_CONFIG_FILE", at("rabbitmq.conf"))
             .env("RABBITMQ_ADVANCED_CONFIG_FILE", at("advanced.config"))
@@ -211,12 +213,14 @@ impl Node {
         Ok(command)
     }
 
-    /// From an empty environment: several variables of the caller's would change what the script does.
+    /// From an empty environment, and without the machine's own settings: several of the caller's variables would change what the
+    /// scripts do.
     fn bare_command(&self, program: &Path) -> Result<Command, StackError> {
         let log = File::options().create(true).append(true).open(&self.log).doing_with("open", &self.log)?;
         let errors = log.try_clone().doing_with("open", &self.log)?;
         let mut command = Command::new(program);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()));
+        command.env("RABBITMQ_CONF_ENV_FILE", self.folder.join("none-env.conf"));
         // The node keeps its cookie there, and dies in prelaunch without one.
         command.env("HOME", self.folder.join("home")).env("LANG", "C.UTF-8");
         command.current_dir(&self.folder).stdin(Stdio::null()).stdout(log).stderr(errors);

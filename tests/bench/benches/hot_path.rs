@@ -1,5 +1,6 @@
 //! What every event costs: reading and writing its envelope, and all that a consumer does with a batch between delivery and ack,
-//! on a real PostgreSQL. Without a broker: what that costs, `sagactl load` shows.
+//! on a real PostgreSQL; and what it costs to publish, with confirms, and to forget what was said. A consumer between a real broker and
+//! a real database: `sagactl load`.
 //!
 //! Compare with an earlier commit on the same machine: `cargo bench -- --save-baseline before`, then `--baseline before`.
 
@@ -165,7 +166,7 @@ fn outbox(criterion: &mut Criterion) {
     runtime.block_on(servers.management().delete_vhost(&vhost)).expect("the virtual host can go");
 }
 
-/// The time it takes to forget so many units, each of which said one thing.
+/// The time it takes to forget so many units, each of which said one thing, and to ask which they are.
 async fn forgotten(bench: &Bench<()>, rounds: u64, units: usize) -> Duration {
     let mut taken = Duration::ZERO;
     for _ in 0..rounds {

@@ -19,6 +19,8 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 const WATCHED: &str = "chromedriver --port=0 & exec > /dev/null; cat; kill -TERM 0";
 /// The driver says `IPv6 port not available` and ends if the port that it has chosen for IPv4 is somebody else's there.
 const UNLUCKY: &str = "port not available";
+/// It is chosen anew each time.
+const MORE_ATTEMPTS: u32 = 5;
 pub(super) const TAB: &str = "\u{E004}";
 pub(super) const ENTER: &str = "\u{E007}";
 
@@ -49,13 +51,14 @@ impl Browser {
         let missing = "these tests need Chromium and its driver (apt-get install chromium chromium-driver)";
         let found = Command::new("chromedriver").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         found.map_err(|error| format!("{missing}: {error}"))?;
-        let (driver, port) = loop {
-            match drive()? {
-                Ok(driver) => break driver,
-                Err(said) if said.contains(UNLUCKY) => {}
-                Err(said) => return Err(format!("chromedriver ended at once: {said}").into()),
+        let mut begun = drive()?;
+        for _ in 0..MORE_ATTEMPTS {
+            match begun {
+                Err(said) if said.contains(UNLUCKY) => begun = drive()?,
+                _ => break,
             }
-        };
+        }
+        let (driver, port) = begun.map_err(|said| format!("chromedriver ended at once: {said}"))?;
         let http = Client::builder().no_proxy().timeout(ANSWERS_WITHIN).build()?;
         let profile = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("chromium-{port}"));
         let arguments = [
